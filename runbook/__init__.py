@@ -1,0 +1,1 @@
+"""Take one Docker host from nothing to a proven private registry."""

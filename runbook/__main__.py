@@ -1,0 +1,5 @@
+"""`python -m runbook` is `registry-runbook`."""
+
+from runbook.cli import main
+
+main()

@@ -1,0 +1,185 @@
+"""The executor: the only module that changes the host."""
+
+import datetime
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import bcrypt
+from cryptography import x509
+
+from runbook import secrets
+from runbook.changes import (
+    Change,
+    ComposeUp,
+    CopyFile,
+    EnableEngine,
+    GenerateSecret,
+    InstallPackages,
+    IssueAuthority,
+    IssueCertificate,
+    MakeDirectory,
+    ObtainImage,
+    RemoveTree,
+    RestartEngine,
+    RunContainer,
+    SetKernel,
+    SetMode,
+    SetPassword,
+    StartEngine,
+    WriteFile,
+)
+from runbook.errors import ApplyError, ChangedError, HostError, RunbookError
+from runbook.outside import compose, engine, files, images, kernel, packages, tls
+
+State = Literal["done", "failed", "not reached"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of one change, how long it took, and what it says of itself."""
+
+    change: Change
+    state: State
+    seconds: float = 0.0
+    note: str = ""
+
+
+def apply(changes: Sequence[Change], *, timeout_seconds: float = 60) -> list[Outcome]:
+    """Make the changes in order and return what became of each; `timeout_seconds` bounds each wait for an engine.
+
+    Stops at the first failure with an ApplyError that says what was done and what was not; the cause is chained.
+    Raises HostError, with nothing changed, where there is something to change and this is not root.
+    """
+    if changes and os.geteuid() != 0:
+        raise HostError("root, to change this host", f"user id {os.geteuid()}", "run it with sudo")
+    outcomes: list[Outcome] = []
+    for change in changes:
+        started = time.monotonic()
+        try:
+            note = _make(change, timeout_seconds)
+        except (RunbookError, OSError) as error:
+            raise _failure(change, error, outcomes, len(changes)) from error
+        outcomes.append(
+            Outcome(
+                change=change,
+                state="done",
+                seconds=time.monotonic() - started,
+                note=note,
+            )
+        )
+    return outcomes
+
+
+def _failure(change: Change, error: Exception, outcomes: Sequence[Outcome], planned: int) -> ApplyError:
+    reason = error.found if isinstance(error, RunbookError) else str(error)
+    remedy = error.remedy if isinstance(error, RunbookError) else "remove the cause"
+    done = "; ".join(str(outcome.change) for outcome in outcomes) or "nothing"
+    return ApplyError(
+        f"to {change}" if not isinstance(error, RunbookError) else error.expected,
+        f"{reason} (failed: {change}; done before it: {done}; not reached: {planned - len(outcomes) - 1})",
+        f"{remedy}; then run this notebook again, it goes on from here",
+    )
+
+
+def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912 (one case a kind of change)
+    match change:
+        case InstallPackages():
+            packages.install(change.names)
+        case StartEngine():
+            engine.start(change.supervisor, timeout_seconds)
+        case EnableEngine():
+            engine.enable()
+        case RestartEngine():
+            engine.restart(change.supervisor, timeout_seconds)
+        case SetKernel():
+            kernel.write_setting(change.name, change.after)
+        case MakeDirectory():
+            files.make_directory(change.path, change.mode)
+        case SetMode():
+            change.path.chmod(change.after)
+        case WriteFile():
+            return _write(change)
+        case CopyFile():
+            files.write(change.path, change.source.read_bytes(), change.mode)
+        case GenerateSecret():
+            files.write(
+                change.path,
+                f"{secrets.ask_or_generate(change.purpose)}\n".encode(),
+                0o600,
+            )
+        case IssueAuthority():
+            _issue_authority(change)
+        case IssueCertificate():
+            _issue_certificate(change)
+        case SetPassword():
+            _set_password(change)
+        case ObtainImage():
+            return images.obtain(engine.require(timeout_seconds=600), change)
+        case RunContainer():
+            engine.run_container(engine.require(), change)
+        case ComposeUp():
+            compose.resolved(change.path, change.project)
+            compose.up(change.path, change.project, timeout_seconds)
+        case RemoveTree():
+            files.remove_tree(change.path)
+    return ""
+
+
+def _write(change: WriteFile) -> str:
+    found = files.read_text(change.path)
+    if found is not None:
+        found = secrets.conceal(found, change.secrets)
+    if found != change.before:
+        raise ChangedError(
+            f"{change.path} as it was when the plan was made",
+            "another text",
+            "plan again",
+        )
+    kept = f"the earlier version is {files.keep(change.path)}" if change.keep and change.before is not None else ""
+    files.write(change.path, secrets.reveal(change.after, change.secrets).encode(), change.mode)
+    return kept
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _issue_authority(change: IssueAuthority) -> None:
+    passphrase = secrets.find_passphrase(change.passphrase_file)
+    if change.key_path.exists():  # an earlier run was cut off between key and certificate, or the certificate was lost
+        key = tls.load_key(change.key_path, passphrase)
+    else:
+        key = tls.generate_key(change.key_type)
+        files.write(change.key_path, tls.key_text(key, passphrase), 0o600)
+    certificate = tls.issue_authority(key, change.subject, now=_now(), validity_days=change.validity_days)
+    files.write(change.certificate_path, tls.certificate_text(certificate), 0o644)
+
+
+def _issue_certificate(change: IssueCertificate) -> None:
+    authority = (
+        tls.load_key(change.authority_key_path, secrets.find_passphrase(change.passphrase_file)),
+        x509.load_pem_x509_certificate(change.authority_certificate_path.read_bytes()),
+    )
+    key = tls.generate_key(change.key_type)
+    certificate = tls.issue_server(
+        key,
+        change.subject,
+        dns_names=change.dns_names,
+        addresses=change.addresses,
+        authority=authority,
+        now=_now(),
+        validity_days=change.validity_days,
+    )
+    files.write(change.path, tls.key_text(key) + tls.certificate_text(certificate), 0o600)
+
+
+def _set_password(change: SetPassword) -> None:
+    password = secrets.require_password(change.password_file)
+    line = f"{change.username}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(change.cost)).decode()}"
+    others = [
+        text for text in (files.read_text(change.path) or "").splitlines() if not text.startswith(f"{change.username}:")
+    ]
+    files.write(change.path, "".join(f"{text}\n" for text in (*others, line)).encode(), 0o600)

@@ -1,0 +1,303 @@
+"""What a plan is made of: each change is frozen data that can be shown, written as JSON, compared and applied.
+
+No change carries a secret: a file's text names a secret by a placeholder (`runbook.secrets.PLACEHOLDER`), and a
+change that needs a password names the place that it comes from.
+"""
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Supervisor = Literal["systemd", "none"]
+
+
+def _octal(mode: int) -> str:
+    return f"{mode:04o}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstallPackages:
+    """Install packages of the distribution, without those it only recommends."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"install the packages {', '.join(self.names)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartEngine:
+    """Start the Docker Engine and wait until it answers."""
+
+    supervisor: Supervisor
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        if self.supervisor == "systemd":
+            return "start the engine (systemctl start docker)"
+        return "start the engine by its init script or, where that fails, as a process; it will not come back at boot"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnableEngine:
+    """Let systemd start the engine at boot."""
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return "enable the engine at boot (systemctl enable docker)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestartEngine:
+    """Restart the engine; `stops` names the running containers that stop with it."""
+
+    supervisor: Supervisor
+    reason: str
+    stops: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        stopped = f"stops {', '.join(self.stops)}" if self.stops else "no container is running"
+        return f"restart the engine: {self.reason} ({stopped})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetKernel:
+    """Write one kernel setting; `before` is None where the kernel lacks it."""
+
+    name: str
+    before: int | None
+    after: int
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"set {self.name} from {self.before} to {self.after} in the running kernel"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MakeDirectory:
+    """Make a folder, and those above it that are missing."""
+
+    path: Path
+    mode: int
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"make the folder {self.path} ({_octal(self.mode)})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetMode:
+    """Set the permission bits of a file or folder."""
+
+    path: Path
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"set the mode of {self.path} from {_octal(self.before)} to {_octal(self.after)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriteFile:
+    """Write a text file; `before` is its text when the plan was made, None where there was none.
+
+    `keep` keeps the earlier version beside it, for a file that the runbook did not make. `secrets` are the files whose
+    secrets take the place of their placeholders while the text is written.
+    """
+
+    path: Path
+    before: str | None
+    after: str
+    mode: int
+    keep: bool = False
+    secrets: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        kept = ", the earlier version is kept beside it" if self.keep and self.before is not None else ""
+        return f"{'write' if self.before is None else 'change'} {self.path} ({_octal(self.mode)}{kept})"
+
+    def diff(self) -> str:
+        """Return the change of text as a unified diff; it holds no secret, since neither text does."""
+        before, after = (self.before or "").splitlines(), self.after.splitlines()
+        old = "(no file)" if self.before is None else str(self.path)
+        return "\n".join(difflib.unified_diff(before, after, old, str(self.path), lineterm="", n=2))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyFile:
+    """Copy a file that holds nothing secret, in place of what is there."""
+
+    source: Path
+    path: Path
+    mode: int
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"copy {self.source} to {self.path} ({_octal(self.mode)})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateSecret:
+    """Make a random secret and keep it in a 0600 file."""
+
+    path: Path
+    purpose: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"generate {self.purpose} and keep it in {self.path} (0600)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssueAuthority:
+    """Make the certificate authority: its key (where there is none yet) and its self-signed certificate."""
+
+    key_path: Path
+    certificate_path: Path
+    subject: tuple[tuple[str, str], ...]
+    key_type: str
+    validity_days: int
+    passphrase_file: Path | None
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        subject = ", ".join(f"{name}={value}" for name, value in self.subject)
+        return f"make the certificate authority {subject} in {self.certificate_path.parent}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssueCertificate:
+    """Make a server key and have the authority sign its certificate; both go into one file, switched as one."""
+
+    path: Path
+    subject: tuple[tuple[str, str], ...]
+    dns_names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    key_type: str
+    validity_days: int
+    authority_key_path: Path
+    authority_certificate_path: Path
+    passphrase_file: Path | None
+    reason: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        names = ", ".join((*self.dns_names, *self.addresses))
+        return f"issue a server certificate for {names} ({self.reason})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetPassword:
+    """Write one user's line of an htpasswd file, bcrypt, and keep the lines of the others."""
+
+    path: Path
+    username: str
+    cost: int
+    password_file: Path
+    reason: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"set the password of {self.username} in {self.path} (bcrypt, cost {self.cost}; {self.reason})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObtainImage:
+    """Get the registry's image from the first of `sources` that works; `archive` is the file of source `archive`."""
+
+    sources: tuple[Literal["pull", "archive", "package"], ...]
+    reference: str
+    digest: str
+    archive: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        names = {
+            "pull": f"pull {self.reference}",
+            "archive": f"load {self.reference} from {self.archive}",
+            "package": "build it from the distribution's package docker-registry",
+        }
+        return "get the registry's image: " + ", or else ".join(names[source] for source in self.sources)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunContainer:
+    """Run a container in the background; `replaces` says why an earlier one of the same name goes first."""
+
+    name: str
+    image: str
+    publish: tuple[str, int, int]
+    volume: tuple[Path, str]
+    restart_policy: Literal["always", "unless-stopped"]
+    labels: tuple[tuple[str, str], ...]
+    replaces: str | None
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        address, outside, inside = self.publish
+        verb = "run" if self.replaces is None else f"replace ({self.replaces})"
+        where = f"{address}:{outside} to {inside}, data in {self.volume[0]}"
+        return f"{verb} the container {self.name} from {self.image}, {where}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComposeUp:
+    """Check the Compose file with Compose's own `config`, then bring its service up, made anew."""
+
+    path: Path
+    project: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"bring up {self.path} as project {self.project} ({self.reason})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoveTree:
+    """Remove a folder or file that the runbook made, with all below it."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"remove {self.path}"
+
+
+Change = (
+    InstallPackages
+    | StartEngine
+    | EnableEngine
+    | RestartEngine
+    | SetKernel
+    | MakeDirectory
+    | SetMode
+    | WriteFile
+    | CopyFile
+    | GenerateSecret
+    | IssueAuthority
+    | IssueCertificate
+    | SetPassword
+    | ObtainImage
+    | RunContainer
+    | ComposeUp
+    | RemoveTree
+)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def as_json(change: Change) -> dict[str, object]:
+    """Return a change as JSON-ready data, its kind under `change`, its line under `summary`."""
+    plain = {item.name: _plain(getattr(change, item.name)) for item in dataclasses.fields(change)}
+    return {"change": type(change).__name__, "summary": str(change)} | plain

@@ -1,0 +1,47 @@
+"""What a proof is made of: one result a claim, with what was expected and what was found."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One claim, tried. `refusal` marks the negative twin: the claim is that something is refused."""
+
+    claim: str
+    expected: str
+    found: str
+    passed: bool
+    refusal: bool
+    remedy: str
+
+
+def works(claim: str, *, expected: object, found: object, remedy: str) -> Result:
+    """Return the result of a claim that something works: it passes where `found` equals `expected`."""
+    return Result(
+        claim=claim,
+        expected=str(expected),
+        found=str(found),
+        passed=expected == found,
+        refusal=False,
+        remedy=remedy,
+    )
+
+
+def refused(claim: str, *, expected: object, found: object, remedy: str) -> Result:
+    """Return the result of a claim that something is refused: it passes where `found` equals `expected`."""
+    return Result(
+        claim=claim,
+        expected=str(expected),
+        found=str(found),
+        passed=expected == found,
+        refusal=True,
+        remedy=remedy,
+    )
+
+
+def says(text: str, *, expected: str) -> str:
+    """Return `expected` where it stands in `text`, else the text's last line: what a check shows of a long message."""
+    if expected in text:
+        return expected
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"

@@ -1,0 +1,127 @@
+"""What the cells of a notebook call: load, plan, apply, verify. Each shows its table."""
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any, Protocol
+
+import IPython.display
+
+from runbook import apply as executor
+from runbook import report
+from runbook.changes import Change
+from runbook.checks import Result, works
+from runbook.errors import CheckError, MissingError
+from runbook.parameters import Parameters, read
+
+# Names that the cells themselves set, and IPython's own: no parameters, when a Load cell is run a second time.
+_NOT_PARAMETERS = {
+    "parameters",
+    "changes",
+    "display",
+    "states",
+    "In",
+    "Out",
+    "exit",
+    "quit",
+    "open",
+    "get_ipython",
+}
+
+
+def show(table: report.Table) -> None:
+    """Show a table as the output of a cell."""
+    IPython.display.display(table)  # type: ignore[no-untyped-call] # IPython leaves it untyped
+
+
+class Section(Protocol):
+    """A module of `runbook.sections`."""
+
+    def gather(self, parameters: Parameters) -> Any:  # noqa: ANN401 (each section has facts of its own)
+        """Return the facts."""
+
+    def plan(self, parameters: Parameters, facts: Any) -> list[Change]:  # noqa: ANN401 (as above)
+        """Return the changes that are missing."""
+
+    def is_made(self, facts: Any) -> bool:  # noqa: ANN401 (as above)
+        """Return whether the section was carried out before."""
+
+    def check(self, parameters: Parameters) -> list[Result]:
+        """Return the proof."""
+
+
+def load(namespace: Mapping[str, object]) -> Parameters:
+    """Return the parameters that stand in a notebook's namespace, and show them.
+
+    Call it with `globals()`, before the notebook sets names of its own, so that a misspelt name is seen: papermill only
+    warns of it. Raises ParameterError for the first name or value refused.
+    """
+    given = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_") and name not in _NOT_PARAMETERS and not isinstance(value, ModuleType)
+    }
+    parameters = read(
+        given,
+        where="set in the cell under the heading Parameters, by papermill, or in a parameter file",
+    )
+    show(report.parameters_table({name: getattr(parameters, name) for name in given}))
+    return parameters
+
+
+def plan(section: Section, parameters: Parameters) -> list[Change]:
+    """Return a section's changes, and show them; nothing is changed.
+
+    In mode `plan`, what an earlier notebook has to provide first is named in place of the plan; otherwise MissingError.
+    """
+    try:
+        changes = section.plan(parameters, section.gather(parameters))
+    except MissingError as error:
+        if parameters.mode == "apply":
+            raise
+        empty = f"Cannot be planned yet: {error}"
+        show(
+            report.Table(
+                headings=(),
+                rows=(),
+                empty=empty,
+                record={"kind": "plan", "changes": [], "waits": str(error)},
+            )
+        )
+        return []
+    show(report.changes_table(changes))
+    return changes
+
+
+def apply(changes: Sequence[Change], parameters: Parameters) -> None:
+    """Make the changes, and show what became of them; in mode `plan` nothing is made."""
+    if parameters.mode == "plan":
+        show(report.Table(headings=(), rows=(), empty="Nothing was changed: the mode is plan."))
+        return
+    show(report.outcomes_table(executor.apply(changes, timeout_seconds=parameters.timeout_seconds)))
+
+
+def verify(section: Section, parameters: Parameters) -> None:
+    """Show a section's proof, from outside; in mode `plan` nothing is checked.
+
+    The first row plans again: a host that complies has nothing left to change. Raises CheckError where a row fails.
+    """
+    results = prove(section, parameters) if parameters.mode == "apply" else []
+    show(report.results_table(results))
+    if failed := [result for result in results if not result.passed]:
+        raise CheckError(
+            "every proof to hold",
+            "; ".join(f"{item.claim}: expected {item.expected}, found {item.found}" for item in failed),
+            "; ".join(dict.fromkeys(item.remedy for item in failed)),
+        )
+
+
+def prove(section: Section, parameters: Parameters) -> list[Result]:
+    """Return a section's proof: that planning again finds nothing to change, then its own checks."""
+    left = section.plan(parameters, section.gather(parameters))
+    converged = works(
+        "planning again finds nothing to change",
+        expected="0 changes",
+        found=f"{len(left)} changes" + "".join(f"; {change}" for change in left),
+        remedy="run this notebook again; if it stays, something else on this host changes it back",
+    )
+    return [converged, *section.check(parameters)]

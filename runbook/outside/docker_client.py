@@ -1,0 +1,139 @@
+"""The Docker client as an operator uses it, in a configuration folder of its own: login, push, pull, logout.
+
+The operator's own logins and settings are neither read nor changed.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+from runbook.errors import HostError
+from runbook.outside import commands, images, storage
+from runbook.outside.registry_api import Registry
+from runbook.parameters import split_reference
+
+_SECONDS = 300
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proof:
+    """A test image under its full reference, and a Docker client that may push and pull it.
+
+    `data` is the registry's storage, `blobs` gathers what a push left there.
+    """
+
+    registry: Registry
+    host: str
+    repository: str
+    tag: str
+    folder: Path
+    data: Path
+    blobs: set[str]
+
+    @property
+    def reference(self) -> str:
+        """The test image's reference, with the registry's host."""
+        return f"{self.host}/{self.repository}:{self.tag}"
+
+    def docker(self, *arguments: str, stdin: str = "") -> commands.Completed:
+        """Run the Docker client and return how it ended, whatever its exit code."""
+        own = {"DOCKER_CONFIG": str(self.folder)}
+        return commands.run(
+            "docker",
+            *arguments,
+            allowed=None,
+            stdin=stdin,
+            environment=own,
+            timeout_seconds=_SECONDS,
+        )
+
+    def push(self) -> str:
+        """Push the test image and return its digest, or the client's words where that fails."""
+        done = self.docker("push", self.reference)
+        self.blobs.update(storage.digests(self.data, self.repository, self.tag))
+        return _digest(done)
+
+    def pull(self) -> str:
+        """Remove the test image from the engine, pull it, and return its digest, or the client's words."""
+        self.docker("image", "rm", self.reference)
+        return _digest(self.docker("pull", self.reference))
+
+    def in_registry(self) -> str:
+        """Return the digest that the registry gives for the test image, or its answer where it gives none."""
+        answer = self.registry.ask(f"/v2/{self.repository}/manifests/{self.tag}", method="HEAD")
+        return answer.headers.get("docker-content-digest", str(answer))
+
+
+def _digest(done: commands.Completed) -> str:
+    found = re.search(r"[Dd]igest: (sha256:[0-9a-f]{64})", done.output)
+    return (
+        found.group(1)
+        if done.code == 0 and found
+        else done.said.splitlines()[-1]
+        if done.said
+        else f"exit code {done.code}"
+    )
+
+
+def refuse_occupied(data: Path, reference: str, parameter: str) -> None:
+    """Raise HostError where the proof's repository holds images that it did not push: it removes the repository."""
+    repository, _ = split_reference(reference)
+    found = [tag for tag in storage.tags(data, repository) if not storage.is_proof(data, repository, tag)]
+    if found:
+        raise HostError(
+            f"nobody's images in the repository {repository}, which the proof removes again",
+            f"the tags {', '.join(found)}",
+            f"set {parameter} to another repository",
+        )
+
+
+@contextmanager
+def proof(  # noqa: PLR0913 (where, what, and whose storage)
+    client: docker.DockerClient,
+    registry: Registry,
+    *,
+    host: str,
+    reference: str,
+    test_image: str,
+    data: Path,
+) -> Iterator[Proof]:
+    """Tag the test image for a registry, and take it away afterwards: from the engine, and from the registry's `data`.
+
+    Without a `test_image` one is made on the spot; its random content makes its blobs its own, so they go too.
+    """
+    repository, tag = split_reference(reference)
+    with tempfile.TemporaryDirectory(prefix="registry-runbook-") as folder:
+        tried = Proof(
+            registry=registry,
+            host=host,
+            repository=repository,
+            tag=tag,
+            folder=Path(folder),
+            data=data,
+            blobs=set(),
+        )
+        if test_image:
+            _tag(client, test_image, f"{host}/{repository}", tag)
+        else:
+            images.make_test_image(client, tried.reference)
+        try:
+            yield tried
+        finally:
+            tried.docker("image", "rm", tried.reference)
+            storage.remove_repository(data, repository, () if test_image else tuple(tried.blobs))
+
+
+def _tag(client: docker.DockerClient, test_image: str, repository: str, tag: str) -> None:
+    found = images.local(client, test_image)
+    if found is None:
+        raise HostError(
+            f"the image {test_image} on this host",
+            "none",
+            f"run `docker pull {test_image}`, or set test_image",
+        )
+    found.tag(repository, tag=tag)

@@ -1,0 +1,260 @@
+"""The Docker Engine of this host: its state as facts, its start and stop, containers and images."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException, NotFound
+from docker.models.containers import Container
+from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
+
+from runbook.changes import RunContainer, Supervisor
+from runbook.errors import HostError, MissingError, NotReadyError
+from runbook.outside import commands
+
+Client = docker.DockerClient
+LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
+_PROCESS_LOG = Path("/var/log/registry-runbook-engine.log")
+_PID_FILE = Path("/var/run/docker.pid")
+
+
+def connect(timeout_seconds: float = 60) -> Client | None:
+    """Return a client of the engine that this environment names (DOCKER_HOST), None where none answers."""
+    try:
+        client = docker.from_env(timeout=int(timeout_seconds))
+        client.ping()
+    except DockerException:
+        return None
+    return client
+
+
+def require(timeout_seconds: float = 60) -> Client:
+    """Return a client of the engine; raises MissingError where none answers."""
+    client = connect(timeout_seconds)
+    if client is None:
+        raise MissingError("a Docker Engine that answers", "none", "run the notebook 10-host")
+    return client
+
+
+def supervisor() -> Supervisor:
+    """Return who starts services on this host: systemd, where it is running, or nobody (sd_booted(3))."""
+    return "systemd" if Path("/run/systemd/system").is_dir() else "none"
+
+
+def is_installed() -> bool:
+    """Return whether the engine and its client are on this host."""
+    return shutil.which("dockerd") is not None and shutil.which("docker") is not None
+
+
+def is_enabled() -> bool:
+    """Return whether systemd starts the engine at boot."""
+    return commands.run("systemctl", "is-enabled", "docker.service", allowed=None).output.strip() == "enabled"
+
+
+def enable() -> None:
+    """Let systemd start the engine at boot."""
+    commands.run("systemctl", "enable", "docker.service")
+
+
+def _wait_until(*, answers: bool, timeout_seconds: float) -> bool:
+    @retry(
+        retry=retry_if_result(lambda found: found is not answers),
+        stop=stop_after_delay(timeout_seconds),
+        wait=wait_fixed(0.2),
+    )
+    def poll() -> bool:
+        return connect() is not None
+
+    try:
+        poll()
+    except RetryError:
+        return False
+    return True
+
+
+def _start_by_init_script() -> bool:
+    if not Path("/etc/init.d/docker").exists() or shutil.which("service") is None:
+        return False
+    if commands.run("service", "docker", "start", allowed=None).code != 0:
+        return False
+    return _wait_until(answers=True, timeout_seconds=10)
+
+
+def _start_as_process(timeout_seconds: float) -> None:
+    _PID_FILE.unlink(missing_ok=True)
+    with _PROCESS_LOG.open("ab") as log:
+        process = subprocess.Popen(
+            ["dockerd"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    if not _wait_until(answers=True, timeout_seconds=timeout_seconds):
+        process.terminate()
+        lines = _PROCESS_LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
+        raise NotReadyError(
+            f"the engine to answer within {timeout_seconds:g} s",
+            " / ".join(lines),
+            f"read {_PROCESS_LOG}",
+        )
+
+
+def start(by: Supervisor, timeout_seconds: float = 60) -> None:
+    """Start the engine and wait until it answers; without systemd by its init script or, failing that, as a process.
+
+    Raises NotReadyError with the engine's last words when it does not answer in time.
+    """
+    if by == "none":
+        if not _start_by_init_script():
+            _start_as_process(timeout_seconds)
+        return
+    started = commands.run(
+        "systemctl",
+        "start",
+        "docker.service",
+        allowed=None,
+        timeout_seconds=timeout_seconds,
+    )
+    if started.code != 0 or not _wait_until(answers=True, timeout_seconds=timeout_seconds):
+        journal = commands.run(
+            "journalctl",
+            "-u",
+            "docker.service",
+            "-n",
+            "5",
+            "--no-pager",
+            "-o",
+            "cat",
+            allowed=None,
+        )
+        raise NotReadyError(
+            f"the engine to answer within {timeout_seconds:g} s",
+            f"{started.said} {journal.output.strip()}".strip(),
+            "see `journalctl -u docker`",
+        )
+
+
+def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
+    """Stop the engine, with all containers that it does not keep alive, and start it again."""
+    if by == "systemd":
+        commands.run("systemctl", "restart", "docker.service", timeout_seconds=timeout_seconds)
+    else:
+        os.kill(int(_PID_FILE.read_text(encoding="ascii")), signal.SIGTERM)
+        if not _wait_until(answers=False, timeout_seconds=timeout_seconds):
+            raise NotReadyError(
+                "the engine to stop",
+                f"still answering after {timeout_seconds:g} s",
+                f"read {_PROCESS_LOG}",
+            )
+        _wait_for_exit(timeout_seconds)
+    start(by, timeout_seconds)
+
+
+def _wait_for_exit(timeout_seconds: float) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while _PID_FILE.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContainerFacts:
+    """How a container is: what a plan compares with what it wants."""
+
+    name: str
+    image_id: str
+    running: bool
+    restart_policy: str
+    publish: tuple[tuple[str, int, int], ...]
+    binds: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...]
+    environment: tuple[str, ...]
+
+    def label(self, name: str) -> str | None:
+        """Return a label's value, None where the container has no such label."""
+        return dict(self.labels).get(name)
+
+
+def _facts_of(container: Container) -> ContainerFacts:
+    host, config = container.attrs["HostConfig"], container.attrs["Config"]
+    return ContainerFacts(
+        name=container.attrs["Name"].removeprefix("/"),
+        image_id=container.attrs["Image"],
+        running=bool(container.attrs["State"]["Running"]),
+        restart_policy=host["RestartPolicy"]["Name"],
+        publish=tuple(
+            (binding["HostIp"], int(binding["HostPort"]), int(inside.partition("/")[0]))
+            for inside, bindings in sorted((host["PortBindings"] or {}).items())
+            for binding in bindings or ()
+        ),
+        binds=tuple(host["Binds"] or ()),
+        labels=tuple(sorted((config["Labels"] or {}).items())),
+        environment=tuple(config["Env"] or ()),
+    )
+
+
+def containers(client: Client, labels: tuple[str, ...] = ()) -> list[ContainerFacts]:
+    """Return the containers that have all `labels` (`name` or `name=value`), running or not."""
+    return [_facts_of(found) for found in client.containers.list(all=True, filters={"label": list(labels)})]
+
+
+def container(client: Client, name: str) -> ContainerFacts | None:
+    """Return the container of a name, None where there is none."""
+    try:
+        return _facts_of(client.containers.get(name))
+    except NotFound:
+        return None
+
+
+def run_container(client: Client, wanted: RunContainer) -> None:
+    """Start the wanted container in the background; one of the same name is removed first, its volumes stay."""
+    with suppress(NotFound):
+        client.containers.get(wanted.name).remove(force=True)
+    address, outside, inside = wanted.publish
+    client.containers.run(  # type: ignore[call-overload] # the stubs know only two of the restart policies
+        wanted.image,
+        name=wanted.name,
+        detach=True,
+        ports={f"{inside}/tcp": (address, outside)},
+        volumes=[f"{wanted.volume[0]}:{wanted.volume[1]}"],
+        restart_policy={"Name": wanted.restart_policy},
+        labels=dict(wanted.labels),
+    )
+
+
+def execute(client: Client, name: str, argv: tuple[str, ...]) -> int:
+    """Run a command in a running container and return its exit code."""
+    return client.containers.get(name).exec_run(list(argv)).exit_code or 0
+
+
+def volume(client: Client, name: str) -> Path | None:
+    """Return where a named volume lies on this host, None where there is none."""
+    try:
+        return Path(client.volumes.get(name).attrs["Mountpoint"])
+    except NotFound:
+        return None
+
+
+@contextmanager
+def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]:
+    """Run a container for as long as a check lasts, and yield the port of this host that its port `inside` has."""
+    probe = client.containers.run(image, detach=True, ports={f"{inside}/tcp": None}, labels={LABEL: "probe"})
+    try:
+        probe.reload()
+        yield int(probe.attrs["NetworkSettings"]["Ports"][f"{inside}/tcp"][0]["HostPort"])
+    finally:
+        probe.remove(force=True, v=True)
+
+
+def client_version() -> str:
+    """Return the version of the engine's client; raises HostError where there is none."""
+    if shutil.which("docker") is None:
+        raise HostError("the Docker client", "none on this host", "run the notebook 10-host")
+    return commands.run("docker", "version", "--format", "{{.Client.Version}}", allowed=None).output.strip()

@@ -1,0 +1,93 @@
+"""Files of this host: read as facts, written whole or not at all."""
+
+import errno
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from boltons.fileutils import atomic_save
+
+from runbook.errors import HostError
+
+KEPT = ".before-registry-runbook"  # ending of the earlier version of a file that the runbook did not make
+
+
+def read_text(path: Path) -> str | None:
+    """Return the text of a regular file, None where there is none.
+
+    Raises HostError for a symbolic link, a folder or another kind of file in its place, and for text that is not UTF-8.
+    """
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(kind):
+        raise HostError(
+            f"a regular file at {path}",
+            "another kind of file",
+            "look at it, and move it out of the way",
+        )
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise HostError(f"UTF-8 text in {path}", str(error), "mend or move the file") from error
+
+
+def mode_of(path: Path) -> int | None:
+    """Return the permission bits of a file or folder, None where there is none."""
+    try:
+        return stat.S_IMODE(path.lstat().st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def make_parents(path: Path) -> None:
+    """Make the folders above `path` that are missing, 0755."""
+    for missing in reversed([above for above in path.parents if not above.exists()]):
+        missing.mkdir()
+        missing.chmod(0o755)
+
+
+def make_directory(path: Path, mode: int) -> None:
+    """Make a folder with exactly `mode`; folders above it that are missing get 0755."""
+    make_parents(path)
+    path.mkdir(exist_ok=True)
+    path.chmod(mode)
+
+
+def _write_in_place(path: Path, data: bytes) -> None:
+    """Write into the file itself: the only way where it is a mount point, as /etc/hosts in a container is."""
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
+        os.fsync(file.fileno())
+
+
+def write(path: Path, data: bytes, mode: int) -> None:
+    """Write a file atomically, with `mode` from its creation (temporary file beside it, fsync, rename)."""
+    make_parents(path)
+    try:
+        with atomic_save(str(path), text_mode=False, file_perms=mode) as file:
+            file.write(data)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        _write_in_place(path, data)
+    path.chmod(mode)
+
+
+def keep(path: Path) -> Path:
+    """Copy a file beside itself, once: an earlier copy stays; return the copy's path."""
+    kept = path.with_name(path.name + KEPT)
+    if not kept.exists():
+        write(kept, path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+    return kept
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a folder with all below it; nothing happens where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,249 @@
+"""Images: the registry's own, found or obtained where no public registry is in reach, and the test image."""
+
+import io
+import json
+import os
+import re
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import docker
+from docker.errors import APIError, ImageNotFound
+from docker.models.images import Image
+
+from runbook.changes import ObtainImage
+from runbook.errors import HostError, MissingError, RunbookError
+from runbook.outside import commands, packages
+from runbook.parameters import Parameters
+
+PACKAGE_REPOSITORY = "registry-runbook/docker-registry"
+TEST_LABEL = "org.registry-runbook.proof"
+Source = Literal["pull", "archive", "package"]
+
+# What the official image does with its command: a configuration's path, or a subcommand, goes to the registry.
+_ENTRY_POINT = b"""#!/bin/sh
+set -e
+case "$1" in
+  *.yaml | *.yml) set -- registry serve "$@" ;;
+  serve | garbage-collect | help | -*) set -- registry "$@" ;;
+esac
+exec "$@"
+"""
+_DEFAULT_CONFIGURATION = b"""version: 0.1
+storage:
+  filesystem:
+    rootdirectory: /var/lib/registry
+http:
+  addr: :5000
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegistryImage:
+    """An image on this host that runs the registry; `environment` is what it sets for each container."""
+
+    reference: str
+    image_id: str
+    environment: tuple[str, ...]
+
+
+def local(client: docker.DockerClient, reference: str) -> Image | None:
+    """Return the image of a reference or identifier, None where it is not on this host."""
+    try:
+        return client.images.get(reference)
+    except ImageNotFound:
+        return None
+
+
+def find(client: docker.DockerClient, parameters: Parameters) -> RegistryImage | None:
+    """Return the image that the parameters ask for where it is on this host: the pinned one, or that of the package.
+
+    Raises HostError where the pinned one has another digest than the parameter says.
+    """
+    if parameters.registry_image_source != "package":
+        pinned = local(client, parameters.registry_image)
+        if pinned is not None:
+            _refuse_other_digest(
+                pinned.attrs["RepoDigests"],
+                parameters.registry_image,
+                parameters.registry_image_digest,
+            )
+            return _registry_image(parameters.registry_image, pinned)
+    if "package" in sources(parameters):
+        for image in client.images.list(PACKAGE_REPOSITORY):
+            return _registry_image(image.tags[0], image)
+    return None
+
+
+def require(client: docker.DockerClient, parameters: Parameters) -> RegistryImage:
+    """Return the registry's image; raises MissingError where it is not on this host."""
+    found = find(client, parameters)
+    if found is None:
+        raise MissingError(
+            f"an image of the registry ({parameters.registry_image})",
+            "none",
+            "run the notebook 10-host",
+        )
+    return found
+
+
+def _registry_image(reference: str, image: Image) -> RegistryImage:
+    environment = tuple(image.attrs["Config"].get("Env") or ())
+    return RegistryImage(reference=reference, image_id=image.attrs["Id"], environment=environment)
+
+
+def sources(parameters: Parameters) -> tuple[Source, ...]:
+    """Return where the registry's image may come from, in order; a digest that must hold rules the package out."""
+    if parameters.registry_image_source != "auto":
+        return (parameters.registry_image_source,)
+    return ("pull",) if parameters.registry_image_digest else ("pull", "package")
+
+
+def _refuse_other_digest(found: list[str], reference: str, digest: str) -> None:
+    if digest and not any(repo_digest.endswith(f"@{digest}") for repo_digest in found):
+        raise HostError(
+            f"{reference} with the digest {digest}",
+            ", ".join(found) or "no digest",
+            "correct registry_image_digest, or the image",
+        )
+
+
+def obtain(client: docker.DockerClient, wanted: ObtainImage) -> str:
+    """Get the registry's image from the first source that works; return what was taken, and why.
+
+    Raises HostError with the reason of each source where none works.
+    """
+    refusals: list[str] = []
+    for source in wanted.sources:
+        try:
+            taken = _OBTAIN[source](client, wanted)
+        except RunbookError as error:
+            refusals.append(f"{source}: {error.found}")
+        else:
+            return "; ".join((f"took {taken}", *refusals))
+    raise HostError(
+        "an image of the registry",
+        "; ".join(refusals),
+        "give a docker save file as registry_image_archive",
+    )
+
+
+def _pull(client: docker.DockerClient, wanted: ObtainImage) -> str:
+    repository, _, tag = wanted.reference.rpartition(":")
+    try:
+        pulled = client.images.pull(repository, tag=wanted.digest or tag)
+    except APIError as error:
+        raise HostError(
+            f"to pull {wanted.reference}",
+            str(error.explanation).strip(),
+            "use an archive",
+        ) from error
+    _refuse_other_digest(pulled.attrs["RepoDigests"], wanted.reference, wanted.digest)
+    if wanted.digest:
+        pulled.tag(repository, tag=tag)
+    return wanted.reference
+
+
+def _load(client: docker.DockerClient, wanted: ObtainImage) -> str:
+    try:
+        with Path(wanted.archive).open("rb") as archive:
+            loaded = client.images.load(archive)
+    except (OSError, APIError) as error:
+        raise HostError(
+            f"a docker save file at {wanted.archive}",
+            str(error),
+            "save the image again",
+        ) from error
+    tags = [tag for image in loaded for tag in image.tags]
+    if wanted.reference not in tags:
+        raise HostError(
+            f"{wanted.reference} in {wanted.archive}",
+            ", ".join(tags) or "no tag",
+            "set registry_image to its tag",
+        )
+    return f"{wanted.reference} from {wanted.archive}"
+
+
+def _build(client: docker.DockerClient, _: ObtainImage) -> str:
+    with tempfile.TemporaryDirectory(prefix="registry-runbook-") as name_of_folder:
+        folder = Path(name_of_folder)
+        version = packages.unpack("docker-registry", folder)
+        packages.unpack("busybox-static", folder)
+        archive = _registry_archive(folder)
+    tag = re.sub(r"[^A-Za-z0-9_.-]", "_", version)
+    imported = client.api.import_image_from_data(
+        archive,
+        repository=PACKAGE_REPOSITORY,
+        tag=tag,
+        changes=[
+            'ENTRYPOINT ["/entrypoint.sh"]',
+            'CMD ["/etc/docker/registry/config.yml"]',
+            "EXPOSE 5000",
+            "VOLUME /var/lib/registry",
+            "ENV PATH=/bin",
+        ],
+    )
+    _refuse_import_error(imported)
+    return f"{PACKAGE_REPOSITORY}:{tag}, built from the distribution's package docker-registry {version}"
+
+
+_OBTAIN = {"pull": _pull, "archive": _load, "package": _build}
+
+
+def _registry_archive(folder: Path) -> bytes:
+    """Return the file system of an image: the registry, the libraries that it links, a shell with wget."""
+    registry, busybox = folder / "usr/bin/docker-registry", folder / "bin/busybox"
+    if not busybox.exists():
+        busybox = folder / "usr/bin/busybox"  # since the distribution merged /bin into /usr/bin
+    linked = commands.run("ldd", str(registry)).output
+    libraries = re.findall(r"/\S+", linked)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for source, name in [
+            (registry, "bin/registry"),
+            (busybox, "bin/busybox"),
+            *((Path(lib), lib[1:]) for lib in libraries),
+        ]:
+            _add(archive, name, source.read_bytes(), 0o755)
+        for applet in ("sh", "wget"):
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(link)
+        for name in ("var/lib/registry", "tmp"):
+            empty = tarfile.TarInfo(name)
+            empty.type, empty.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(empty)
+        _add(archive, "entrypoint.sh", _ENTRY_POINT, 0o755)
+        _add(archive, "etc/docker/registry/config.yml", _DEFAULT_CONFIGURATION, 0o644)
+    return buffer.getvalue()
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(data), mode
+    archive.addfile(entry, io.BytesIO(data))
+
+
+def _refuse_import_error(answer: str) -> None:
+    """Raise HostError where the engine's answer to an import, one JSON object a line, holds an error."""
+    for line in answer.splitlines():
+        if "error" in (said := json.loads(line)):
+            raise HostError("the engine to take the image", said["error"], "see the engine's log")
+
+
+def make_test_image(client: docker.DockerClient, reference: str) -> None:
+    """Make an image of a few kilobytes under `reference`; its random content makes each one's digests its own."""
+    repository, _, tag = reference.rpartition(":")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        _add(archive, "proof", os.urandom(2048), 0o644)
+    answer = client.api.import_image_from_data(
+        buffer.getvalue(),
+        repository=repository,
+        tag=tag,
+        changes=[f"LABEL {TEST_LABEL}=1", 'CMD ["/proof"]'],
+    )
+    _refuse_import_error(answer)

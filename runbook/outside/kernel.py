@@ -1,0 +1,133 @@
+"""The kernel's settings, its nat table, the addresses and listening ports of this host."""
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from runbook.errors import HostError
+from runbook.outside import commands
+
+_CONTAINER_INTERFACES = ("docker", "br-", "veth")
+
+
+def _setting_path(name: str) -> Path:
+    return Path("/proc/sys", *name.split("."))
+
+
+def read_setting(name: str) -> int | None:
+    """Return a setting of the running kernel, such as `net.ipv4.ip_forward`; None where the kernel lacks it."""
+    try:
+        return int(_setting_path(name).read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return None
+
+
+def write_setting(name: str, value: int) -> None:
+    """Set a setting of the running kernel; raises HostError where /proc/sys cannot be written."""
+    try:
+        _setting_path(name).write_text(f"{value}\n", encoding="ascii")
+    except OSError as error:
+        raise HostError(
+            f"{name} to be writable",
+            f"{error.strerror} ({_setting_path(name)})",
+            "allow this host to set it, or set it outside",
+        ) from error
+
+
+def has_nat_chain(name: str) -> bool:
+    """Return whether the nat table has a chain, as the engine makes `DOCKER` at its start."""
+    return (
+        commands.run(
+            "iptables",
+            "--wait",
+            "-t",
+            "nat",
+            "-n",
+            "-L",
+            name,
+            allowed=frozenset({0, 1}),
+        ).code
+        == 0
+    )
+
+
+def host_addresses() -> list[str]:
+    """Return the IPv4 addresses of this host that are neither loopback nor of a container network."""
+    return [
+        address.address
+        for interface, addresses in psutil.net_if_addrs().items()
+        if not interface.startswith(_CONTAINER_INTERFACES)
+        for address in addresses
+        if address.family == socket.AF_INET and not ipaddress.ip_address(address.address).is_loopback
+    ]
+
+
+def default_address() -> str:
+    """Return the address that this host speaks from to others: that of the default route, else the first it has.
+
+    Nothing is sent: connecting a datagram socket only asks the kernel for the route.
+    Raises HostError where the host has no address but loopback.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # TEST-NET-2, RFC 5737
+            return str(probe.getsockname()[0])
+        except OSError:
+            found = host_addresses()
+    if not found:
+        raise HostError(
+            "an address that is not loopback",
+            "none on this host",
+            "set the parameter address",
+        )
+    return found[0]
+
+
+def address_of(wanted: str) -> str:
+    """Return the address of this host that is `wanted`; `auto` is that of the default route.
+
+    Raises HostError where this host does not have it.
+    """
+    if wanted == "auto":
+        return default_address()
+    found = host_addresses()
+    if wanted not in found:
+        raise HostError(
+            f"the address {wanted} on this host",
+            ", ".join(found) or "none",
+            "set address to one of them, or to auto",
+        )
+    return wanted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listener:
+    """A process that listens on a TCP port; the kernel hides the pid of some."""
+
+    port: int
+    process: str
+    pid: int | None
+
+    def __str__(self) -> str:
+        """Return how a message names it."""
+        return f"{self.process} (pid {self.pid})" if self.pid else self.process
+
+
+def listeners(ports: set[int]) -> list[Listener]:
+    """Return who listens on `ports`, once a process and port."""
+    found = {
+        Listener(port=item.laddr.port, process=_process_name(item.pid), pid=item.pid)
+        for item in psutil.net_connections(kind="tcp")
+        if item.status == psutil.CONN_LISTEN and item.laddr and item.laddr.port in ports
+    }
+    return sorted(found, key=lambda listener: (listener.port, listener.pid or 0))
+
+
+def _process_name(pid: int | None) -> str:
+    try:
+        return psutil.Process(pid).name() if pid else "a process of another namespace"
+    except psutil.NoSuchProcess:
+        return "a process that has ended"

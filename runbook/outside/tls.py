@@ -1,0 +1,255 @@
+"""Certificates and handshakes: issued, read as facts, and judged as a verifying client judges them.
+
+Source: RFC 5280 section 4.2 (extensions, and which are critical), RFC 6125 section 6.4 (names are matched in the SAN).
+"""
+
+import datetime
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509 import verification
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from runbook.errors import HostError
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Subject = tuple[tuple[str, str], ...]
+
+# A client whose clock is a little behind accepts a certificate made a moment ago.
+_BACKDATED = datetime.timedelta(hours=1)
+_ATTRIBUTES = {
+    "C": NameOID.COUNTRY_NAME,
+    "ST": NameOID.STATE_OR_PROVINCE_NAME,
+    "L": NameOID.LOCALITY_NAME,
+    "O": NameOID.ORGANIZATION_NAME,
+    "CN": NameOID.COMMON_NAME,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificate:
+    """What a certificate says: `fingerprint` is SHA-256 in hexadecimal, the dates are in UTC."""
+
+    subject: str
+    fingerprint: str
+    dns_names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    key_type: str
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+
+    @property
+    def lifetime_days(self) -> int:
+        """Whole days from the first to the last moment at which it is valid."""
+        return (self.not_after - self.not_before).days
+
+
+def key_type_of(key: object) -> str:
+    """Return a key's type as the parameter `key_type` spells it, or what it is instead."""
+    if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
+        return f"rsa-{key.key_size}"
+    if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
+        return f"ecdsa-{key.curve.name.replace('secp', 'p').removesuffix('r1')}"
+    return type(key).__name__
+
+
+def describe(certificate: x509.Certificate) -> Certificate:
+    """Return the facts of a certificate."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        dns_names = tuple(names.get_values_for_type(x509.DNSName))
+        addresses = tuple(str(address) for address in names.get_values_for_type(x509.IPAddress))
+    except x509.ExtensionNotFound:
+        dns_names = addresses = ()
+    return Certificate(
+        subject=certificate.subject.rfc4514_string(),
+        fingerprint=fingerprint(certificate),
+        dns_names=dns_names,
+        addresses=addresses,
+        key_type=key_type_of(certificate.public_key()),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+    )
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 fingerprint in lower-case hexadecimal."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def generate_key(key_type: str) -> PrivateKey:
+    """Return a new private key of a type that the parameter `key_type` accepts."""
+    family, _, size = key_type.partition("-")
+    if family == "rsa":
+        return rsa.generate_private_key(public_exponent=65537, key_size=int(size))
+    return ec.generate_private_key({"p256": ec.SECP256R1(), "p384": ec.SECP384R1()}[size])
+
+
+def load_key(path: Path, passphrase: bytes | None) -> PrivateKey:
+    """Return the private key in a PEM file; raises HostError where the passphrase does not fit it."""
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), passphrase)
+    except (TypeError, ValueError) as error:
+        raise HostError(
+            f"the passphrase of {path} (RUNBOOK_CA_PASSPHRASE or ca_passphrase_file)",
+            str(error),
+            "give the right one",
+        ) from error
+    if not isinstance(key, PrivateKey):
+        raise HostError(
+            f"an RSA or ECDSA key in {path}",
+            key_type_of(key),
+            "move it away, or use another folder",
+        )
+    return key
+
+
+def key_text(key: PrivateKey, passphrase: bytes | None = None) -> bytes:
+    """Return a private key as PEM (PKCS #8), encrypted where a passphrase is given."""
+    encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def certificate_text(certificate: x509.Certificate) -> bytes:
+    """Return a certificate as PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _name(subject: Subject) -> x509.Name:
+    return x509.Name([x509.NameAttribute(_ATTRIBUTES[name], value) for name, value in subject])
+
+
+def _builder(
+    subject: Subject,
+    issuer: x509.Name,
+    key: PrivateKey,
+    now: datetime.datetime,
+    validity_days: int,
+) -> x509.CertificateBuilder:
+    not_before = now.replace(microsecond=0) - _BACKDATED
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(not_before)
+        .not_valid_after(not_before + datetime.timedelta(days=validity_days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool, enciphers_keys: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_encipherment=enciphers_keys,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def issue_authority(
+    key: PrivateKey, subject: Subject, *, now: datetime.datetime, validity_days: int
+) -> x509.Certificate:
+    """Return the self-signed certificate of an authority that signs server certificates and no further authority."""
+    return (
+        _builder(subject, _name(subject), key, now, validity_days)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True, enciphers_keys=False), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def issue_server(  # noqa: PLR0913 (a certificate has that many parts)
+    key: PrivateKey,
+    subject: Subject,
+    *,
+    dns_names: tuple[str, ...],
+    addresses: tuple[str, ...],
+    authority: tuple[PrivateKey, x509.Certificate],
+    now: datetime.datetime,
+    validity_days: int,
+) -> x509.Certificate:
+    """Return a server certificate for host names (A-labels) and IP addresses, signed by `authority` (key, certificate).
+
+    keyEncipherment is for RSA alone (RFC 8422 section 5.3); the SAN is critical where the subject is empty (RFC 5280
+    section 4.2.1.6).
+    """
+    authority_key, authority_certificate = authority
+    names = [x509.DNSName(name) for name in dns_names] + [
+        x509.IPAddress(ipaddress.ip_address(text)) for text in addresses
+    ]
+    identifier = authority_certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return (
+        _builder(subject, authority_certificate.subject, key, now, validity_days)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(
+            _usage(
+                signs_certificates=False,
+                enciphers_keys=isinstance(key, rsa.RSAPrivateKey),
+            ),
+            critical=True,
+        )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=not subject)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
+            critical=False,
+        )
+        .sign(authority_key, hashes.SHA256())
+    )
+
+
+def why_refused(
+    server: x509.Certificate,
+    authority: x509.Certificate,
+    name: str,
+    at: datetime.datetime,
+) -> str | None:
+    """Return why a client that trusts only `authority` refuses `server` for a name or address `at` a time, None if not.
+
+    Source: RFC 5280 section 6.1 (path validation), as cryptography's verifier does it.
+    """
+    try:
+        wanted: x509.DNSName | x509.IPAddress = x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        wanted = x509.DNSName(name)
+    store = verification.Store([authority])
+    verifier = verification.PolicyBuilder().store(store).time(at).build_server_verifier(wanted)
+    try:
+        verifier.verify(server, [])
+    except verification.VerificationError as error:
+        return str(error)
+    return None
+
+
+def trusting(authority: str) -> ssl.SSLContext:
+    """Return a client's context that trusts only `authority` (PEM), checks the name, and speaks TLS 1.2 or later."""
+    return ssl.create_default_context(cadata=authority)
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str:
+    """Shake hands in memory and return `accepted`, or the client's reason for refusing the server."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    answering = server.wrap_bio(to_server, to_client, server_side=True)
+    asking = client.wrap_bio(to_client, to_server, server_hostname=name)
+    waiting = [asking, answering]
+    while waiting:
+        side = waiting.pop(0)
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            waiting.append(side)
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message
+    return "accepted"

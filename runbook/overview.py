@@ -1,0 +1,87 @@
+"""The state of every section, read from the host without changing anything."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from runbook.changes import Change
+from runbook.errors import MissingError, RunbookError
+from runbook.notebook import Section
+from runbook.outside import kernel
+from runbook.parameters import Parameters
+from runbook.report import Table
+from runbook.sections import host
+
+SECTIONS = (
+    "10-host",
+    "20-basic-registry",
+    "30-certificates",
+    "40-configuration",
+    "50-compose",
+    "60-push-pull",
+)
+StateName = Literal["done", "to do", "differs", "waits", "refuses"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """A section's state: `changes` are those of its plan, `reason` says why it waits or refuses."""
+
+    notebook: str
+    name: StateName
+    changes: tuple[Change, ...] = ()
+    reason: str = ""
+
+
+def section(notebook: str) -> Section:
+    """Return the module behind a notebook: that of 20-basic-registry is `runbook.sections.basic_registry`."""
+    name = notebook.partition("-")[2].replace("-", "_")
+    return cast("Section", importlib.import_module(f"runbook.sections.{name}"))
+
+
+def state(notebook: str, parameters: Parameters) -> State:
+    """Return a section's state; a section that waits for another, or refuses, says so instead of raising."""
+    behind = section(notebook)
+    try:
+        facts = behind.gather(parameters)
+        changes = tuple(behind.plan(parameters, facts))
+    except MissingError as error:
+        return State(notebook=notebook, name="waits", reason=str(error))
+    except RunbookError as error:
+        return State(notebook=notebook, name="refuses", reason=str(error))
+    if not changes:
+        return State(notebook=notebook, name="done")
+    return State(
+        notebook=notebook,
+        name="differs" if behind.is_made(facts) else "to do",
+        changes=changes,
+    )
+
+
+def states_table(states: Sequence[State]) -> Table:
+    """Return the table of the states: `differs` means that the section was carried out, and is no longer as planned."""
+    return Table(
+        headings=("Notebook", "State", "Changes to make", "Why"),
+        rows=tuple((item.notebook, item.name, str(len(item.changes)), item.reason) for item in states),
+        empty="There is no section.",
+    )
+
+
+def host_table(parameters: Parameters) -> Table:
+    """Return the table of what this host is and has."""
+    facts = host.gather(parameters)
+    rows = (
+        ("distribution", f"{facts.distribution} {facts.release}".strip()),
+        ("address", kernel.address_of(parameters.address)),
+        ("services started by", facts.supervisor),
+        (
+            "Docker Engine",
+            facts.engine.version if facts.engine else "none that answers",
+        ),
+        ("Docker Compose", facts.compose or "none"),
+        ("image of the registry", (facts.engine and facts.engine.image) or "none"),
+        (host.FORWARDING, str(facts.forwarding)),
+        *((f"port {listener.port}", f"held by {listener}") for listener in facts.listeners),
+    )
+    return Table(headings=("Fact", "Found"), rows=rows, empty="")

@@ -1,0 +1,135 @@
+"""Secrets: never parameters. A password comes from the environment, from a 0600 file, or is asked for or generated.
+
+A text that goes into a file names a secret by a placeholder; the secret takes its place only while the file is written,
+and the placeholder that of the secret when the file is read as a fact. So no plan, diff or record holds one.
+"""
+
+import getpass
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+from runbook.errors import SecretError
+from runbook.outside import files
+
+PASSWORD_VARIABLE = "RUNBOOK_PASSWORD"  # noqa: S105 (the name of a variable)
+PASSPHRASE_VARIABLE = "RUNBOOK_CA_PASSPHRASE"  # noqa: S105 (the name of a variable)
+PLACEHOLDER = "registry-runbook-secret:{path}"
+_UNKNOWN_SECRET = re.compile(r"^(\s*secret:\s*)(?!registry-runbook-secret:)\S.*$", re.MULTILINE)
+_BCRYPT_BYTES = 72
+
+
+def read_file(path: Path) -> str | None:
+    """Return the secret in a file, None where there is none.
+
+    Raises SecretError where others than its owner may read the file.
+    """
+    mode = files.mode_of(path)
+    if mode is None:
+        return None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SecretError(
+            f"{path} to be for its owner alone (0600)",
+            f"mode {mode:04o}",
+            f"run `chmod 600 {path}`",
+        )
+    return (files.read_text(path) or "").removesuffix("\n")
+
+
+def check_password(password: str, origin: str) -> str:
+    """Return the password; raises SecretError where bcrypt or a login could not hold all of it.
+
+    bcrypt takes 72 bytes and no NUL; of what is longer, the registry would let in whoever knows the first 72.
+    """
+    found = None
+    if not password:
+        found = "an empty one"
+    elif len(password.encode()) > _BCRYPT_BYTES:
+        found = f"one of {len(password.encode())} bytes"
+    elif not all(character.isprintable() for character in password):
+        found = "one with a control character"
+    if found:
+        raise SecretError(
+            f"a password of 1 to 72 bytes of printable text ({origin})",
+            found,
+            "choose another",
+        )
+    return password
+
+
+def find_password(path: Path) -> str | None:
+    """Return the password from RUNBOOK_PASSWORD, else from the file; None where neither is given."""
+    if PASSWORD_VARIABLE in os.environ:
+        return check_password(os.environ[PASSWORD_VARIABLE], PASSWORD_VARIABLE)
+    found = read_file(path)
+    return found if found is None else check_password(found, str(path))
+
+
+def require_password(path: Path) -> str:
+    """Return the password; raises SecretError where it is nowhere."""
+    found = find_password(path)
+    if found is None:
+        raise SecretError(
+            f"a password in {PASSWORD_VARIABLE} or {path}",
+            "neither",
+            "run the notebook 40-configuration",
+        )
+    return found
+
+
+def find_passphrase(path: Path | None) -> bytes | None:
+    """Return the passphrase of the CA key from RUNBOOK_CA_PASSPHRASE, else the file; None without."""
+    given = os.environ.get(PASSPHRASE_VARIABLE)
+    if given is None and path is not None:
+        given = read_file(path)
+        if given is None:
+            raise SecretError(f"a passphrase in {path}", "no such file", "correct ca_passphrase_file")
+    if given == "":
+        raise SecretError("a passphrase", "an empty one", "give one, or none at all")
+    return given.encode() if given else None
+
+
+def generate() -> str:
+    """Return a random secret of 24 bytes, in URL-safe base64."""
+    return secrets.token_urlsafe(24)
+
+
+def ask_or_generate(purpose: str) -> str:
+    """Return a secret typed at JupyterLab's prompt; a random one where nothing is typed or nobody can be asked."""
+    if purpose != "the password" or "RUNBOOK_HEADLESS" in os.environ:
+        return generate()
+    try:
+        typed = getpass.getpass("Password of the registry's user (empty: one is generated): ")
+    except (
+        EOFError,
+        OSError,
+        RuntimeError,
+    ):  # no terminal, or a front end without input: a headless run
+        return generate()
+    return check_password(typed, "the prompt") if typed else generate()
+
+
+def placeholder(path: Path) -> str:
+    """Return what stands for the secret of a file in a text."""
+    return PLACEHOLDER.format(path=path)
+
+
+def reveal(text: str, paths: tuple[Path, ...]) -> str:
+    """Return the text with each placeholder of `paths` replaced by its secret; SecretError for one that is missing."""
+    for path in paths:
+        if placeholder(path) in text:
+            secret = read_file(path)
+            if not secret:
+                raise SecretError(f"a secret in {path}", "none", "run the notebook 40-configuration")
+            text = text.replace(placeholder(path), secret)
+    return text
+
+
+def conceal(text: str, paths: tuple[Path, ...]) -> str:
+    """Return the text with each secret of `paths` replaced by its placeholder, and any other `secret:` hidden."""
+    for path in paths:
+        if secret := read_file(path):
+            text = text.replace(secret, placeholder(path))
+    return _UNKNOWN_SECRET.sub(r"\1(not shown)", text)

@@ -1,0 +1,348 @@
+"""The certificates: an authority of one's own, a server certificate, and the engine's trust in the authority.
+
+Notebook: 30-certificates. Source: RFC 5280; Docker Engine documentation, "Verify repository client with certificates".
+"""
+
+import datetime
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from runbook import secrets
+from runbook.changes import (
+    Change,
+    CopyFile,
+    IssueAuthority,
+    IssueCertificate,
+    MakeDirectory,
+    SetMode,
+)
+from runbook.checks import Result, refused, works
+from runbook.errors import HostError
+from runbook.outside import files, kernel, tls
+from runbook.parameters import Parameters
+
+_COMMON_NAME_LENGTH = 64  # RFC 5280 appendix A.1, ub-common-name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CertificateFacts:
+    """How keys and certificates are now; `modes` holds the permission bits of each place, None where it is not there.
+
+    `authority_key` is `absent`, `fits`, or what is wrong with it; `server_fits` says whether the server's key and the
+    authority's signature both fit its certificate.
+    """
+
+    now: datetime.datetime
+    address: str
+    authority: tls.Certificate | None
+    authority_text: str | None
+    authority_key: str
+    server: tls.Certificate | None
+    server_fits: bool
+    trusted: str | None
+    modes: tuple[tuple[Path, int | None], ...]
+
+    def mode(self, path: Path) -> int | None:
+        """Return the permission bits of a place that was looked at."""
+        return dict(self.modes)[path]
+
+
+def _load(text: str | None, path: Path) -> x509.Certificate | None:
+    if text is None:
+        return None
+    try:
+        return x509.load_pem_x509_certificate(text.encode())
+    except ValueError as error:
+        raise HostError(
+            f"a certificate in {path}",
+            str(error),
+            "move the file away, or bring the right one back",
+        ) from error
+
+
+def gather(parameters: Parameters) -> CertificateFacts:
+    """Return the facts; raises HostError for a file that holds no certificate, or a passphrase that does not fit."""
+    key_path, certificate_path = parameters.ca_key_path, parameters.ca_certificate_path
+    text = files.read_text(certificate_path)
+    authority = _load(text, certificate_path)
+    server_text = files.read_text(parameters.certificate_path)
+    server = _load(server_text, parameters.certificate_path)
+    places = (
+        parameters.ca_key_path.parent,
+        key_path,
+        parameters.certificate_path.parent,
+        parameters.certificate_path,
+    )
+    return CertificateFacts(
+        now=datetime.datetime.now(datetime.UTC),
+        address=kernel.address_of(parameters.address),
+        authority=tls.describe(authority) if authority else None,
+        authority_text=text,
+        authority_key=_state_of_key(key_path, authority, parameters),
+        server=tls.describe(server) if server else None,
+        server_fits=bool(server_text and server and authority and _fits(server_text, server, authority)),
+        trusted=files.read_text(parameters.trust_path),
+        modes=tuple((path, files.mode_of(path)) for path in places),
+    )
+
+
+def passphrase_file(parameters: Parameters) -> Path | None:
+    """Return the operator's file with the passphrase of the authority's key, None where there is none."""
+    return Path(parameters.ca_passphrase_file) if parameters.ca_passphrase_file else None
+
+
+def _state_of_key(path: Path, authority: x509.Certificate | None, parameters: Parameters) -> str:
+    if not path.exists():
+        return "absent"
+    try:
+        key = tls.load_key(path, secrets.find_passphrase(passphrase_file(parameters)))
+    except HostError as error:
+        return error.found
+    if authority is not None and key.public_key() != authority.public_key():
+        return "it is not the key of the authority's certificate"
+    return "fits"
+
+
+def _fits(text: str, server: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        key = serialization.load_pem_private_key(text.encode(), None)
+        server.verify_directly_issued_by(authority)
+    except Exception:  # noqa: BLE001 (whatever is wrong with the pair, it is issued anew)
+        return False
+    return key.public_key() == server.public_key()
+
+
+def _subject(parameters: Parameters, common_name: str) -> tls.Subject:
+    pairs = (
+        ("C", parameters.subject_country),
+        ("ST", parameters.subject_state),
+        ("L", parameters.subject_locality),
+        ("O", parameters.subject_organization),
+        ("CN", common_name),
+    )
+    return tuple((name, value) for name, value in pairs if value)
+
+
+def _names(parameters: Parameters, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the host names and addresses that the server certificate is for, each once."""
+    addresses = (address, "127.0.0.1", *parameters.extra_addresses)
+    return tuple(dict.fromkeys((parameters.domain, *parameters.extra_names))), tuple(dict.fromkeys(addresses))
+
+
+def _why_issue(parameters: Parameters, facts: CertificateFacts) -> str | None:  # noqa: PLR0911 (one return a reason)
+    """Return why the server certificate is to be issued, None where it is as it should be."""
+    server = facts.server
+    if server is None:
+        return "there is none"
+    if facts.authority is None or not facts.server_fits:
+        return "its key or its issuer does not fit"
+    dns_names, addresses = _names(parameters, facts.address)
+    if (set(dns_names), set(addresses)) != (
+        set(server.dns_names),
+        set(server.addresses),
+    ):
+        return "its names differ"
+    if server.key_type != parameters.key_type:
+        return f"its key is {server.key_type}"
+    if server.lifetime_days != parameters.validity_days:
+        return f"it is valid for {server.lifetime_days} days"
+    if server.not_after - facts.now < datetime.timedelta(days=parameters.renew_before_days):
+        return f"it expires on {server.not_after:%Y-%m-%d}"
+    return None
+
+
+def _refuse_authority(parameters: Parameters, facts: CertificateFacts) -> None:
+    """Raise HostError where the authority that is there cannot sign; it is never made anew by itself."""
+    key_path, authority = parameters.ca_key_path, facts.authority
+    by_hand = (
+        f"bring the right one back; or, to begin a new authority, move {parameters.ca_key_path.parent} and "
+        f"{parameters.certificate_path} away"
+    )
+    if facts.authority_key not in ("fits", "absent"):
+        raise HostError(f"the authority's key in {key_path}", facts.authority_key, by_hand)
+    if facts.authority_key == "absent" and (authority is not None or facts.server is not None):
+        raise HostError(
+            f"the authority's key in {key_path}",
+            "no such file, though it has signed already",
+            by_hand,
+        )
+    if authority is None:
+        return
+    if authority.not_after <= facts.now:
+        raise HostError(
+            f"an authority that is valid today ({facts.now:%Y-%m-%d})",
+            f"{authority.not_after:%Y-%m-%d}",
+            by_hand,
+        )
+    if authority.not_after < facts.now + datetime.timedelta(days=parameters.validity_days):
+        raise HostError(
+            f"an authority that outlives the server certificate of {parameters.validity_days} days",
+            f"it expires on {authority.not_after:%Y-%m-%d}",
+            f"set validity_days lower, or {by_hand}",
+        )
+
+
+def is_made(facts: CertificateFacts) -> bool:
+    """Return whether this section was carried out before."""
+    return facts.server is not None
+
+
+def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
+    """Return what makes authority, server certificate and trust as the parameters want them; empty where they are.
+
+    Raises HostError where the authority cannot sign what is to be issued.
+    """
+    key_path, certificate_path = parameters.ca_key_path, parameters.ca_certificate_path
+    reason = _why_issue(parameters, facts)
+    if reason or facts.authority is None:
+        _refuse_authority(parameters, facts)
+    changes = _plan_places(parameters, facts)
+    if facts.authority is None:
+        changes.append(
+            IssueAuthority(
+                key_path=key_path,
+                certificate_path=certificate_path,
+                subject=_subject(parameters, parameters.ca_common_name),
+                key_type=parameters.key_type,
+                validity_days=parameters.ca_validity_days,
+                passphrase_file=passphrase_file(parameters),
+            )
+        )
+    if reason:
+        changes.append(_issue(parameters, facts, reason))
+    if facts.authority_text is None or facts.trusted != facts.authority_text:
+        copied = CopyFile(source=certificate_path, path=parameters.trust_path, mode=0o444)
+        changes.append(copied)
+    return changes
+
+
+def _issue(parameters: Parameters, facts: CertificateFacts, reason: str) -> IssueCertificate:
+    key_path, certificate_path = parameters.ca_key_path, parameters.ca_certificate_path
+    dns_names, addresses = _names(parameters, facts.address)
+    common_name = parameters.domain if len(parameters.domain) <= _COMMON_NAME_LENGTH else ""
+    return IssueCertificate(
+        path=parameters.certificate_path,
+        subject=_subject(parameters, common_name),
+        dns_names=dns_names,
+        addresses=addresses,
+        key_type=parameters.key_type,
+        validity_days=parameters.validity_days,
+        authority_key_path=key_path,
+        authority_certificate_path=certificate_path,
+        passphrase_file=passphrase_file(parameters),
+        reason=reason,
+    )
+
+
+def _plan_places(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
+    """Return the folders to make, and the modes to repair of what is there."""
+    key_path = parameters.ca_key_path
+    changes: list[Change] = []
+    for folder, key in (
+        (parameters.ca_key_path.parent, key_path),
+        (parameters.certificate_path.parent, parameters.certificate_path),
+    ):
+        if facts.mode(folder) is None:
+            changes.append(MakeDirectory(path=folder, mode=0o700))
+        for path, mode in ((folder, 0o700), (key, 0o600)):
+            if (found := facts.mode(path)) not in (None, mode):
+                changes.append(SetMode(path=path, before=found, after=mode))
+    return changes
+
+
+def check(parameters: Parameters) -> list[Result]:
+    """Return the proof that a verifying client accepts this certificate, and nothing else in its place.
+
+    Chain, name and dates are judged for each name; a real handshake is made in memory with the file on disk.
+    """
+    certificate_path = parameters.ca_certificate_path
+    authority = x509.load_pem_x509_certificate(certificate_path.read_bytes())
+    server = x509.load_pem_x509_certificate(parameters.certificate_path.read_bytes())
+    now = datetime.datetime.now(datetime.UTC)
+    key = tls.generate_key("ecdsa-p256")
+    subject = _subject(parameters, parameters.ca_common_name)
+    stranger = tls.issue_authority(key, subject, now=now, validity_days=1)
+    dns_names, addresses = _names(parameters, kernel.address_of(parameters.address))
+    reissue = "run this notebook again; if it stays, move the server certificate away and run it again"
+    accepted = [
+        works(
+            f"a client that verifies accepts it for {name}",
+            expected="accepted",
+            found=tls.why_refused(server, authority, name, now) or "accepted",
+            remedy=reissue,
+        )
+        for name in (*dns_names, *addresses)
+    ]
+    return [
+        *accepted,
+        *_check_refusals(parameters.domain, server, authority, stranger),
+        *_check_handshakes(parameters, authority, stranger),
+        works(
+            f"the engine trusts the authority for {parameters.registry_host}",
+            expected=_short(tls.fingerprint(authority)),
+            found=_short(tls.fingerprint(x509.load_pem_x509_certificate(parameters.trust_path.read_bytes()))),
+            remedy=reissue,
+        ),
+    ]
+
+
+def _short(fingerprint: str) -> str:
+    return f"SHA-256 {fingerprint[:16]}…"
+
+
+def _check_refusals(
+    domain: str,
+    server: x509.Certificate,
+    authority: x509.Certificate,
+    stranger: x509.Certificate,
+) -> list[Result]:
+    now = datetime.datetime.now(datetime.UTC)
+    expired = server.not_valid_after_utc + datetime.timedelta(days=1)
+    tries = (
+        (
+            "for another name",
+            tls.why_refused(server, authority, f"other.{domain}", now),
+        ),
+        (
+            "by a client that trusts another authority of the same name",
+            tls.why_refused(server, stranger, domain, now),
+        ),
+        (
+            "on the day after it expires",
+            tls.why_refused(server, authority, domain, expired),
+        ),
+    )
+    return [
+        refused(
+            f"the certificate {claim}",
+            expected="refused",
+            found="accepted" if reason is None else "refused",
+            remedy="do not use this certificate; report this",
+        )
+        for claim, reason in tries
+    ]
+
+
+def _check_handshakes(parameters: Parameters, authority: x509.Certificate, stranger: x509.Certificate) -> list[Result]:
+    answering = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    answering.load_cert_chain(parameters.certificate_path)
+    trusting = tls.trusting(tls.certificate_text(authority).decode())
+    other = tls.trusting(tls.certificate_text(stranger).decode())
+    return [
+        works(
+            "a TLS handshake with the file on disk",
+            expected="accepted",
+            found=tls.handshake(answering, trusting, parameters.domain),
+            remedy="run this notebook again",
+        ),
+        refused(
+            "a TLS handshake with a client that trusts another authority",
+            expected="refused",
+            found="accepted" if tls.handshake(answering, other, parameters.domain) == "accepted" else "refused",
+            remedy="do not use this certificate; report this",
+        ),
+    ]

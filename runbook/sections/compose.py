@@ -1,0 +1,337 @@
+"""Compose: the service with TLS and login, its name in /etc/hosts, and the proof that our configuration is in force.
+
+Notebook: 50-compose. Source: Compose specification; hosts(5).
+"""
+
+import hashlib
+import json
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+from runbook import secrets
+from runbook.changes import Change, ComposeUp, WriteFile
+from runbook.checks import Result, refused, works
+from runbook.errors import HostError, MissingError
+from runbook.outside import (
+    compose,
+    engine,
+    files,
+    images,
+    kernel,
+    registry_api,
+    registry_configuration,
+    tls,
+    yaml_text,
+)
+from runbook.parameters import Parameters
+
+HOSTS = Path("/etc/hosts")
+_BEGIN, _END = "# registry-runbook begin", "# registry-runbook end"
+_REVISION = "org.registry-runbook.revision"
+_POLICY = "unless-stopped"
+_HEALTH = (
+    "wget",
+    "-q",
+    "-O",
+    "/dev/null",
+    f"http://127.0.0.1:{registry_configuration.HEALTH_PORT}/debug/health",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComposeFacts:
+    """How the service is now.
+
+    `configuration` is the text of config.yml, secrets hidden; `certificate` the fingerprint of the server certificate
+    on disk; both decide, beside the Compose file, whether the container runs what is wanted.
+    """
+
+    address: str
+    image: images.RegistryImage
+    configuration: str
+    certificate: str
+    text: str | None
+    hosts: str
+    containers: tuple[engine.ContainerFacts, ...]
+
+
+def gather(parameters: Parameters) -> ComposeFacts:
+    """Return the facts; raises MissingError for what an earlier notebook provides, HostError for an unknown key."""
+    client = engine.require(parameters.timeout_seconds)
+    compose.require()
+    configuration = _configuration(parameters)
+    project = f"com.docker.compose.project={parameters.compose_project}"
+    return ComposeFacts(
+        address=kernel.address_of(parameters.address),
+        image=images.require(client, parameters),
+        configuration=configuration,
+        certificate=tls.fingerprint(_certificate(parameters)),
+        text=files.read_text(parameters.compose_path),
+        hosts=files.read_text(HOSTS) or "",
+        containers=tuple(engine.containers(client, (project, "com.docker.compose.service=registry"))),
+    )
+
+
+def _configuration(parameters: Parameters) -> str:
+    text = files.read_text(parameters.configuration_path)
+    if text is None or not parameters.htpasswd_path.exists():
+        raise MissingError(
+            "config.yml and htpasswd",
+            "one of them is not there",
+            "run the notebook 40-configuration",
+        )
+    concealed = secrets.conceal(text, (parameters.http_secret_path,))
+    registry_configuration.refuse_unknown_keys(yaml_text.read_back(concealed))
+    return concealed
+
+
+def _certificate(parameters: Parameters) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(parameters.certificate_path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise MissingError(
+            f"a server certificate in {parameters.certificate_path}",
+            str(error),
+            "run the notebook 30-certificates",
+        ) from error
+
+
+def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
+    """Return the Compose file as data; its label changes with all that the container is made from."""
+    service: dict[str, object] = {
+        "image": facts.image.reference,
+        "command": ["serve", str(registry_configuration.INSIDE / "config.yml")],
+        "restart": _POLICY,
+        "ports": [f"{parameters.port}:443"],
+        "volumes": [
+            f"{parameters.configuration_directory}:{registry_configuration.INSIDE}:ro",
+            f"{parameters.data_volume}:/var/lib/registry",
+        ],
+        "healthcheck": {
+            "test": ["CMD", *_HEALTH],
+            "interval": "10s",
+            "timeout": "5s",
+            "retries": 3,
+        },
+    }
+    made_from = json.dumps([service, facts.image.image_id, facts.configuration, facts.certificate])
+    revision = hashlib.sha256(made_from.encode()).hexdigest()
+    labels = {engine.LABEL: "compose", _REVISION: revision}
+    return {
+        "services": {"registry": service | {"labels": labels}},
+        "volumes": {parameters.data_volume: {}},
+    }
+
+
+def render_hosts(text: str, address: str, domain: str) -> str:
+    """Return /etc/hosts with one marked block for the name, and the name taken off all other lines.
+
+    A line that says otherwise would win or be added: the name has one address. Both ways round are taken off, the
+    address first as hosts(5) wants it, and the name first as the document has it.
+    """
+    outside = re.sub(rf"^{_BEGIN}$.*?^{_END}$\n?", "", text, flags=re.MULTILINE | re.DOTALL)
+    kept = [line for line in (_without(line, domain) for line in outside.splitlines()) if line is not None]
+    return "".join(f"{line}\n" for line in (*kept, _BEGIN, f"{address} {domain}", _END))
+
+
+def _without(line: str, domain: str) -> str | None:
+    """Return a line of /etc/hosts without the name, None where it then names nothing."""
+    words, hash_sign, comment = line.partition("#")
+    fields = words.split()
+    if domain not in fields:
+        return line
+    rest = [field for field in fields if field != domain]
+    return f"{' '.join(rest)} {hash_sign}{comment}".rstrip() if len(rest) > 1 else None
+
+
+def is_made(facts: ComposeFacts) -> bool:
+    """Return whether this section was carried out before."""
+    return bool(facts.containers)
+
+
+def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
+    """Return what brings the service up as the parameters want it; empty where it is.
+
+    Raises HostError where the image itself sets `REGISTRY_*`, which would win over config.yml.
+    """
+    overrides = [name for name in facts.image.environment if name.startswith("REGISTRY_")]
+    if overrides:
+        raise HostError(
+            f"no REGISTRY_* in the image {facts.image.reference}",
+            ", ".join(overrides),
+            "take another image",
+        )
+    changes: list[Change] = []
+    hosts = render_hosts(facts.hosts, facts.address, parameters.domain)
+    if facts.hosts != hosts:
+        changes.append(WriteFile(path=HOSTS, before=facts.hosts, after=hosts, mode=0o644, keep=True))
+    data = content(parameters, facts)
+    wanted = yaml_text.render(data)
+    if facts.text != wanted:
+        foreign = facts.text is not None and not facts.text.startswith(yaml_text.HEADER)
+        changes.append(
+            WriteFile(
+                path=parameters.compose_path,
+                before=facts.text,
+                after=wanted,
+                mode=0o644,
+                keep=foreign,
+            )
+        )
+    if (reason := _why_up(data, facts)) is not None:
+        changes.append(
+            ComposeUp(
+                path=parameters.compose_path,
+                project=parameters.compose_project,
+                reason=reason,
+            )
+        )
+    return changes
+
+
+def _why_up(data: dict[str, object], facts: ComposeFacts) -> str | None:
+    """Return why the service is to be brought up, None where it runs as wanted."""
+    if len(facts.containers) != 1:
+        return "it is not there" if not facts.containers else f"there are {len(facts.containers)} containers of it"
+    [found] = facts.containers
+    revision = data["services"]["registry"]["labels"][_REVISION]  # type: ignore[index] # YAML data
+    compared: tuple[tuple[str, object, object], ...] = (
+        ("it is not running", found.running, True),
+        (
+            "it was made from another Compose file, configuration, certificate or image",
+            found.label(_REVISION),
+            revision,
+        ),
+        ("it runs another image", found.image_id, facts.image.image_id),
+        ("its restart policy differs", found.restart_policy, _POLICY),
+        (
+            "REGISTRY_* is set in it",
+            [name for name in found.environment if name.startswith("REGISTRY_")],
+            [],
+        ),
+    )
+    return next((reason for reason, is_now, wanted in compared if is_now != wanted), None)
+
+
+def check(parameters: Parameters) -> list[Result]:
+    """Return the proof, from outside, that the service runs with our configuration and our certificate."""
+    client = engine.require(parameters.timeout_seconds)
+    trusted = tls.trusting(parameters.ca_certificate_path.read_text(encoding="ascii"))
+    registry = registry_api.Registry(url=f"https://{parameters.registry_host}", tls=trusted)
+    anonymous = registry_api.wait_until_ready(registry, expected=401, timeout_seconds=parameters.timeout_seconds)
+    login = (parameters.username, secrets.require_password(parameters.password_path))
+    known = registry_api.Registry(url=registry.url, tls=trusted, login=login)
+    return [
+        *_check_name(parameters, anonymous),
+        *_check_configuration(parameters, anonymous, known),
+        *_check_container(client, parameters),
+    ]
+
+
+def _check_name(parameters: Parameters, anonymous: registry_api.Answer) -> list[Result]:
+    address = kernel.address_of(parameters.address)
+    resolved = sorted({str(item[4][0]) for item in socket.getaddrinfo(parameters.domain, parameters.port)})
+    return [
+        works(
+            f"{parameters.domain} stands for this host",
+            expected=[address],
+            found=resolved,
+            remedy="see /etc/hosts",
+        ),
+        works(
+            "the registry answers there, and a client that verifies accepts it",
+            expected=address,
+            found=anonymous.server_address,
+            remedy="run the notebook 30-certificates, then this one",
+        ),
+        works(
+            "it serves the certificate that is on disk",
+            expected=tls.fingerprint(_certificate(parameters))[:16],
+            found=tls.fingerprint(x509.load_der_x509_certificate(anonymous.server_certificate))[:16],
+            remedy="run this notebook again: the registry reads its certificate only at its start",
+        ),
+    ]
+
+
+def _check_configuration(
+    parameters: Parameters, anonymous: registry_api.Answer, known: registry_api.Registry
+) -> list[Result]:
+    plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
+    nothing = known.ask(f"/v2/runbook/nothing/manifests/sha256:{'0' * 64}", method="DELETE")
+    remedy = (
+        "the registry does not run with config.yml: look for REGISTRY_* in its container (`docker inspect`), and for "
+        "a key that it does not know; run the notebooks 40-configuration and 50-compose"
+    )
+    return [
+        refused("an anonymous request", expected=401, found=anonymous.status, remedy=remedy),
+        works(
+            "the realm is ours",
+            expected=f'Basic realm="{parameters.realm}"',
+            found=anonymous.headers.get("www-authenticate"),
+            remedy=remedy,
+        ),
+        works(
+            f"the login of {parameters.username}",
+            expected=200,
+            found=known.ask("/v2/").status,
+            remedy=remedy,
+        ),
+        works(
+            "the headers are ours",
+            expected="nosniff",
+            found=anonymous.headers.get("x-content-type-options"),
+            remedy=remedy,
+        ),
+        refused(
+            "plain HTTP on the TLS port",
+            expected=400,
+            found=plain.status,
+            remedy=remedy,
+        ),
+        refused(
+            "to delete what is not there (404 where delete is on, 405 where it is off)",
+            expected=404 if parameters.delete_enabled else 405,
+            found=nothing.status,
+            remedy=remedy,
+        ),
+    ]
+
+
+def _check_container(client: engine.Client, parameters: Parameters) -> list[Result]:
+    project = f"com.docker.compose.project={parameters.compose_project}"
+    [found] = engine.containers(client, (project, "com.docker.compose.service=registry"))
+    healthy = engine.execute(client, found.name, _HEALTH)
+    unhealthy = engine.execute(client, found.name, (*_HEALTH[:-1], f"{_HEALTH[-1]}-that-does-not-exist"))
+    understood = yaml_text.read_back(compose.resolved(parameters.compose_path, parameters.compose_project))
+    image = understood["services"]["registry"]["image"]  # type: ignore[index] # YAML data
+    again = "run this notebook again"
+    return [
+        works(
+            "Compose reads the image from the file",
+            expected=images.require(client, parameters).reference,
+            found=image,
+            remedy=again,
+        ),
+        works(
+            "the container comes back after a restart of the engine",
+            expected=_POLICY,
+            found=found.restart_policy,
+            remedy=again,
+        ),
+        works(
+            "its health check, run in it",
+            expected=0,
+            found=healthy,
+            remedy="see `docker inspect` and the container's log",
+        ),
+        refused(
+            "the same check of a page that is not there",
+            expected="fails",
+            found="fails" if unhealthy else "passes",
+            remedy="report this",
+        ),
+    ]

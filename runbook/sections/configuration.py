@@ -1,0 +1,251 @@
+"""The configuration: config.yml rendered from data, the users in htpasswd, `http.secret`.
+
+Notebook: 40-configuration. Source: distribution.github.io, "Configuring a registry".
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import bcrypt
+
+from runbook import secrets
+from runbook.changes import (
+    Change,
+    GenerateSecret,
+    MakeDirectory,
+    SetMode,
+    SetPassword,
+    WriteFile,
+)
+from runbook.checks import Result, refused, works
+from runbook.errors import HostError, RunbookError, SecretError
+from runbook.outside import files, registry_configuration, yaml_text
+from runbook.parameters import Parameters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfigurationFacts:
+    """How the configuration is now.
+
+    `password` is whether the user's line lets the password in: `matches`, `differs`, `cheap` where its bcrypt cost is
+    another, `absent` where there is no line or no password yet.
+    """
+
+    text: str | None
+    users: tuple[str, ...]
+    password_known: bool
+    password: str
+    http_secret_known: bool
+    modes: tuple[tuple[Path, int | None], ...]
+
+
+def content(parameters: Parameters) -> dict[str, object]:
+    """Return config.yml as data; `http.secret` is a placeholder."""
+    certificate = str(registry_configuration.INSIDE / "ssl" / parameters.certificate_path.name)
+    return {
+        "version": 0.1,
+        "log": {
+            "accesslog": {"disabled": True},
+            "level": parameters.log_level,
+            "formatter": "text",
+            "fields": {"service": "registry"},
+        },
+        "storage": {
+            "delete": {"enabled": parameters.delete_enabled},
+            "cache": {"blobdescriptor": "inmemory"},
+            "filesystem": {"rootdirectory": "/var/lib/registry"},
+        },
+        "auth": {
+            "htpasswd": {
+                "realm": parameters.realm,
+                "path": str(registry_configuration.INSIDE / "auth" / "htpasswd"),
+            }
+        },
+        "http": {
+            "addr": ":443",
+            "host": f"https://{parameters.registry_host}",
+            "secret": secrets.placeholder(parameters.http_secret_path),
+            "headers": {"X-Content-Type-Options": ["nosniff"]},
+            "http2": {"disabled": False},
+            "tls": {
+                "certificate": certificate,
+                "key": certificate,
+                "minimumtls": "tls1.2",
+            },
+            "debug": {"addr": f"127.0.0.1:{registry_configuration.HEALTH_PORT}"},
+        },
+        "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
+    }
+
+
+def _users(path: Path) -> dict[str, str]:
+    """Return user -> hash of an htpasswd file; raises HostError with the line that the registry could not read.
+
+    One malformed line makes the registry answer 400 to every login, and of a user who stands there twice the last wins.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate((files.read_text(path) or "").splitlines(), start=1):
+        if not line or line.startswith("#"):
+            continue
+        user, colon, hashed = line.partition(":")
+        problem = None
+        if not user or not colon or not re.fullmatch(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", hashed):
+            problem = "not USER:BCRYPT-HASH"
+        elif user in found:
+            problem = f"the user {user} a second time"
+        if problem:
+            raise HostError(
+                f"one bcrypt hash a user in {path}",
+                f"line {number}: {problem}",
+                f"mend or remove line {number}",
+            )
+        found[user] = hashed
+    return found
+
+
+def _state_of_password(hashed: str | None, password: str | None, cost: int) -> str:
+    if hashed is None or password is None:
+        return "absent"
+    if not bcrypt.checkpw(password.encode(), hashed.encode()):
+        return "differs"
+    return "matches" if hashed.split("$")[2] == f"{cost:02d}" else "has another cost"
+
+
+def gather(parameters: Parameters) -> ConfigurationFacts:
+    """Return the facts; raises HostError for an htpasswd file that no registry could read, SecretError for a secret."""
+    users = _users(parameters.htpasswd_path)
+    password = secrets.find_password(parameters.password_path)
+    if password is None and parameters.password_file:
+        raise SecretError(
+            f"a password in {parameters.password_file}",
+            "no such file",
+            "correct password_file",
+        )
+    text = files.read_text(parameters.configuration_path)
+    places = (
+        *_secret_places(parameters),
+        parameters.htpasswd_path.parent,
+        parameters.htpasswd_path,
+        parameters.configuration_path,
+    )
+    return ConfigurationFacts(
+        text=None if text is None else secrets.conceal(text, (parameters.http_secret_path,)),
+        users=tuple(sorted(users)),
+        password_known=password is not None,
+        password=_state_of_password(users.get(parameters.username), password, parameters.bcrypt_cost),
+        http_secret_known=bool(secrets.read_file(parameters.http_secret_path)),
+        modes=tuple((path, files.mode_of(path)) for path in places),
+    )
+
+
+def _secret_places(parameters: Parameters) -> tuple[Path, ...]:
+    return (Path(parameters.private_directory), parameters.http_secret_path.parent)
+
+
+def is_made(facts: ConfigurationFacts) -> bool:
+    """Return whether this section was carried out before."""
+    return facts.text is not None
+
+
+def plan(parameters: Parameters, facts: ConfigurationFacts) -> list[Change]:
+    """Return what makes configuration, users and secrets as the parameters want them; empty where they are."""
+    modes = dict(facts.modes)
+    folders = {*_secret_places(parameters), parameters.htpasswd_path.parent}
+    changes: list[Change] = [
+        MakeDirectory(path=path, mode=0o700) for path, mode in facts.modes if path in folders and mode is None
+    ]
+    changes += [
+        SetMode(path=path, before=mode, after=0o700 if path in folders else 0o600)
+        for path, mode in facts.modes
+        if mode is not None and mode != (0o700 if path in folders else 0o600)
+    ]
+    if not facts.http_secret_known:
+        changes.append(GenerateSecret(path=parameters.http_secret_path, purpose="http.secret"))
+    if not facts.password_known:
+        changes.append(GenerateSecret(path=parameters.password_path, purpose="the password"))
+    if facts.password != "matches":
+        changes.append(_set_password(parameters, facts.password))
+    wanted = yaml_text.render(content(parameters))
+    if facts.text != wanted:
+        changes.append(
+            WriteFile(
+                path=parameters.configuration_path,
+                before=facts.text,
+                after=wanted,
+                mode=0o600,
+                keep=modes[parameters.configuration_path] is not None
+                and not (facts.text or "").startswith(yaml_text.HEADER),
+                secrets=(parameters.http_secret_path,),
+            )
+        )
+    return changes
+
+
+def _set_password(parameters: Parameters, state: str) -> SetPassword:
+    return SetPassword(
+        path=parameters.htpasswd_path,
+        username=parameters.username,
+        cost=parameters.bcrypt_cost,
+        password_file=parameters.password_path,
+        reason="there is none yet" if state == "absent" else f"the one there {state}",
+    )
+
+
+def check(parameters: Parameters) -> list[Result]:
+    """Return the proof that the files on disk say what the registry must read, and that a misspelt key is found."""
+    text = files.read_text(parameters.configuration_path) or ""
+    data = yaml_text.read_back(secrets.conceal(text, (parameters.http_secret_path,)))
+    password = secrets.require_password(parameters.password_path)
+    hashed = _users(parameters.htpasswd_path).get(parameters.username, "")
+    again = "run this notebook again"
+    return [
+        works(
+            "config.yml reads back as the parameters say",
+            expected=True,
+            found=data == content(parameters),
+            remedy=again,
+        ),
+        refused(
+            "config.yml with `auht:` for `auth:`",
+            expected="refused",
+            found=_judge("auth", "auht", data),
+            remedy="report this",
+        ),
+        refused(
+            "config.yml with `tlss:` for `tls:`",
+            expected="refused",
+            found=_judge("tls", "tlss", data),
+            remedy="report this",
+        ),
+        works(
+            f"the password of {parameters.username} fits its bcrypt hash",
+            expected=True,
+            found=bcrypt.checkpw(password.encode(), hashed.encode()),
+            remedy=again,
+        ),
+        refused(
+            f"another password for {parameters.username}",
+            expected=False,
+            found=bcrypt.checkpw(secrets.generate().encode(), hashed.encode()),
+            remedy="report this",
+        ),
+        works(
+            "http.secret is the one kept",
+            expected=True,
+            found=secrets.placeholder(parameters.http_secret_path)
+            in secrets.conceal(text, (parameters.http_secret_path,)),
+            remedy=again,
+        ),
+    ]
+
+
+def _judge(right: str, wrong: str, data: object) -> str:
+    """Return what becomes of the configuration on disk once one of its keys is misspelt."""
+    misspelt = yaml_text.read_back(json.dumps(data).replace(f'"{right}":', f'"{wrong}":'))
+    try:
+        registry_configuration.refuse_unknown_keys(misspelt)
+    except RunbookError:
+        return "refused"
+    return "accepted"

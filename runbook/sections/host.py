@@ -1,0 +1,222 @@
+"""The host: an engine that runs and comes back at boot, Compose, forwarding, the nat chain, free ports, an image.
+
+Notebook: 10-host. Source: Docker Engine documentation, "Packet filtering and firewalls".
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbook.changes import (
+    Change,
+    EnableEngine,
+    InstallPackages,
+    ObtainImage,
+    RestartEngine,
+    SetKernel,
+    StartEngine,
+    Supervisor,
+    WriteFile,
+)
+from runbook.checks import Result, refused, works
+from runbook.errors import HostError, NotReadyError
+from runbook.outside import (
+    compose,
+    engine,
+    files,
+    images,
+    kernel,
+    packages,
+    registry_api,
+)
+from runbook.parameters import Parameters
+
+FORWARDING = "net.ipv4.ip_forward"
+_CLIENT_APART = 13  # since Debian 13 the package docker.io only recommends the client
+DROP_IN = Path("/etc/sysctl.d/99-registry-runbook.conf")
+DROP_IN_TEXT = (
+    f"# Made by registry-runbook: containers reach the network, and are reached, only with this.\n{FORWARDING} = 1\n"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFacts:
+    """A running engine; `running` stops when it restarts, `publishers` are the ports of containers that are ours."""
+
+    version: str
+    has_nat_chain: bool
+    running: tuple[str, ...]
+    publishers: tuple[tuple[int, str], ...]
+    image: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostFacts:
+    """How the host is now; `engine` is None where none answers, `compose` where there is none."""
+
+    distribution: str
+    release: str
+    has_apt: bool
+    supervisor: Supervisor
+    engine_installed: bool
+    engine_enabled: bool
+    engine: EngineFacts | None
+    compose: str | None
+    forwarding: int | None
+    drop_in: str | None
+    listeners: tuple[kernel.Listener, ...]
+
+
+def gather(parameters: Parameters) -> HostFacts:
+    """Return the facts of this host; nothing is changed."""
+    release = packages.release()
+    supervisor = engine.supervisor()
+    installed = engine.is_installed()
+    found_compose = compose.find()
+    return HostFacts(
+        distribution=release.get("ID", ""),
+        release=release.get("VERSION_ID", ""),
+        has_apt=packages.has_apt(),
+        supervisor=supervisor,
+        engine_installed=installed,
+        engine_enabled=supervisor == "systemd" and installed and engine.is_enabled(),
+        engine=_gather_engine(parameters) if installed else None,
+        compose=f"{' '.join(found_compose.argv)} {found_compose.version}" if found_compose else None,
+        forwarding=kernel.read_setting(FORWARDING),
+        drop_in=files.read_text(DROP_IN),
+        listeners=tuple(kernel.listeners({parameters.port, parameters.basic_port})),
+    )
+
+
+def _gather_engine(parameters: Parameters) -> EngineFacts | None:
+    client = engine.connect()
+    if client is None:
+        return None
+    running = [found for found in engine.containers(client) if found.running]
+    image = images.find(client, parameters)
+    return EngineFacts(
+        version=client.version()["Version"],
+        has_nat_chain=kernel.has_nat_chain("DOCKER"),
+        running=tuple(sorted(found.name for found in running)),
+        publishers=tuple(
+            (outside, found.name) for found in running if _is_ours(found, parameters) for _, outside, _ in found.publish
+        ),
+        image=image.reference if image else None,
+    )
+
+
+def _is_ours(found: engine.ContainerFacts, parameters: Parameters) -> bool:
+    """Return whether a container is one that the next sections make, or replace by their own."""
+    return (
+        found.label(engine.LABEL) is not None or found.label("com.docker.compose.project") == parameters.compose_project
+    )
+
+
+def packages_for(facts: HostFacts) -> tuple[str, ...]:
+    """Return the packages that bring what is missing of engine, client and Compose, as this release names them."""
+    ubuntu = facts.distribution == "ubuntu"
+    number = re.match(r"\d+", facts.release)  # Debian's unstable has none
+    client_apart = number is None or int(number.group()) >= _CLIENT_APART
+    engine_packages = ("docker.io", "docker-cli") if client_apart and not ubuntu else ("docker.io",)
+    compose_package = "docker-compose-v2" if ubuntu else "docker-compose"
+    missing = () if facts.engine_installed else engine_packages
+    return missing if facts.compose else (*missing, compose_package)
+
+
+def is_made(facts: HostFacts) -> bool:
+    """Return whether this section was carried out before."""
+    return facts.drop_in is not None
+
+
+def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
+    """Return what makes the host ready; empty where it is.
+
+    Raises HostError where the runbook cannot repair it: a port taken by another process, no engine and no apt.
+    """
+    _refuse_taken_ports(parameters, facts)
+    changes: list[Change] = []
+    if missing := packages_for(facts):
+        if not facts.has_apt:
+            raise HostError(
+                "a Docker Engine and Compose",
+                f"no {' and no '.join(missing)}, and no apt here",
+                _BY_HAND,
+            )
+        changes.append(InstallPackages(names=missing))
+    if facts.drop_in != DROP_IN_TEXT:
+        changes.append(WriteFile(path=DROP_IN, before=facts.drop_in, after=DROP_IN_TEXT, mode=0o644))
+    if facts.forwarding != 1:
+        changes.append(SetKernel(name=FORWARDING, before=facts.forwarding, after=1))
+    if facts.supervisor == "systemd" and not facts.engine_enabled:
+        changes.append(EnableEngine())
+    if facts.engine is None:
+        changes.append(StartEngine(supervisor=facts.supervisor))
+    elif not facts.engine.has_nat_chain:
+        reason = "its nat chain DOCKER is gone, and only its start puts it back"
+        changes.append(RestartEngine(supervisor=facts.supervisor, reason=reason, stops=facts.engine.running))
+    if facts.engine is None or facts.engine.image is None:
+        changes.append(
+            ObtainImage(
+                sources=images.sources(parameters),
+                reference=parameters.registry_image,
+                digest=parameters.registry_image_digest,
+                archive=parameters.registry_image_archive,
+            )
+        )
+    return changes
+
+
+_BY_HAND = "install them as docs.docker.com/engine/install says for this distribution, then run this again"
+
+
+def _refuse_taken_ports(parameters: Parameters, facts: HostFacts) -> None:
+    published = dict(facts.engine.publishers) if facts.engine else {}
+    for listener in facts.listeners:
+        if listener.port not in published:
+            name = "port" if listener.port == parameters.port else "basic_port"
+            raise HostError(
+                f"the port {listener.port} to be free",
+                f"{listener} listens there",
+                f"stop it, or set the parameter {name}",
+            )
+
+
+def check(parameters: Parameters) -> list[Result]:
+    """Return the proof that this host can do what a registry needs: a container with a published port answers."""
+    client = engine.require(parameters.timeout_seconds)
+    image = images.require(client, parameters)
+    address = kernel.default_address()
+    with engine.probe_container(client, image.reference, inside=5000) as port:
+        probed = registry_api.Registry(url=f"http://{address}:{port}")
+        try:
+            answered: object = registry_api.wait_until_ready(probed, expected=200, timeout_seconds=15).status
+        except NotReadyError as error:
+            answered = error.found
+    afterwards = probed.ask("/v2/")
+    boot = engine.is_enabled() if engine.supervisor() == "systemd" else "no systemd here: start it at boot yourself"
+    return [
+        works(
+            f"a container with a published port answers at {address}",
+            expected=200,
+            found=answered,
+            remedy="see `iptables -t nat -L DOCKER` and any firewall of this host",
+        ),
+        refused(
+            "the same address, once that container is gone",
+            expected="no answer",
+            found="no answer" if afterwards.status is None else f"status {afterwards.status}",
+            remedy="something else answers on the ports of this host: find it with `ss -ltnp`",
+        ),
+        works(
+            "containers are forwarded",
+            expected=1,
+            found=kernel.read_setting(FORWARDING),
+            remedy=f"see what sets {FORWARDING}: `grep -r ip_forward /etc/sysctl.d /etc/sysctl.conf`",
+        ),
+        works(
+            "the engine starts at boot",
+            expected=True if engine.supervisor() == "systemd" else boot,
+            found=boot,
+            remedy="run `systemctl enable docker`",
+        ),
+    ]

@@ -1,0 +1,283 @@
+"""The proof: login, push, removal, pull, delete and logout against the registry with TLS, and all that it must refuse.
+
+Notebook: 60-push-pull. Source: OCI Distribution Specification 1.1; RFC 7617 (Basic authentication).
+"""
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbook import secrets
+from runbook.changes import Change
+from runbook.checks import Result, refused, says, works
+from runbook.errors import MissingError
+from runbook.outside import docker_client, engine, kernel, registry_api, storage, tls
+from runbook.parameters import Parameters, split_reference
+
+_CONFIGURATION = "run the notebooks 40-configuration and 50-compose"
+_CERTIFICATES = "run the notebooks 30-certificates and 50-compose"
+_LOG = "read the registry's log: `docker logs`"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PushPullFacts:
+    """What the proof needs: the registry's storage on this host."""
+
+    data: Path
+
+
+def gather(parameters: Parameters) -> PushPullFacts:
+    """Return the facts; raises MissingError where no registry runs, HostError where the test repository is in use."""
+    client = engine.require(parameters.timeout_seconds)
+    data = engine.volume(client, f"{parameters.compose_project}_{parameters.data_volume}")
+    if data is None or not parameters.ca_certificate_path.exists():
+        raise MissingError(
+            "the registry over TLS",
+            "its volume or its authority is not there",
+            "run the notebook 50-compose",
+        )
+    docker_client.refuse_occupied(data, parameters.test_reference, "test_reference")
+    return PushPullFacts(data=data)
+
+
+def is_made(facts: PushPullFacts) -> bool:
+    """Return whether this section was carried out before."""
+    return facts.data.is_dir()
+
+
+def plan(parameters: Parameters, facts: PushPullFacts) -> list[Change]:
+    """Return no change: the proof leaves the host and the registry as they were."""
+    del parameters, facts
+    return []
+
+
+def check(parameters: Parameters) -> list[Result]:
+    """Return the proof; the test repository is removed again, and the operator's own Docker login is not touched."""
+    client = engine.require(parameters.timeout_seconds)
+    data = gather(parameters).data
+    authority = parameters.ca_certificate_path.read_text(encoding="ascii")
+    login = (parameters.username, secrets.require_password(parameters.password_path))
+    registry = registry_api.Registry(
+        url=f"https://{parameters.registry_host}",
+        tls=tls.trusting(authority),
+        login=login,
+    )
+    registry_api.wait_until_ready(registry, expected=200, timeout_seconds=parameters.timeout_seconds)
+    results = [*_check_tls(parameters, registry), *_check_login(parameters, registry)]
+    with docker_client.proof(
+        client,
+        registry,
+        host=parameters.registry_host,
+        reference=parameters.test_reference,
+        test_image=parameters.test_image,
+        data=data,
+    ) as proof:
+        results += _check_images(proof, login, data)
+        results += _check_trust(parameters, proof)
+        results += _check_delete(parameters, proof)
+        results += _check_logout(parameters, proof)
+    return [*results, _check_nothing_left(parameters, data)]
+
+
+def _stranger() -> str:
+    """Return an authority, as PEM, that nobody's certificate comes from."""
+    now = datetime.datetime.now(datetime.UTC)
+    key = tls.generate_key("ecdsa-p256")
+    return tls.certificate_text(tls.issue_authority(key, (("CN", "stranger"),), now=now, validity_days=1)).decode()
+
+
+def _check_tls(parameters: Parameters, registry: registry_api.Registry) -> list[Result]:
+    url = f"{registry.url}/v2/"
+    accepted = registry_api.ask(url, tls=registry.tls)
+    other_authority = registry_api.ask(url, tls=tls.trusting(_stranger()))
+    other_name = registry_api.ask(url, tls=registry.tls, server_name=f"other.{parameters.domain}")
+    address = kernel.address_of(parameters.address)
+    return [
+        works(
+            f"a client that verifies reaches {parameters.registry_host} at an address that is not loopback",
+            expected=address,
+            found=accepted.server_address or str(accepted),
+            remedy=_CERTIFICATES,
+        ),
+        refused(
+            "the same by a client that trusts another authority",
+            expected="certificate verify failed",
+            found=says(str(other_authority), expected="certificate verify failed"),
+            remedy=_CERTIFICATES,
+        ),
+        refused(
+            "the same under another name",
+            expected="Hostname mismatch",
+            found=says(str(other_name), expected="Hostname mismatch"),
+            remedy=_CERTIFICATES,
+        ),
+    ]
+
+
+def _check_login(parameters: Parameters, registry: registry_api.Registry) -> list[Result]:
+    url = f"{registry.url}/v2/"
+    user = parameters.username
+    anonymous = registry_api.ask(url, tls=registry.tls)
+    wrong = registry_api.ask(url, tls=registry.tls, login=(user, secrets.generate()))
+    plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
+    return [
+        works(
+            f"the login of {user}",
+            expected=200,
+            found=registry.ask("/v2/").status,
+            remedy=_CONFIGURATION,
+        ),
+        refused("no login", expected=401, found=anonymous.status, remedy=_CONFIGURATION),
+        refused(
+            f"a wrong password for {user}",
+            expected=401,
+            found=wrong.status,
+            remedy=_CONFIGURATION,
+        ),
+        refused(
+            "plain HTTP on the TLS port",
+            expected=400,
+            found=plain.status,
+            remedy=_CONFIGURATION,
+        ),
+        works(
+            "the realm and the headers are those of config.yml",
+            expected=(f'Basic realm="{parameters.realm}"', "nosniff"),
+            found=(
+                anonymous.headers.get("www-authenticate"),
+                anonymous.headers.get("x-content-type-options"),
+            ),
+            remedy=_CONFIGURATION,
+        ),
+    ]
+
+
+def _check_images(proof: docker_client.Proof, login: tuple[str, str], data: Path) -> list[Result]:
+    username, password = login
+    wrong = proof.docker(
+        "login",
+        proof.host,
+        "-u",
+        username,
+        "--password-stdin",
+        stdin=secrets.generate(),
+    )
+    logged_in = proof.docker("login", proof.host, "-u", username, "--password-stdin", stdin=password)
+    before = proof.in_registry()
+    pushed = proof.push()
+    registered, stored = proof.in_registry(), storage.tags(data, proof.repository)
+    pulled = proof.pull()
+    return [
+        refused(
+            "docker login with a wrong password",
+            expected="refused",
+            found="accepted" if wrong.code == 0 else "refused",
+            remedy=_LOG,
+        ),
+        works(
+            "docker login",
+            expected="Login Succeeded",
+            found=says(logged_in.said, expected="Login Succeeded"),
+            remedy=_LOG,
+        ),
+        refused(
+            "the test image, before the push",
+            expected="404",
+            found=before,
+            remedy="set test_reference to another repository",
+        ),
+        works(
+            "docker push",
+            expected="a digest",
+            found="a digest" if pushed.startswith("sha256:") else pushed,
+            remedy=_LOG,
+        ),
+        works(
+            "the registry gives the digest that was pushed",
+            expected=pushed,
+            found=registered,
+            remedy=_LOG,
+        ),
+        works(
+            "docker pull, after the image was removed, gives it too",
+            expected=pushed,
+            found=pulled,
+            remedy=_LOG,
+        ),
+        works(
+            "the image lies in the volume of the Compose file",
+            expected=(proof.tag,),
+            found=stored,
+            remedy=_CONFIGURATION,
+        ),
+    ]
+
+
+def _check_trust(parameters: Parameters, proof: docker_client.Proof) -> list[Result]:
+    address = kernel.address_of(parameters.address)
+    elsewhere = f"{address}:{parameters.port}/{proof.repository}:{proof.tag}"
+    refusal = proof.docker("pull", elsewhere).said
+    trusted = parameters.trust_path.parent.parent / f"{address}:{parameters.port}"
+    unknown = "certificate signed by unknown authority"
+    return [
+        refused(
+            f"the engine at {address}:{parameters.port}, for which no trust was placed",
+            expected=unknown,
+            found=says(refusal, expected=unknown),
+            remedy=f"see insecure-registries in `docker info`, {trusted}, and the system's own trust store",
+        )
+    ]
+
+
+def _check_delete(parameters: Parameters, proof: docker_client.Proof) -> list[Result]:
+    digest = proof.in_registry()
+    deleted = proof.registry.ask(f"/v2/{proof.repository}/manifests/{digest}", method="DELETE").status
+    afterwards = proof.registry.ask(f"/v2/{proof.repository}/manifests/{proof.tag}").status
+    if parameters.delete_enabled:
+        return [
+            works(
+                "delete, which is on",
+                expected=202,
+                found=deleted,
+                remedy=_CONFIGURATION,
+            ),
+            refused(
+                "the deleted image",
+                expected=404,
+                found=afterwards,
+                remedy=_CONFIGURATION,
+            ),
+        ]
+    return [
+        refused("delete, which is off", expected=405, found=deleted, remedy=_CONFIGURATION),
+        works(
+            "the image that was not deleted",
+            expected=200,
+            found=afterwards,
+            remedy=_CONFIGURATION,
+        ),
+    ]
+
+
+def _check_logout(parameters: Parameters, proof: docker_client.Proof) -> list[Result]:
+    proof.docker("logout", proof.host)
+    refusal = proof.docker("push", proof.reference).said
+    credentials = "no basic auth credentials"
+    return [
+        refused(
+            f"docker push to {parameters.registry_host} after docker logout",
+            expected=credentials,
+            found=says(refusal, expected=credentials),
+            remedy="a registry that takes it is open: " + _CONFIGURATION,
+        )
+    ]
+
+
+def _check_nothing_left(parameters: Parameters, data: Path) -> Result:
+    repository, _ = split_reference(parameters.test_reference)
+    return works(
+        "the proof left no image behind",
+        expected=(),
+        found=storage.tags(data, repository),
+        remedy=f"look at {repository} in {data}",
+    )
