@@ -125,7 +125,7 @@ def run(  # noqa: PLR0913 (one argument an option)
 @_parameter_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON.")
 def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool) -> None:
-    """Show what a run would change, section by section, without running a notebook."""
+    """Show what a run would change, section by section, without running a notebook; exit 1 if a section refuses."""
     from runbook import changes, overview, report
 
     file = file or _default_file()
@@ -137,19 +137,20 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
                 "notebook": item.notebook,
                 "state": item.name,
                 "reason": item.reason,
-                "changes": [changes.as_json(c) for c in item.changes],
+                "changes": [changes.as_json(change) for change in item.changes],
             }
             for item in states
         ]
         click.echo(json.dumps(plain, indent=2))
-        return
-    console = report.terminal()
-    for item in states:
-        console.rule(f"{item.notebook}: {item.name}", align="left")
-        if item.reason:
-            console.print(item.reason, markup=False)
-        else:
-            report.render(report.changes_table(item.changes), console)
+    else:
+        for item in states:
+            click.secho(f"{item.notebook}: {item.name}", bold=True)
+            if item.reason:
+                click.echo(item.reason)
+            else:
+                report.show(report.changes_table(item.changes))
+    if any(item.name == "refuses" for item in states):
+        raise SystemExit(_FAILED)
 
 
 @program.command(name="list")

@@ -116,7 +116,7 @@ def verify(section: Section, parameters: Parameters) -> None:
 
 
 def prove(section: Section, parameters: Parameters) -> list[Result]:
-    """Return a section's proof: that planning again finds nothing to change, then its own checks."""
+    """Return a section's proof: that planning again finds nothing to change, and where that holds its own checks."""
     left = section.plan(parameters, section.gather(parameters))
     converged = works(
         "planning again finds nothing to change",
@@ -124,4 +124,4 @@ def prove(section: Section, parameters: Parameters) -> list[Result]:
         found=f"{len(left)} changes" + "".join(f"; {change}" for change in left),
         remedy="run this notebook again; if it stays, something else on this host changes it back",
     )
-    return [converged, *section.check(parameters)]
+    return [converged, *(section.check(parameters) if converged.passed else ())]

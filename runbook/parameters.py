@@ -169,7 +169,7 @@ class Parameters(BaseModel):
     )
     configuration_directory: FilePath = Field(
         "/etc/docker/registry",
-        description="folder of config.yml, ssl, auth and docker-compose.yml, mounted read-only",
+        description="folder of config.yml, ssl and auth, mounted read-only",
     )
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
         60, description="seconds to wait for an engine or a registry to answer"
@@ -225,12 +225,12 @@ class Parameters(BaseModel):
     )
     ca_passphrase_file: OptionalPath = Field(
         "",
-        description="0600 file with the passphrase of the CA key; or RUNBOOK_CA_PASSPHRASE; neither: no passphrase",
+        description="0600 file with the CA key's passphrase; or RUNBOOK_CA_PASSPHRASE; or none",
     )
     username: Annotated[str, AfterValidator(_a_user)] = Field("admin", description="user that may push and pull")
     password_file: OptionalPath = Field(
         "",
-        description="0600 file with the password; or RUNBOOK_PASSWORD; neither: asked for or generated, and kept",
+        description="0600 file with the password; or RUNBOOK_PASSWORD; or it is asked for or made",
     )
     bcrypt_cost: Annotated[int, Field(ge=4, le=14)] = Field(
         10,

@@ -15,7 +15,7 @@ from runbook.changes import Change, WriteFile, as_json
 from runbook.checks import Result
 
 RECORD = "registry-runbook"  # where an output's metadata keeps the data behind a table
-_WIDTH = 140
+_UNWRAPPED = 1000  # one line a row: a notebook shows the HTML, and a diff of its text stays readable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +31,9 @@ class Table:
     def text(self) -> str:
         """Return the table for a terminal without colour."""
         buffer = io.StringIO()
-        console = Console(file=buffer, width=_WIDTH, no_color=True, highlight=False)
+        console = Console(file=buffer, width=_UNWRAPPED, color_system=None, force_jupyter=False, highlight=False)
         render(self, console)
-        return buffer.getvalue().rstrip()
+        return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines())
 
     def html(self) -> str:
         """Return the table for a notebook; all text in it is escaped."""
@@ -52,13 +52,16 @@ class Table:
         return {"text/plain": self.text(), "text/html": self.html()}, {RECORD: dict(self.record)}
 
 
-def terminal() -> Console:
-    """Return standard output for tables: as wide as the terminal, or 140 columns where there is none."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+def show(table: Table) -> None:
+    """Print a table on standard output: as wide as the terminal, or one line a row where there is none."""
+    if sys.stdout.isatty():
+        render(table, Console(highlight=False))
+    else:
+        print(table.text())  # noqa: T201 (this is the output of the program)
 
 
 def render(table: Table, console: Console) -> None:
-    """Print a table on a terminal."""
+    """Draw a table on a console."""
     if not table.rows:
         console.print(table.empty, markup=False)
         return

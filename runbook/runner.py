@@ -72,6 +72,7 @@ def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path) ->
 
 def _run_one(notebook: str, values: Mapping[str, object], output: Path) -> Run:
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     source = NOTEBOOKS / f"{notebook}.ipynb"
     used = papermill.inspect_notebook(source)  # papermill warns of a value that a notebook does not use
@@ -85,11 +86,14 @@ def _run_one(notebook: str, values: Mapping[str, object], output: Path) -> Run:
                 parameters={name: value for name, value in values.items() if name in used},
                 kernel_name="python3",
                 progress_bar=False,
+                extra_arguments=["--log-level=50"],  # a kernel that is ended says so, as if it were an error
                 # Sockets in a folder of root's: over TCP, anybody on this host could listen to the kernel.
                 config=Config(AsyncKernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"}),
             )
     except papermill.PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}"
+    except DeadKernelError as failure:
+        error = f"expected the kernel to live; found {failure}. To repair: run it again, it goes on from here."
     seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
     records = list(_records(output))
     return Run(

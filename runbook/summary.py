@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
+
 from runbook import report
 from runbook.report import Table
 from runbook.runner import Run
@@ -40,25 +42,20 @@ def as_json(runs: Sequence[Run], folder: Path) -> dict[str, object]:
 
 def show(runs: Sequence[Run], folder: Path, *, planned: bool) -> None:
     """Print the table of what was proven (or, in mode `plan`, planned), the counts, and the folder of the record."""
-    console = report.terminal()
-    report.render(_planned(runs) if planned else _proven(runs), console)
-    changed = sum(len(done.outcomes) for done in runs)
+    report.show(_planned(runs) if planned else _proven(runs))
+    for outcome in [item for done in runs for item in done.outcomes if item["note"]]:
+        click.echo(f"{outcome['change']['summary']}: {outcome['note']}")
     results = [result for done in runs for result in done.results]
     passed = sum(bool(result["passed"]) for result in results)
     if planned:
-        console.print(
-            f"\n{sum(len(done.changes) for done in runs)} changes planned, none made. Record: {folder}",
-            soft_wrap=True,
-        )
+        counted = f"{sum(len(done.changes) for done in runs)} changes planned, none made."
     else:
-        console.print(
-            f"\n{changed} changes made, {passed} of {len(results)} proofs passed. Record: {folder}",
-            soft_wrap=True,
-        )
+        changed = sum(len(done.outcomes) for done in runs)
+        counted = f"{changed} changes made, {passed} of {len(results)} proofs passed."
+    click.echo(f"\n{counted} Record: {folder}")
     if runs[-1].error:
-        failed = runs[-1]
-        console.print(f"{failed.notebook} failed: {failed.error}", soft_wrap=True, markup=False)
-        console.print(f"Then go on with: registry-runbook run {failed.notebook}", soft_wrap=True)
+        click.echo(f"{runs[-1].notebook} failed: {runs[-1].error}")
+        click.echo(f"Then go on with: ./script/run {runs[-1].notebook}")
 
 
 def _planned(runs: Sequence[Run]) -> Table:

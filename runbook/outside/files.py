@@ -18,9 +18,8 @@ def read_text(path: Path) -> str | None:
 
     Raises HostError for a symbolic link, a folder or another kind of file in its place, and for text that is not UTF-8.
     """
-    try:
-        kind = path.lstat().st_mode
-    except FileNotFoundError:
+    kind = _lstat(path)
+    if kind is None:
         return None
     if not stat.S_ISREG(kind):
         raise HostError(
@@ -30,16 +29,30 @@ def read_text(path: Path) -> str | None:
         )
     try:
         return path.read_bytes().decode()
+    except PermissionError as error:
+        raise _not_allowed(path) from error
     except UnicodeDecodeError as error:
         raise HostError(f"UTF-8 text in {path}", str(error), "mend or move the file") from error
 
 
 def mode_of(path: Path) -> int | None:
     """Return the permission bits of a file or folder, None where there is none."""
+    kind = _lstat(path)
+    return None if kind is None else stat.S_IMODE(kind)
+
+
+def _lstat(path: Path) -> int | None:
+    """Return the mode of what is at a path, not following a link; None where there is nothing."""
     try:
-        return stat.S_IMODE(path.lstat().st_mode)
-    except FileNotFoundError:
+        return path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as error:
+        raise _not_allowed(path) from error
+
+
+def _not_allowed(path: Path) -> HostError:
+    return HostError(f"to be allowed to read {path}", f"user id {os.geteuid()} is not", "run it as root")
 
 
 def make_parents(path: Path) -> None:

@@ -187,7 +187,8 @@ def _build(client: docker.DockerClient, _: ObtainImage) -> str:
         ],
     )
     _refuse_import_error(imported)
-    return f"{PACKAGE_REPOSITORY}:{tag}, built from the distribution's package docker-registry {version}"
+    built = f"{PACKAGE_REPOSITORY}:{tag}, built from the distribution's package docker-registry {version}"
+    return f"{built} (compiled with an older Go: prefer a pulled image where you can)"
 
 
 _OBTAIN = {"pull": _pull, "archive": _load, "package": _build}

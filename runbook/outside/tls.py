@@ -124,6 +124,11 @@ def _name(subject: Subject) -> x509.Name:
     return x509.Name([x509.NameAttribute(_ATTRIBUTES[name], value) for name, value in subject])
 
 
+def subject_text(subject: Subject) -> str:
+    """Return a subject as certificates' facts give it (RFC 4514: the last part first)."""
+    return _name(subject).rfc4514_string()
+
+
 def _builder(
     subject: Subject,
     issuer: x509.Name,

@@ -17,6 +17,7 @@ def render(data: Mapping[str, object]) -> str:
     buffer = io.StringIO()
     writer = YAML()
     writer.default_flow_style = False
+    writer.width = 200  # no line of ours is folded
     writer.dump(copy.deepcopy(dict(data)), buffer)
     text = HEADER + buffer.getvalue()
     if read_back(text) != data:

@@ -154,7 +154,7 @@ def _check_push_and_pull(proof: docker_client.Proof) -> list[Result]:
             found=proof.repository in catalog.get("repositories", ()),
             remedy="",
         ),
-        works("its tags", expected=[proof.tag], found=tags.get("tags"), remedy=""),
+        works("its tags", expected=proof.tag, found=", ".join(tags.get("tags") or ()), remedy=""),
         refused("a tag that nobody pushed", expected=404, found=absent.status, remedy=""),
     ]
 

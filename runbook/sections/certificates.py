@@ -25,6 +25,7 @@ from runbook.errors import HostError
 from runbook.outside import files, kernel, tls
 from runbook.parameters import Parameters
 
+_FOLDER, _FILE = 0o700, 0o600
 _COMMON_NAME_LENGTH = 64  # RFC 5280 appendix A.1, ub-common-name
 
 
@@ -71,12 +72,6 @@ def gather(parameters: Parameters) -> CertificateFacts:
     authority = _load(text, certificate_path)
     server_text = files.read_text(parameters.certificate_path)
     server = _load(server_text, parameters.certificate_path)
-    places = (
-        parameters.ca_key_path.parent,
-        key_path,
-        parameters.certificate_path.parent,
-        parameters.certificate_path,
-    )
     return CertificateFacts(
         now=datetime.datetime.now(datetime.UTC),
         address=kernel.address_of(parameters.address),
@@ -86,7 +81,7 @@ def gather(parameters: Parameters) -> CertificateFacts:
         server=tls.describe(server) if server else None,
         server_fits=bool(server_text and server and authority and _fits(server_text, server, authority)),
         trusted=files.read_text(parameters.trust_path),
-        modes=tuple((path, files.mode_of(path)) for path in places),
+        modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
     )
 
 
@@ -191,6 +186,17 @@ def is_made(facts: CertificateFacts) -> bool:
     return facts.server is not None
 
 
+def _refuse_other_subject(parameters: Parameters, facts: CertificateFacts) -> None:
+    """Raise HostError where the authority that is there has another name than the parameters say."""
+    wanted = tls.subject_text(_subject(parameters, parameters.ca_common_name))
+    if facts.authority is not None and facts.authority.subject != wanted:
+        raise HostError(
+            f"the authority {wanted} in {parameters.ca_certificate_path}",
+            facts.authority.subject,
+            "set ca_common_name and subject_… to that, or private_directory to a folder for a new authority",
+        )
+
+
 def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
     """Return what makes authority, server certificate and trust as the parameters want them; empty where they are.
 
@@ -198,6 +204,7 @@ def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
     """
     key_path, certificate_path = parameters.ca_key_path, parameters.ca_certificate_path
     reason = _why_issue(parameters, facts)
+    _refuse_other_subject(parameters, facts)
     if reason or facts.authority is None:
         _refuse_authority(parameters, facts)
     changes = _plan_places(parameters, facts)
@@ -240,18 +247,25 @@ def _issue(parameters: Parameters, facts: CertificateFacts, reason: str) -> Issu
 
 def _plan_places(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
     """Return the folders to make, and the modes to repair of what is there."""
-    key_path = parameters.ca_key_path
     changes: list[Change] = []
-    for folder, key in (
-        (parameters.ca_key_path.parent, key_path),
-        (parameters.certificate_path.parent, parameters.certificate_path),
-    ):
-        if facts.mode(folder) is None:
-            changes.append(MakeDirectory(path=folder, mode=0o700))
-        for path, mode in ((folder, 0o700), (key, 0o600)):
-            if (found := facts.mode(path)) not in (None, mode):
-                changes.append(SetMode(path=path, before=found, after=mode))
+    for path, mode in _wanted_modes(parameters).items():
+        found = facts.mode(path)
+        if found is None and mode == _FOLDER:
+            changes.append(MakeDirectory(path=path, mode=mode))
+        elif found not in (None, mode):
+            changes.append(SetMode(path=path, before=found, after=mode))
     return changes
+
+
+def _wanted_modes(parameters: Parameters) -> dict[Path, int]:
+    """Return the permission bits of each private place, a folder before what is in it."""
+    return {
+        Path(parameters.private_directory): _FOLDER,
+        parameters.ca_key_path.parent: _FOLDER,
+        parameters.ca_key_path: _FILE,
+        parameters.certificate_path.parent: _FOLDER,
+        parameters.certificate_path: _FILE,
+    }
 
 
 def check(parameters: Parameters) -> list[Result]:
@@ -283,15 +297,11 @@ def check(parameters: Parameters) -> list[Result]:
         *_check_handshakes(parameters, authority, stranger),
         works(
             f"the engine trusts the authority for {parameters.registry_host}",
-            expected=_short(tls.fingerprint(authority)),
-            found=_short(tls.fingerprint(x509.load_pem_x509_certificate(parameters.trust_path.read_bytes()))),
+            expected=f"SHA-256 {tls.fingerprint(authority)}",
+            found=f"SHA-256 {tls.fingerprint(x509.load_pem_x509_certificate(parameters.trust_path.read_bytes()))}",
             remedy=reissue,
         ),
     ]
-
-
-def _short(fingerprint: str) -> str:
-    return f"SHA-256 {fingerprint[:16]}…"
 
 
 def _check_refusals(

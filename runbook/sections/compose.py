@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from runbook import secrets
 from runbook.changes import Change, ComposeUp, WriteFile
@@ -106,7 +107,7 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
         "image": facts.image.reference,
         "command": ["serve", str(registry_configuration.INSIDE / "config.yml")],
         "restart": _POLICY,
-        "ports": [f"{parameters.port}:443"],
+        "ports": [DoubleQuotedScalarString(f"{parameters.port}:443")],  # YAML 1.1 has numbers with colons
         "volumes": [
             f"{parameters.configuration_directory}:{registry_configuration.INSIDE}:ro",
             f"{parameters.data_volume}:/var/lib/registry",
@@ -238,8 +239,8 @@ def _check_name(parameters: Parameters, anonymous: registry_api.Answer) -> list[
     return [
         works(
             f"{parameters.domain} stands for this host",
-            expected=[address],
-            found=resolved,
+            expected=address,
+            found=", ".join(resolved),
             remedy="see /etc/hosts",
         ),
         works(

@@ -41,12 +41,12 @@ DROP_IN_TEXT = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineFacts:
-    """A running engine; `running` stops when it restarts, `publishers` are the ports of containers that are ours."""
+    """A running engine; `running` stops when it restarts, `publishers` are port, container, and whether it is ours."""
 
     version: str
     has_nat_chain: bool
     running: tuple[str, ...]
-    publishers: tuple[tuple[int, str], ...]
+    publishers: tuple[tuple[int, str, bool], ...]
     image: str | None
 
 
@@ -99,7 +99,7 @@ def _gather_engine(parameters: Parameters) -> EngineFacts | None:
         has_nat_chain=kernel.has_nat_chain("DOCKER"),
         running=tuple(sorted(found.name for found in running)),
         publishers=tuple(
-            (outside, found.name) for found in running if _is_ours(found, parameters) for _, outside, _ in found.publish
+            (outside, found.name, _is_ours(found, parameters)) for found in running for _, outside, _ in found.publish
         ),
         image=image.reference if image else None,
     )
@@ -170,13 +170,16 @@ _BY_HAND = "install them as docs.docker.com/engine/install says for this distrib
 
 
 def _refuse_taken_ports(parameters: Parameters, facts: HostFacts) -> None:
-    published = dict(facts.engine.publishers) if facts.engine else {}
+    publishers = facts.engine.publishers if facts.engine else ()
+    holders = {port: name for port, name, is_ours in publishers if not is_ours}
+    ours = {port for port, _, is_ours in publishers if is_ours}
     for listener in facts.listeners:
-        if listener.port not in published:
+        if listener.port not in ours:
+            holder = f"the container {holders[listener.port]}" if listener.port in holders else str(listener)
             name = "port" if listener.port == parameters.port else "basic_port"
             raise HostError(
                 f"the port {listener.port} to be free",
-                f"{listener} listens there",
+                f"{holder} listens there",
                 f"stop it, or set the parameter {name}",
             )
 

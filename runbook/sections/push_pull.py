@@ -16,6 +16,7 @@ from runbook.parameters import Parameters, split_reference
 
 _CONFIGURATION = "run the notebooks 40-configuration and 50-compose"
 _CERTIFICATES = "run the notebooks 30-certificates and 50-compose"
+_HEADERS = ("www-authenticate", "x-content-type-options")
 _LOG = "read the registry's log: `docker logs`"
 
 
@@ -142,10 +143,9 @@ def _check_login(parameters: Parameters, registry: registry_api.Registry) -> lis
         ),
         works(
             "the realm and the headers are those of config.yml",
-            expected=(f'Basic realm="{parameters.realm}"', "nosniff"),
-            found=(
-                anonymous.headers.get("www-authenticate"),
-                anonymous.headers.get("x-content-type-options"),
+            expected=f'Basic realm="{parameters.realm}", nosniff',
+            found=", ".join(
+                anonymous.headers.get(name, "none") for name in ("www-authenticate", "x-content-type-options")
             ),
             remedy=_CONFIGURATION,
         ),
@@ -206,8 +206,8 @@ def _check_images(proof: docker_client.Proof, login: tuple[str, str], data: Path
         ),
         works(
             "the image lies in the volume of the Compose file",
-            expected=(proof.tag,),
-            found=stored,
+            expected=proof.tag,
+            found=", ".join(stored),
             remedy=_CONFIGURATION,
         ),
     ]
@@ -277,7 +277,7 @@ def _check_nothing_left(parameters: Parameters, data: Path) -> Result:
     repository, _ = split_reference(parameters.test_reference)
     return works(
         "the proof left no image behind",
-        expected=(),
-        found=storage.tags(data, repository),
+        expected="no tag",
+        found=", ".join(storage.tags(data, repository)) or "no tag",
         remedy=f"look at {repository} in {data}",
     )
