@@ -1,0 +1,1 @@
+"""Real hosts for the tests, and the tests that need one."""

@@ -1,0 +1,80 @@
+"""Fixtures that give running test hosts, each with this project in /root/registry-runbook."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from .images import RECIPES
+from .lab import Host, NewHost, start_host
+
+HERE = Path(__file__).resolve().parent
+
+
+def pytest_configure() -> None:
+    """Let a polite end of the process remove its hosts, as an interrupt does."""
+    signal.signal(signal.SIGTERM, interrupt_once)
+
+
+def interrupt_once(number: int, _frame: FrameType | None) -> None:
+    """End the session as an interrupt would; a second signal must not break off the clean-up."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test below this folder before pytest selects by marker."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.host)
+
+
+@contextmanager
+def start_with_project(recipe_name: str, *, address: str | None = None) -> Iterator[Host]:
+    """Give a host of this recipe that holds the project."""
+    with start_host(RECIPES[recipe_name], address=address) as host:
+        host.copy_project()
+        yield host
+
+
+@pytest.fixture(scope="session")
+def bookworm() -> Iterator[Host]:
+    """Debian 12 with Docker Engine 20.10 and Compose 1.29."""
+    with start_with_project("bookworm") as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def trixie() -> Iterator[Host]:
+    """Debian 13 with Docker Engine 26.1 and Compose 2.26."""
+    with start_with_project("trixie") as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def bare() -> Iterator[Host]:
+    """Debian 12 with systemd, but without Docker."""
+    with start_with_project("bare") as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def plain() -> Iterator[Host]:
+    """Debian 12 without systemd and without Docker, where packages may not start services."""
+    with start_with_project("plain") as host:
+        yield host
+
+
+@pytest.fixture
+def new_host() -> Iterator[NewHost]:
+    """Start hosts for one test alone, which may break them."""
+    with ExitStack() as stack:
+
+        def start(recipe_name: str, *, address: str | None = None) -> Host:
+            return stack.enter_context(start_with_project(recipe_name, address=address))
+
+        yield start

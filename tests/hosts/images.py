@@ -1,0 +1,92 @@
+"""What is on a test host: the recipes, and the images that are built from them."""
+
+import hashlib
+import secrets
+import tempfile
+from dataclasses import dataclass
+
+from .machine import execute
+
+REPOSITORY = "registry-runbook-host"
+MIRROR = "http://deb.debian.org/debian"
+
+# policy-rc.d keeps the build from starting services; a host without systemd keeps it, as Debian's containers do.
+INSTALL = """
+boots=$1; shift
+printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 0755 /usr/sbin/policy-rc.d
+apt-get -qq update --error-on=any
+DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@"
+apt-get clean; rm -rf /var/lib/apt/lists/*
+if test "$boots" = True; then rm /usr/sbin/policy-rc.d; fi
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """What is on a host: packages on top of a Debian suite or of another recipe; `boots` makes systemd its PID 1."""
+
+    name: str
+    base: "Recipe | str"
+    packages: tuple[str, ...]
+    boots: bool = True
+
+    @property
+    def reference(self) -> str:
+        """The image's name; its tag changes with everything that the image is made from."""
+        digest = hashlib.sha256(f"{self!r}{MIRROR}{INSTALL}".encode()).hexdigest()
+        return f"{REPOSITORY}:{self.name}-{digest[:12]}"
+
+    @property
+    def has_engine(self) -> bool:
+        """Whether Docker Engine is installed, and so started by systemd."""
+        return "docker.io" in self.packages
+
+
+TOOLS = ("ca-certificates", "curl", "iproute2", "iptables", "openssl", "procps", "python3", "strace", "sudo")
+SYSTEMD = ("dbus", "systemd", "systemd-sysv")
+PLAIN = Recipe(name="plain", base="bookworm", packages=TOOLS, boots=False)
+BARE = Recipe(name="bare", base=PLAIN, packages=SYSTEMD)
+BOOKWORM = Recipe(name="bookworm", base=BARE, packages=("docker.io", "docker-compose"))
+TRIXIE = Recipe(name="trixie", base="trixie", packages=(*TOOLS, *SYSTEMD, "docker.io", "docker-cli", "docker-compose"))
+RECIPES = {recipe.name: recipe for recipe in (PLAIN, BARE, BOOKWORM, TRIXIE)}
+
+
+def has_image(reference: str) -> bool:
+    """Whether the machine's engine holds this image."""
+    return execute("docker", "image", "inspect", reference, check=False).code == 0
+
+
+def ensure_suite(suite: str) -> str:
+    """Return the name of an image with a minimal Debian, made on first use."""
+    reference = f"{REPOSITORY}:suite-{suite}"
+    if not has_image(reference):
+        with tempfile.TemporaryDirectory() as folder:
+            archive = f"{folder}/{suite}.tar"
+            execute("mmdebstrap", "--quiet", "--variant=minbase", suite, archive, MIRROR, timeout_seconds=600)
+            execute("docker", "import", archive, reference, timeout_seconds=120)
+    return reference
+
+
+def ensure_image(recipe: Recipe) -> str:
+    """Return the name of the recipe's image, built where the recipe is new; its earlier images go."""
+    if has_image(recipe.reference):
+        return recipe.reference
+    base = ensure_suite(recipe.base) if isinstance(recipe.base, str) else ensure_image(recipe.base)
+    builder = f"registry-runbook-build-{recipe.name}-{secrets.token_hex(3)}"
+    install = ("sh", "-ec", INSTALL, "install", str(recipe.boots), *recipe.packages)
+    execute("docker", "create", f"--name={builder}", base, *install)
+    try:
+        execute("docker", "start", "--attach", builder, timeout_seconds=600)
+        execute("docker", "commit", builder, recipe.reference, timeout_seconds=120)
+    finally:
+        execute("docker", "rm", "--force", "--volumes", builder)
+    remove_earlier(recipe)
+    return recipe.reference
+
+
+def remove_earlier(recipe: Recipe) -> None:
+    """Remove the images of what this recipe was before it was edited."""
+    own = f"--filter=reference={REPOSITORY}:{recipe.name}-*"
+    for tag in execute("docker", "images", "--format={{.Repository}}:{{.Tag}}", own).stdout.split():
+        if tag != recipe.reference:
+            execute("docker", "image", "rm", tag, check=False)  # one that another session still runs stays
