@@ -1,5 +1,6 @@
 """The Docker Engine of this host: its state as facts, its start and stop, containers and images."""
 
+import datetime
 import os
 import shutil
 import signal
@@ -166,11 +167,12 @@ def _wait_for_exit(timeout_seconds: float) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContainerFacts:
-    """How a container is: what a plan compares with what it wants."""
+    """How a container is: what a plan compares with what it wants; one that never ran started in the year 1."""
 
     name: str
     image_id: str
     running: bool
+    started: datetime.datetime
     restart_policy: str
     publish: tuple[tuple[str, int, int], ...]
     binds: tuple[str, ...]
@@ -188,6 +190,7 @@ def _facts_of(container: Container) -> ContainerFacts:
         name=container.attrs["Name"].removeprefix("/"),
         image_id=container.attrs["Image"],
         running=bool(container.attrs["State"]["Running"]),
+        started=datetime.datetime.fromisoformat(container.attrs["State"]["StartedAt"]),
         restart_policy=host["RestartPolicy"]["Name"],
         publish=tuple(
             (binding["HostIp"], int(binding["HostPort"]), int(inside.partition("/")[0]))

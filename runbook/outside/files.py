@@ -1,5 +1,6 @@
 """Files of this host: read as facts, written whole or not at all."""
 
+import datetime
 import errno
 import os
 import shutil
@@ -53,6 +54,11 @@ def _lstat(path: Path) -> int | None:
 
 def _not_allowed(path: Path) -> HostError:
     return HostError(f"to be allowed to read {path}", f"user id {os.geteuid()} is not", "run it as root")
+
+
+def changed_at(path: Path) -> datetime.datetime:
+    """Return when a file's content last changed, in UTC."""
+    return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
 
 
 def make_parents(path: Path) -> None:

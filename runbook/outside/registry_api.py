@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import httpx
-from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.errors import NotReadyError
 
@@ -19,6 +19,7 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 _SECONDS = 10.0
+_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,27 +87,35 @@ def ask(
         return Answer(status=None, error=str(error) or type(error).__name__)
 
 
-def wait_until_ready(registry: Registry, *, expected: int, timeout_seconds: float) -> Answer:
-    """Poll `/v2/` until the registry answers with the `expected` status, and return that answer.
+def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
+    """Poll `/v2/` until the registry answers, whatever it says, and return that answer.
 
-    200 is an open registry's answer, 401 that of one that asks for a login (end-1 of the specification).
-    Raises NotReadyError with the last answer.
+    An open registry answers 200, one that asks for a login 401 (end-1 of the specification). An answer of 500 or above
+    comes from a proxy whose registry is not up yet.
+    Raises NotReadyError with the last answer, without waiting where the server's certificate is refused.
     """
 
     @retry(
-        retry=retry_if_result(lambda answer: answer.status != expected),
+        retry=retry_if_result(lambda answer: not _is_final(answer)),
         stop=stop_after_delay(timeout_seconds),
         wait=wait_fixed(0.1),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
     def poll() -> Answer:
         return registry.ask("/v2/")
 
-    try:
-        return poll()
-    except RetryError as error:
-        last = error.last_attempt.result()
+    last = poll()
+    if last.status is None or last.status >= _SERVER_ERROR:
         raise NotReadyError(
-            f"{registry.url}/v2/ to answer {expected} within {timeout_seconds:g} s",
+            f"{registry.url}/v2/ to answer within {timeout_seconds:g} s",
             str(last),
-            "read the container's log: docker logs",
-        ) from None
+            "read the container's log: `docker logs`",
+        )
+    return last
+
+
+def _is_final(answer: Answer) -> bool:
+    """Return whether waiting longer cannot change an answer."""
+    if answer.status is None:
+        return "certificate verify failed" in answer.error
+    return answer.status < _SERVER_ERROR

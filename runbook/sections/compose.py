@@ -3,6 +3,7 @@
 Notebook: 50-compose. Source: Compose specification; hosts(5).
 """
 
+import datetime
 import hashlib
 import json
 import re
@@ -48,13 +49,15 @@ class ComposeFacts:
     """How the service is now.
 
     `configuration` is the text of config.yml, secrets hidden; `certificate` the fingerprint of the server certificate
-    on disk; both decide, beside the Compose file, whether the container runs what is wanted.
+    on disk; `changed` when the later of the two files was written. They decide, beside the Compose file, whether the
+    container runs what is wanted.
     """
 
     address: str
     image: images.RegistryImage
     configuration: str
     certificate: str
+    changed: datetime.datetime
     text: str | None
     hosts: str
     containers: tuple[engine.ContainerFacts, ...]
@@ -71,6 +74,7 @@ def gather(parameters: Parameters) -> ComposeFacts:
         image=images.require(client, parameters),
         configuration=configuration,
         certificate=tls.fingerprint(_certificate(parameters)),
+        changed=max(files.changed_at(path) for path in (parameters.configuration_path, parameters.certificate_path)),
         text=files.read_text(parameters.compose_path),
         hosts=files.read_text(HOSTS) or "",
         containers=tuple(engine.containers(client, (project, "com.docker.compose.service=registry"))),
@@ -183,7 +187,8 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
                 keep=foreign,
             )
         )
-    if (reason := _why_up(data, facts)) is not None:
+    reason = _why_up(data, facts) or ("its Compose file changes" if facts.text != wanted else None)
+    if reason is not None:
         changes.append(
             ComposeUp(
                 path=parameters.compose_path,
@@ -202,6 +207,7 @@ def _why_up(data: dict[str, object], facts: ComposeFacts) -> str | None:
     revision = data["services"]["registry"]["labels"][_REVISION]  # type: ignore[index] # YAML data
     compared: tuple[tuple[str, object, object], ...] = (
         ("it is not running", found.running, True),
+        ("it started before its configuration or certificate was written", found.started > facts.changed, True),
         (
             "it was made from another Compose file, configuration, certificate or image",
             found.label(_REVISION),
@@ -223,7 +229,7 @@ def check(parameters: Parameters) -> list[Result]:
     client = engine.require(parameters.timeout_seconds)
     trusted = tls.trusting(parameters.ca_certificate_path.read_text(encoding="ascii"))
     registry = registry_api.Registry(url=f"https://{parameters.registry_host}", tls=trusted)
-    anonymous = registry_api.wait_until_ready(registry, expected=401, timeout_seconds=parameters.timeout_seconds)
+    anonymous = registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
     login = (parameters.username, secrets.require_password(parameters.password_path))
     known = registry_api.Registry(url=registry.url, tls=trusted, login=login)
     return [

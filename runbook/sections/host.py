@@ -192,7 +192,7 @@ def check(parameters: Parameters) -> list[Result]:
     with engine.probe_container(client, image.reference, inside=5000) as port:
         probed = registry_api.Registry(url=f"http://{address}:{port}")
         try:
-            answered: object = registry_api.wait_until_ready(probed, expected=200, timeout_seconds=15).status
+            answered: object = registry_api.wait_until_ready(probed, timeout_seconds=15).status
         except NotReadyError as error:
             answered = error.found
     afterwards = probed.ask("/v2/")

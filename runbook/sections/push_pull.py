@@ -63,7 +63,7 @@ def check(parameters: Parameters) -> list[Result]:
         tls=tls.trusting(authority),
         login=login,
     )
-    registry_api.wait_until_ready(registry, expected=200, timeout_seconds=parameters.timeout_seconds)
+    registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
     results = [*_check_tls(parameters, registry), *_check_login(parameters, registry)]
     with docker_client.proof(
         client,

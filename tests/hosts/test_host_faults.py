@@ -1,0 +1,72 @@
+"""The faults of a host that 10-host repairs, or names: each brought about for real."""
+
+import time
+
+import pytest
+
+from .lab import Host, NewHost
+from .product import run, script_run, snapshot
+
+NAT_GONE = "iptables -t nat -F; iptables -t nat -X DOCKER; iptables -F; iptables -X DOCKER"
+
+
+@pytest.fixture
+def host(new_host: NewHost) -> Host:
+    """Give a host that the notebook has been run on."""
+    ready = new_host("bookworm")
+    run(ready, "10-host")
+    return ready
+
+
+def start_container(host: Host, name: str, *options: str) -> None:
+    """Run a registry in the background, from the image that is on the host."""
+    image = host.run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()[0]
+    host.run("docker", "run", "--detach", f"--name={name}", *options, image)
+
+
+def test_host_repairs_nat_chain_and_names_what_stops(host: Host) -> None:
+    """Fails where the document's iptables error stays, or a container stops that the plan did not name."""
+    start_container(host, "bystander")
+    host.run("sh", "-c", NAT_GONE)
+    broken = host.run("docker", "run", "--rm", "--publish=5001:5000", "x", check=False)
+    assert broken.code != 0
+    refused = host.run("docker", "start", "bystander", check=False)
+    assert refused.code == 0  # it publishes nothing, and so needs no chain
+    [restart] = run(host, "10-host").changes
+    assert "its nat chain DOCKER is gone" in restart
+    assert "stops bystander" in restart
+    assert run(host, "10-host").changes == []
+
+
+def test_host_turns_forwarding_on(host: Host) -> None:
+    """Fails where forwarding that is off stays off, in the running kernel or at the next boot."""
+    host.run("sysctl", "-w", "net.ipv4.ip_forward=0")
+    assert run(host, "10-host").changes == ["set net.ipv4.ip_forward from 0 to 1 in the running kernel"]
+    assert host.read("/proc/sys/net/ipv4/ip_forward") == "1\n"
+    host.run("rm", "/etc/sysctl.d/99-registry-runbook.conf")
+    assert run(host, "10-host").changes == ["write /etc/sysctl.d/99-registry-runbook.conf (0644)"]
+
+
+def test_host_names_who_holds_port(host: Host) -> None:
+    """Fails where a port that is taken is not found, its holder not named, or anything changed in spite of it."""
+    host.run("rm", "/etc/sysctl.d/99-registry-runbook.conf")
+    before = snapshot(host)
+    host.run("sh", "-c", "setsid python3 -m http.server 443 >/dev/null 2>&1 &")
+    deadline = time.monotonic() + 10
+    while host.run("curl", "-s", "http://127.0.0.1:443/", check=False).code != 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    taken = run(host, "10-host", check=False)
+    assert "the port 443 to be free" in str(taken.error)
+    assert "python3 (pid " in str(taken.error)
+    assert snapshot(host) == before
+    assert run(host, "10-host", "-p", "port", "5443").error is None
+
+
+def test_host_names_container_that_holds_port(host: Host) -> None:
+    """Fails where a port that another container publishes is laid to docker-proxy."""
+    start_container(host, "squatter", "--publish=5000:5000")
+    done = script_run(host, "10-host", check=False)
+    assert done.code == 1
+    assert "the container squatter listens there" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr

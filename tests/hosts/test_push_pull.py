@@ -1,0 +1,56 @@
+"""The proof on a host: what it leaves, and delete in both positions."""
+
+import pytest
+
+from .lab import Host
+from .product import run
+
+STORAGE = "find /var/lib/docker/volumes/registry_registry-data/_data /opt/data/registry -type f | LC_ALL=C sort"
+LOGIN = '{"auths": {"registry.test": {"auth": "bWluZTptaW5l"}}}'
+
+
+@pytest.fixture(scope="module")
+def host(trixie: Host) -> Host:
+    """Give a host with a registry that is proven."""
+    assert run(trixie).error is None
+    return trixie
+
+
+def test_push_pull_leaves_host_and_registry_as_they_were(host: Host) -> None:
+    """Fails where a proof leaves a blob, a repository, an image, a container, or touches the operator's own login."""
+    host.write("/root/.docker/config.json", LOGIN, mode=0o600)
+    engine = "docker images -a --no-trunc -q | sort; docker ps -a -q --no-trunc | sort"
+    looked_at = ("sh", "-c", f"{STORAGE}; {engine}; ls /tmp")
+    before = host.run(*looked_at).stdout
+    assert run(host, "10-host", "20-basic-registry", "60-push-pull").error is None
+    assert host.run(*looked_at).stdout == before
+    assert host.read("/root/.docker/config.json") == LOGIN
+
+
+def test_push_pull_leaves_nothing_where_delete_is_off(host: Host) -> None:
+    """Fails where delete that is off does not answer 405, or its test image stays."""
+    before = host.run("sh", "-c", STORAGE).stdout
+    found = run(host, "-p", "delete_enabled", "false")
+    answers = {result["claim"]: result["found"] for result in found.results}
+    assert answers["delete, which is off"] == "405"
+    assert answers["the image that was not deleted"] == "200"
+    assert host.run("sh", "-c", STORAGE).stdout == before
+    wrong = run(host, "60-push-pull", check=False)  # delete_enabled is true here, and the registry's is not
+    assert "delete, which is on" in wrong.failed
+    assert host.run("sh", "-c", STORAGE).stdout == before
+    assert run(host).error is None
+
+
+def test_push_pull_refuses_repository_in_use(host: Host) -> None:
+    """Fails where the proof takes over, and then removes, a repository that somebody else's images are in."""
+    image = host.run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()[0]
+    password = host.read("/etc/registry-runbook/secrets/password-admin")
+    host.run("docker", "login", "registry.test", "-u", "admin", "--password-stdin", input_text=password)
+    host.run("docker", "tag", image, "registry.test/theirs/app:1")
+    host.run("docker", "push", "registry.test/theirs/app:1", timeout_seconds=300)
+    before = host.run("sh", "-c", STORAGE).stdout
+    refused = run(host, "60-push-pull", "-p", "test_reference", "theirs/app:2", check=False)
+    assert "set test_reference to another repository" in str(refused.error)
+    assert host.run("sh", "-c", STORAGE).stdout == before
+    host.run("docker", "logout", "registry.test")
+    host.run("docker", "image", "rm", "registry.test/theirs/app:1")

@@ -1,0 +1,25 @@
+"""The README's commands, typed as they stand there."""
+
+from pathlib import Path
+
+from .lab import NewHost
+from .product import PROJECT
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def commands() -> list[str]:
+    """Return the README's command lines: those that begin with `$ ` in a block of its own."""
+    lines = README.read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
+def test_readme_commands_work_as_written(new_host: NewHost) -> None:
+    """Fails where a command of the README does not end well, or the README does not name the two that count."""
+    typed = [command for command in commands() if not command.startswith(("git ", "cd ", "./script/test"))]
+    assert "./script/run" in typed
+    assert "./script/test" in commands()
+    host = new_host("trixie")
+    for command in typed:
+        done = host.run("sh", "-ec", command, directory=PROJECT, timeout_seconds=900, check=False)
+        assert done.code == 0, done
