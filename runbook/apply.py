@@ -62,14 +62,7 @@ def apply(changes: Sequence[Change], *, timeout_seconds: float = 60) -> list[Out
             note = _make(change, timeout_seconds)
         except (RunbookError, OSError) as error:
             raise _failure(change, error, outcomes, len(changes)) from error
-        outcomes.append(
-            Outcome(
-                change=change,
-                state="done",
-                seconds=time.monotonic() - started,
-                note=note,
-            )
-        )
+        outcomes.append(Outcome(change=change, state="done", seconds=time.monotonic() - started, note=note))
     return outcomes
 
 
@@ -105,11 +98,7 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
         case CopyFile():
             files.write(change.path, change.source.read_bytes(), change.mode)
         case GenerateSecret():
-            files.write(
-                change.path,
-                f"{secrets.ask_or_generate(change.purpose)}\n".encode(),
-                0o600,
-            )
+            files.write(change.path, f"{secrets.ask_or_generate(change.purpose)}\n".encode(), 0o600)
         case IssueAuthority():
             _issue_authority(change)
         case IssueCertificate():
@@ -133,11 +122,7 @@ def _write(change: WriteFile) -> str:
     if found is not None:
         found = secrets.conceal(found, change.secrets)
     if found != change.before:
-        raise ChangedError(
-            f"{change.path} as it was when the plan was made",
-            "another text",
-            "plan again",
-        )
+        raise ChangedError(f"{change.path} as it was when the plan was made", "another text", "plan again")
     kept = f"the earlier version is {files.keep(change.path)}" if change.keep and change.before is not None else ""
     files.write(change.path, secrets.reveal(change.after, change.secrets).encode(), change.mode)
     return kept

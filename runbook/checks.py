@@ -17,26 +17,17 @@ class Result:
 
 def works(claim: str, *, expected: object, found: object, remedy: str) -> Result:
     """Return the result of a claim that something works: it passes where `found` equals `expected`."""
-    return Result(
-        claim=claim,
-        expected=str(expected),
-        found=str(found),
-        passed=expected == found,
-        refusal=False,
-        remedy=remedy,
-    )
+    return _compare(claim, expected, found, refusal=False, remedy=remedy)
 
 
 def refused(claim: str, *, expected: object, found: object, remedy: str) -> Result:
     """Return the result of a claim that something is refused: it passes where `found` equals `expected`."""
-    return Result(
-        claim=claim,
-        expected=str(expected),
-        found=str(found),
-        passed=expected == found,
-        refusal=True,
-        remedy=remedy,
-    )
+    return _compare(claim, expected, found, refusal=True, remedy=remedy)
+
+
+def _compare(claim: str, expected: object, found: object, *, refusal: bool, remedy: str) -> Result:
+    passed = expected == found
+    return Result(claim=claim, expected=str(expected), found=str(found), passed=passed, refusal=refusal, remedy=remedy)
 
 
 def says(text: str, *, expected: str) -> str:

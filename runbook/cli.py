@@ -33,20 +33,10 @@ def _default_file() -> Path:
 
 def _parameter_options(command: Any) -> Any:  # noqa: ANN401 (click's decorators are untyped)
     file = click.option(
-        "-f",
-        "--parameters-file",
-        "file",
-        type=click.Path(path_type=Path),
-        help="Parameter file; parameters/local.yml.",
+        "-f", "--parameters-file", "file", type=click.Path(path_type=Path), help="Parameter file; parameters/local.yml."
     )
     over = click.option(
-        "-p",
-        "--parameters",
-        "given",
-        nargs=2,
-        multiple=True,
-        metavar="NAME VALUE",
-        help="One parameter.",
+        "-p", "--parameters", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="One parameter."
     )
     return file(over(command))
 
@@ -83,11 +73,7 @@ def _version(context: click.Context) -> None:
 @click.argument("notebooks", nargs=-1)
 @_parameter_options
 @click.option("--dry-run", is_flag=True, help="Show the plans and change nothing: -p mode plan.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Folder for the executed notebooks.",
-)
+@click.option("--output", type=click.Path(path_type=Path), help="Folder for the executed notebooks.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def run(  # noqa: PLR0913 (one argument an option)
     notebooks: tuple[str, ...],
@@ -194,8 +180,5 @@ def main() -> None:
         click.echo(f"registry-runbook: {error}", err=True)
         sys.exit(_FAILED)
     except (KeyboardInterrupt, click.Abort):
-        click.echo(
-            "registry-runbook: interrupted; run it again, it goes on from here",
-            err=True,
-        )
+        click.echo("registry-runbook: interrupted; run it again, it goes on from here", err=True)
         sys.exit(_FAILED)

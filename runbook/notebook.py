@@ -14,18 +14,7 @@ from runbook.errors import CheckError, MissingError
 from runbook.parameters import Parameters, read
 
 # Names that the cells themselves set, and IPython's own: no parameters, when a Load cell is run a second time.
-_NOT_PARAMETERS = {
-    "parameters",
-    "changes",
-    "display",
-    "states",
-    "In",
-    "Out",
-    "exit",
-    "quit",
-    "open",
-    "get_ipython",
-}
+_NOT_PARAMETERS = {"parameters", "changes", "display", "states", "In", "Out", "exit", "quit", "open", "get_ipython"}
 
 
 def show(table: report.Table) -> None:
@@ -60,10 +49,7 @@ def load(namespace: Mapping[str, object]) -> Parameters:
         for name, value in namespace.items()
         if not name.startswith("_") and name not in _NOT_PARAMETERS and not isinstance(value, ModuleType)
     }
-    parameters = read(
-        given,
-        where="set in the cell under the heading Parameters, by papermill, or in a parameter file",
-    )
+    parameters = read(given, where="set in the cell under the heading Parameters, by papermill, or in a parameter file")
     show(report.parameters_table({name: getattr(parameters, name) for name in given}))
     return parameters
 
@@ -80,12 +66,7 @@ def plan(section: Section, parameters: Parameters) -> list[Change]:
             raise
         empty = f"Cannot be planned yet: {error}"
         show(
-            report.Table(
-                headings=(),
-                rows=(),
-                empty=empty,
-                record={"kind": "plan", "changes": [], "waits": str(error)},
-            )
+            report.Table(headings=(), rows=(), empty=empty, record={"kind": "plan", "changes": [], "waits": str(error)})
         )
         return []
     show(report.changes_table(changes))

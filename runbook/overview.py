@@ -13,14 +13,7 @@ from runbook.parameters import Parameters
 from runbook.report import Table
 from runbook.sections import host
 
-SECTIONS = (
-    "10-host",
-    "20-basic-registry",
-    "30-certificates",
-    "40-configuration",
-    "50-compose",
-    "60-push-pull",
-)
+SECTIONS = ("10-host", "20-basic-registry", "30-certificates", "40-configuration", "50-compose", "60-push-pull")
 StateName = Literal["done", "to do", "differs", "waits", "refuses"]
 
 
@@ -52,11 +45,7 @@ def state(notebook: str, parameters: Parameters) -> State:
         return State(notebook=notebook, name="refuses", reason=str(error))
     if not changes:
         return State(notebook=notebook, name="done")
-    return State(
-        notebook=notebook,
-        name="differs" if behind.is_made(facts) else "to do",
-        changes=changes,
-    )
+    return State(notebook=notebook, name="differs" if behind.is_made(facts) else "to do", changes=changes)
 
 
 def states_table(states: Sequence[State]) -> Table:
@@ -75,10 +64,7 @@ def host_table(parameters: Parameters) -> Table:
         ("distribution", f"{facts.distribution} {facts.release}".strip()),
         ("address", kernel.address_of(parameters.address)),
         ("services started by", facts.supervisor),
-        (
-            "Docker Engine",
-            facts.engine.version if facts.engine else "none that answers",
-        ),
+        ("Docker Engine", facts.engine.version if facts.engine else "none that answers"),
         ("Docker Compose", facts.compose or "none"),
         ("image of the registry", (facts.engine and facts.engine.image) or "none"),
         (host.FORWARDING, str(facts.forwarding)),

@@ -5,147 +5,17 @@ model, and refuses an unknown name, a wrong type or an impossible value before a
 """
 
 import difflib
-import ipaddress
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_origin
 
-import idna
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from runbook import forms
 from runbook.errors import ParameterError
-
-# Reference grammar: github.com/distribution/reference, regexp.go (path-component, tag).
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
-_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-_REGISTRY = r"[A-Za-z0-9.-]+(?::[0-9]+)?"
-_IPV4 = 4
-_COMMON_NAME_LENGTH = 64
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-
-
-def _a_domain(value: str) -> str:
-    """Return the A-label form of a host name (RFC 5890 2.3.2.1), lower case; refuse what a client cannot use."""
-    if re.fullmatch(r"[0-9.]+|.*:.*", value, re.DOTALL):
-        raise ValueError("a host name; an address goes into extra_addresses, and a port into port")
-    try:
-        name = idna.encode(value, uts46=True).decode("ascii")
-    except idna.IDNAError as error:
-        raise ValueError(f"a host name ({error})") from error
-    if not re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", name):
-        raise ValueError("a host name of letters, digits, hyphens and dots")
-    if name == "localhost" or name.endswith(".localhost"):
-        raise ValueError("a name that is not the loopback's: the engine does not verify TLS there")
-    return name
-
-
-def _an_address(value: str) -> str:
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError as error:
-        raise ValueError("an IPv4 or IPv6 address") from error
-
-
-def _a_reachable_address(value: str) -> str:
-    if value == "auto":
-        return value
-    address = ipaddress.ip_address(_an_address(value))
-    if address.version != _IPV4 or address.is_loopback or address.is_unspecified:
-        raise ValueError("'auto', or an IPv4 address of this host that is not loopback")
-    return str(address)
-
-
-def _a_listening_address(value: str) -> str:
-    if ipaddress.ip_address(_an_address(value)).version != _IPV4:
-        raise ValueError("an IPv4 address, 0.0.0.0 for all")
-    return value
-
-
-def _a_path(value: str) -> str:
-    if not re.fullmatch(r"(/[A-Za-z0-9_.][A-Za-z0-9_.@+-]*)+", value) or ".." in Path(value).parts:
-        raise ValueError("an absolute path of letters, digits and _ . @ + -, without '..'")
-    return value
-
-
-def _a_path_or_none(value: str) -> str:
-    return value and _a_path(value)
-
-
-def _a_word(value: str) -> str:
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", value):
-        raise ValueError("letters, digits and _ . -, the first a letter or digit")
-    return value
-
-
-def _a_project(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
-        raise ValueError("lower-case letters, digits, _ and -, the first a letter or digit")
-    return value
-
-
-def _a_user(value: str) -> str:
-    if not value or ":" in value or value[0] in "# " or value != value.strip() or not value.isprintable():
-        raise ValueError("a user name that htpasswd can hold: no ':', no '#' or space at its start")
-    return value
-
-
-def _a_text(value: str) -> str:
-    if not value.isprintable() or '"' in value or "\\" in value:
-        raise ValueError("printable text without quotation marks or backslashes")
-    return value
-
-
-def _a_common_name(value: str) -> str:
-    if not 1 <= len(value) <= _COMMON_NAME_LENGTH:
-        raise ValueError("1 to 64 characters (RFC 5280 appendix A.1, ub-common-name)")
-    return _a_text(value)
-
-
-def _a_country(value: str) -> str:
-    if value and not re.fullmatch(r"[A-Z]{2}", value):
-        raise ValueError("two capital letters (ISO 3166), or empty")
-    return value
-
-
-def _a_reference(value: str) -> str:
-    if not re.fullmatch(rf"{_REPOSITORY}:{_TAG}", value):
-        raise ValueError("REPOSITORY:TAG, lower case, without a registry host")
-    return value
-
-
-def _an_image(value: str) -> str:
-    if value and not re.fullmatch(rf"(?:{_REGISTRY}/)?{_REPOSITORY}:{_TAG}", value):
-        raise ValueError("[REGISTRY/]REPOSITORY:TAG; a digest goes into registry_image_digest")
-    return value
-
-
-def _a_digest(value: str) -> str:
-    if value and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-        raise ValueError("sha256: and 64 hexadecimal digits, or empty")
-    return value
-
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Days = Annotated[int, Field(ge=1, le=36500)]
-FilePath = Annotated[str, AfterValidator(_a_path)]
-OptionalPath = Annotated[str, AfterValidator(_a_path_or_none)]
-Text = Annotated[str, AfterValidator(_a_text)]
-Word = Annotated[str, AfterValidator(_a_word)]
-Domain = Annotated[str, AfterValidator(_a_domain)]
-Reference = Annotated[str, AfterValidator(_a_reference)]
-KeyType = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 
 class Parameters(BaseModel):
@@ -154,105 +24,81 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     mode: Literal["apply", "plan"] = Field("apply", description="apply the plan, or only show it: plan")
-    domain: Domain = Field(
-        "registry.test",
-        description="name of the registry, in its certificate and in /etc/hosts",
+    domain: forms.Domain = Field(
+        "registry.test", description="name of the registry, in its certificate and in /etc/hosts"
     )
-    address: Annotated[str, AfterValidator(_a_reachable_address)] = Field(
+    address: forms.HostAddress = Field(
         "auto",
         description="address of this host that the name stands for, not loopback; auto: that of the default route",
     )
-    port: Port = Field(443, description="port of the registry over TLS")
-    private_directory: FilePath = Field(
-        "/etc/registry-runbook",
-        description="folder for the CA and the secrets, never mounted into a container",
+    port: forms.Port = Field(443, description="port of the registry over TLS")
+    private_directory: forms.FilePath = Field(
+        "/etc/registry-runbook", description="folder for the CA and the secrets, never mounted into a container"
     )
-    configuration_directory: FilePath = Field(
-        "/etc/docker/registry",
-        description="folder of config.yml, ssl and auth, mounted read-only",
+    configuration_directory: forms.FilePath = Field(
+        "/etc/docker/registry", description="folder of config.yml, ssl and auth, mounted read-only"
     )
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
         60, description="seconds to wait for an engine or a registry to answer"
     )
-    registry_image: Annotated[str, AfterValidator(_an_image), Field(min_length=1)] = Field(
-        "registry:3.1.1", description="image of the registry, pinned by tag"
-    )
-    registry_image_digest: Annotated[str, AfterValidator(_a_digest)] = Field(
-        "",
-        description="digest that registry_image must have, sha256:…; empty: not checked",
+    registry_image: forms.Image = Field("registry:3.1.1", description="image of the registry, pinned by tag")
+    registry_image_digest: forms.Digest = Field(
+        "", description="digest that registry_image must have, sha256:…; empty: not checked"
     )
     registry_image_source: Literal["auto", "pull", "archive", "package"] = Field(
-        "auto",
-        description="auto (what is here, then pull, then package), pull, archive or package",
+        "auto", description="auto (what is here, then pull, then package), pull, archive or package"
     )
-    registry_image_archive: OptionalPath = Field("", description="docker save file, for registry_image_source: archive")
-    basic_container: Word = Field("registry", description="name of the basic registry's container")
-    basic_address: Annotated[str, AfterValidator(_a_listening_address)] = Field(
-        "127.0.0.1",
-        description="address on which the basic registry listens; it has neither TLS nor login",
+    registry_image_archive: forms.OptionalPath = Field("", description="docker save file, for source archive")
+    basic_container: forms.Word = Field("registry", description="name of the basic registry's container")
+    basic_address: forms.ListeningAddress = Field(
+        "127.0.0.1", description="address on which the basic registry listens; it has neither TLS nor login"
     )
-    basic_port: Port = Field(5000, description="port of the basic registry over plain HTTP")
-    basic_data_directory: FilePath = Field(
-        "/opt/data/registry",
-        description="folder on this host that holds the basic registry's data",
+    basic_port: forms.Port = Field(5000, description="port of the basic registry over plain HTTP")
+    basic_data_directory: forms.FilePath = Field(
+        "/opt/data/registry", description="folder on this host that holds the basic registry's data"
     )
-    basic_test_reference: Reference = Field(
-        "runbook/basic-proof:1",
-        description="repository and tag that the basic proof pushes and removes again",
+    basic_test_reference: forms.Reference = Field(
+        "runbook/basic-proof:1", description="repository and tag that the basic proof pushes and removes again"
     )
-    subject_country: Annotated[str, AfterValidator(_a_country)] = Field(
-        "", description="country in both subjects, or empty"
-    )
-    subject_state: Text = Field("", description="state or province in both subjects, or empty")
-    subject_locality: Text = Field("", description="city in both subjects, or empty")
-    subject_organization: Text = Field("Registry Runbook", description="organization in both subjects, or empty")
-    ca_common_name: Annotated[str, AfterValidator(_a_common_name)] = Field(
+    subject_country: forms.Country = Field("", description="country in both subjects, or empty")
+    subject_state: forms.Text = Field("", description="state or province in both subjects, or empty")
+    subject_locality: forms.Text = Field("", description="city in both subjects, or empty")
+    subject_organization: forms.Text = Field("Registry Runbook", description="organization in both subjects, or empty")
+    ca_common_name: forms.CommonName = Field(
         "Registry Runbook CA", description="common name of the certificate authority"
     )
-    key_type: KeyType = Field(
-        "ecdsa-p256",
-        description="of both keys: ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072 or rsa-4096",
+    key_type: forms.KeyType = Field(
+        "ecdsa-p256", description="of both keys: ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072 or rsa-4096"
     )
-    ca_validity_days: Days = Field(3650, description="days until the certificate authority expires")
-    validity_days: Days = Field(366, description="days until the server certificate expires")
+    ca_validity_days: forms.Days = Field(3650, description="days until the certificate authority expires")
+    validity_days: forms.Days = Field(366, description="days until the server certificate expires")
     renew_before_days: Annotated[int, Field(ge=0, le=36500)] = Field(
-        30,
-        description="days before its expiry at which the server certificate is issued anew",
+        30, description="days before its expiry at which the server certificate is issued anew"
     )
-    extra_names: list[Domain] = Field([], description="more host names for the server certificate")
-    extra_addresses: list[Annotated[str, AfterValidator(_an_address)]] = Field(
+    extra_names: list[forms.Domain] = Field([], description="more host names for the server certificate")
+    extra_addresses: list[forms.Address] = Field(
         [], description="more IPv4 or IPv6 addresses for the server certificate"
     )
-    ca_passphrase_file: OptionalPath = Field(
-        "",
-        description="0600 file with the CA key's passphrase; or RUNBOOK_CA_PASSPHRASE; or none",
+    ca_passphrase_file: forms.OptionalPath = Field(
+        "", description="0600 file with the CA key's passphrase; or RUNBOOK_CA_PASSPHRASE; or none"
     )
-    username: Annotated[str, AfterValidator(_a_user)] = Field("admin", description="user that may push and pull")
-    password_file: OptionalPath = Field(
-        "",
-        description="0600 file with the password; or RUNBOOK_PASSWORD; or it is asked for or made",
+    username: forms.User = Field("admin", description="user that may push and pull")
+    password_file: forms.OptionalPath = Field(
+        "", description="0600 file with the password; or RUNBOOK_PASSWORD; or it is asked for or made"
     )
     bcrypt_cost: Annotated[int, Field(ge=4, le=14)] = Field(
-        10,
-        description="bcrypt cost of the password; the registry pays it on every request",
+        10, description="bcrypt cost of the password; the registry pays it on every request"
     )
-    realm: Annotated[str, AfterValidator(_a_text), Field(min_length=1)] = Field(
-        "basic-realm",
-        description="realm that the registry names when it asks for a login",
-    )
+    realm: forms.Realm = Field("basic-realm", description="realm that the registry names when it asks for a login")
     delete_enabled: bool = Field(default=True, description="whether images may be deleted through the API")
     log_level: Literal["error", "warn", "info", "debug"] = Field("info", description="error, warn, info or debug")
-    compose_project: Annotated[str, AfterValidator(_a_project)] = Field(
-        "registry", description="name of the Compose project"
+    compose_project: forms.Project = Field("registry", description="name of the Compose project")
+    data_volume: forms.Word = Field("registry-data", description="name of the Compose volume that holds the images")
+    test_reference: forms.Reference = Field(
+        "runbook/proof:1", description="repository and tag that the proof pushes and removes again"
     )
-    data_volume: Word = Field("registry-data", description="name of the Compose volume that holds the images")
-    test_reference: Reference = Field(
-        "runbook/proof:1",
-        description="repository and tag that the proof pushes and removes again",
-    )
-    test_image: Annotated[str, AfterValidator(_an_image)] = Field(
-        "",
-        description="image on this host to push as proof; empty: a few kilobytes made on the spot",
+    test_image: forms.OptionalImage = Field(
+        "", description="image on this host to push as proof; empty: a few kilobytes made on the spot"
     )
 
     @model_validator(mode="after")
@@ -270,10 +116,7 @@ class Parameters(BaseModel):
             )
         if self.renew_before_days >= self.validity_days:
             raise ValueError("renew_before_days|fewer days than validity_days")
-        inside, outside = (
-            Path(self.private_directory),
-            Path(self.configuration_directory),
-        )
+        inside, outside = (Path(self.private_directory), Path(self.configuration_directory))
         if inside == outside or inside.is_relative_to(outside):
             raise ValueError("private_directory|a folder outside configuration_directory, which the container mounts")
         return self
@@ -332,12 +175,6 @@ class Parameters(BaseModel):
 HTTPS_PORT = 443
 
 
-def split_reference(reference: str) -> tuple[str, str]:
-    """Return repository and tag of REPOSITORY:TAG, as the model has checked it."""
-    repository, _, tag = reference.rpartition(":")
-    return repository, tag
-
-
 def _explain(detail: ErrorDetails, values: Mapping[str, object], where: str) -> ParameterError:
     """Return one of the model's errors in the words of a user."""
     name = str(detail["loc"][0]) if detail["loc"] else ""
@@ -347,11 +184,7 @@ def _explain(detail: ErrorDetails, values: Mapping[str, object], where: str) -> 
         meant = (
             f"write {near[0]}, which is probably meant" if near else "see `registry-runbook parameters` for the names"
         )
-        return ParameterError(
-            "a parameter that the runbook knows",
-            f"{name} = {values[name]!r} ({where})",
-            meant,
-        )
+        return ParameterError("a parameter that the runbook knows", f"{name} = {values[name]!r} ({where})", meant)
     if not name:
         name, _, expected = expected.partition("|")
     value = values.get(name, Parameters.model_fields[name].default)
@@ -370,10 +203,7 @@ def read(values: Mapping[str, object], *, where: str) -> Parameters:
     try:
         return Parameters.model_validate(dict(values))
     except ValidationError as error:
-        details = sorted(
-            error.errors(include_url=False),
-            key=lambda detail: detail["type"] != "extra_forbidden",
-        )
+        details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
         raise _explain(details[0], values, where) from None
 
 
@@ -383,11 +213,7 @@ def load_file(path: Path) -> dict[str, object]:
     try:
         loaded = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ParameterError(
-            "a parameter file",
-            f"{path}: {error.strerror}",
-            "name a file of parameters/",
-        ) from error
+        raise ParameterError("a parameter file", f"{path}: {error.strerror}", "name a file of parameters/") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParameterError("a parameter file in YAML", f"{path}: {error}", remedy) from error
     if loaded is None:

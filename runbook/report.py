@@ -96,12 +96,7 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
         record={
             "kind": "apply",
             "outcomes": [
-                {
-                    "change": as_json(item.change),
-                    "state": item.state,
-                    "seconds": item.seconds,
-                    "note": item.note,
-                }
+                {"change": as_json(item.change), "state": item.state, "seconds": item.seconds, "note": item.note}
                 for item in outcomes
             ],
         },

@@ -30,11 +30,7 @@ def read_file(path: Path) -> str | None:
     if mode is None:
         return None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SecretError(
-            f"{path} to be for its owner alone (0600)",
-            f"mode {mode:04o}",
-            f"run `chmod 600 {path}`",
-        )
+        raise SecretError(f"{path} to be for its owner alone (0600)", f"mode {mode:04o}", f"run `chmod 600 {path}`")
     return (files.read_text(path) or "").removesuffix("\n")
 
 
@@ -51,11 +47,7 @@ def check_password(password: str, origin: str) -> str:
     elif not all(character.isprintable() for character in password):
         found = "one with a control character"
     if found:
-        raise SecretError(
-            f"a password of 1 to 72 bytes of printable text ({origin})",
-            found,
-            "choose another",
-        )
+        raise SecretError(f"a password of 1 to 72 bytes of printable text ({origin})", found, "choose another")
     return password
 
 
@@ -72,9 +64,7 @@ def require_password(path: Path) -> str:
     found = find_password(path)
     if found is None:
         raise SecretError(
-            f"a password in {PASSWORD_VARIABLE} or {path}",
-            "neither",
-            "run the notebook 40-configuration",
+            f"a password in {PASSWORD_VARIABLE} or {path}", "neither", "run the notebook 40-configuration"
         )
     return found
 
@@ -102,11 +92,7 @@ def ask_or_generate(purpose: str) -> str:
         return generate()
     try:
         typed = getpass.getpass("Password of the registry's user (empty: one is generated): ")
-    except (
-        EOFError,
-        OSError,
-        RuntimeError,
-    ):  # no terminal, or a front end without input: a headless run
+    except (EOFError, OSError, RuntimeError):  # no terminal, or a front end without input: a headless run
         return generate()
     return check_password(typed, "the prompt") if typed else generate()
 

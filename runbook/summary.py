@@ -62,9 +62,7 @@ def _planned(runs: Sequence[Run]) -> Table:
     rows = [(done.notebook, str(change["summary"])) for done in runs for change in done.changes]
     rows += [(done.notebook, f"cannot be planned yet: {done.waits}") for done in runs if done.waits]
     return Table(
-        headings=("Notebook", "Change"),
-        rows=tuple(sorted(rows, key=lambda row: row[0])),
-        empty="Nothing to do.",
+        headings=("Notebook", "Change"), rows=tuple(sorted(rows, key=lambda row: row[0])), empty="Nothing to do."
     )
 
 
@@ -80,8 +78,4 @@ def _proven(runs: Sequence[Run]) -> Table:
         for done in runs
         for result in done.results
     )
-    return Table(
-        headings=("Notebook", "Claim", "Is", "Found", "Result"),
-        rows=rows,
-        empty="Nothing was proven.",
-    )
+    return Table(headings=("Notebook", "Claim", "Is", "Found", "Result"), rows=rows, empty="Nothing was proven.")

@@ -53,15 +53,9 @@ def run(
         raise CommandError(f"the program {argv[0]}", "it is not on this host", f"install {argv[0]}") from error
     except subprocess.TimeoutExpired as error:
         raise NotReadyError(
-            f"`{told}` to end",
-            f"still running after {timeout_seconds:g} s",
-            "see why it hangs; run again",
+            f"`{told}` to end", f"still running after {timeout_seconds:g} s", "see why it hangs; run again"
         ) from error
     completed = Completed(code=done.returncode, output=done.stdout, error=done.stderr)
     if allowed is not None and done.returncode not in allowed:
-        raise CommandError(
-            f"`{told}` to succeed",
-            f"exit code {done.returncode}: {completed.said}",
-            "see its message",
-        )
+        raise CommandError(f"`{told}` to succeed", f"exit code {done.returncode}: {completed.said}", "see its message")
     return completed

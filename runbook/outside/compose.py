@@ -33,11 +33,7 @@ def require() -> Compose:
     """Return the Compose of this host; raises MissingError where there is none."""
     found = find()
     if found is None:
-        raise MissingError(
-            "Docker Compose",
-            "neither the plugin nor docker-compose",
-            "run the notebook 10-host",
-        )
+        raise MissingError("Docker Compose", "neither the plugin nor docker-compose", "run the notebook 10-host")
     return found
 
 
@@ -55,11 +51,4 @@ def resolved(path: Path, project: str) -> str:
 
 def up(path: Path, project: str, timeout_seconds: float) -> None:
     """Bring the file's services up in the background, each container made anew."""
-    _call(
-        path,
-        project,
-        "up",
-        "--detach",
-        "--force-recreate",
-        timeout_seconds=timeout_seconds,
-    )
+    _call(path, project, "up", "--detach", "--force-recreate", timeout_seconds=timeout_seconds)

@@ -13,9 +13,9 @@ from pathlib import Path
 import docker
 
 from runbook.errors import HostError
+from runbook.forms import split_reference
 from runbook.outside import commands, images, storage
 from runbook.outside.registry_api import Registry
-from runbook.parameters import split_reference
 
 _SECONDS = 300
 
@@ -43,14 +43,7 @@ class Proof:
     def docker(self, *arguments: str, stdin: str = "") -> commands.Completed:
         """Run the Docker client and return how it ended, whatever its exit code."""
         own = {"DOCKER_CONFIG": str(self.folder)}
-        return commands.run(
-            "docker",
-            *arguments,
-            allowed=None,
-            stdin=stdin,
-            environment=own,
-            timeout_seconds=_SECONDS,
-        )
+        return commands.run("docker", *arguments, allowed=None, stdin=stdin, environment=own, timeout_seconds=_SECONDS)
 
     def push(self) -> str:
         """Push the test image and return its digest, or the client's words where that fails."""
@@ -94,13 +87,7 @@ def refuse_occupied(data: Path, reference: str, parameter: str) -> None:
 
 @contextmanager
 def proof(  # noqa: PLR0913 (where, what, and whose storage)
-    client: docker.DockerClient,
-    registry: Registry,
-    *,
-    host: str,
-    reference: str,
-    test_image: str,
-    data: Path,
+    client: docker.DockerClient, registry: Registry, *, host: str, reference: str, test_image: str, data: Path
 ) -> Iterator[Proof]:
     """Tag the test image for a registry, and take it away afterwards: from the engine, and from the registry's `data`.
 
@@ -109,13 +96,7 @@ def proof(  # noqa: PLR0913 (where, what, and whose storage)
     repository, tag = split_reference(reference)
     with tempfile.TemporaryDirectory(prefix="registry-runbook-") as folder:
         tried = Proof(
-            registry=registry,
-            host=host,
-            repository=repository,
-            tag=tag,
-            folder=Path(folder),
-            data=data,
-            blobs=set(),
+            registry=registry, host=host, repository=repository, tag=tag, folder=Path(folder), data=data, blobs=set()
         )
         if test_image:
             _tag(client, test_image, f"{host}/{repository}", tag)
@@ -132,8 +113,6 @@ def _tag(client: docker.DockerClient, test_image: str, repository: str, tag: str
     found = images.local(client, test_image)
     if found is None:
         raise HostError(
-            f"the image {test_image} on this host",
-            "none",
-            f"run `docker pull {test_image}`, or set test_image",
+            f"the image {test_image} on this host", "none", f"run `docker pull {test_image}`, or set test_image"
         )
     found.tag(repository, tag=tag)

@@ -92,19 +92,13 @@ def _start_as_process(timeout_seconds: float) -> None:
     _PID_FILE.unlink(missing_ok=True)
     with _PROCESS_LOG.open("ab") as log:
         process = subprocess.Popen(
-            ["dockerd"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+            ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     if not _wait_until(answers=True, timeout_seconds=timeout_seconds):
         process.terminate()
         lines = _PROCESS_LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
         raise NotReadyError(
-            f"the engine to answer within {timeout_seconds:g} s",
-            " / ".join(lines),
-            f"read {_PROCESS_LOG}",
+            f"the engine to answer within {timeout_seconds:g} s", " / ".join(lines), f"read {_PROCESS_LOG}"
         )
 
 
@@ -117,25 +111,9 @@ def start(by: Supervisor, timeout_seconds: float = 60) -> None:
         if not _start_by_init_script():
             _start_as_process(timeout_seconds)
         return
-    started = commands.run(
-        "systemctl",
-        "start",
-        "docker.service",
-        allowed=None,
-        timeout_seconds=timeout_seconds,
-    )
+    started = commands.run("systemctl", "start", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
     if started.code != 0 or not _wait_until(answers=True, timeout_seconds=timeout_seconds):
-        journal = commands.run(
-            "journalctl",
-            "-u",
-            "docker.service",
-            "-n",
-            "5",
-            "--no-pager",
-            "-o",
-            "cat",
-            allowed=None,
-        )
+        journal = commands.run("journalctl", "-u", "docker.service", "-n", "5", "--no-pager", "-o", "cat", allowed=None)
         raise NotReadyError(
             f"the engine to answer within {timeout_seconds:g} s",
             f"{started.said} {journal.output.strip()}".strip(),
@@ -151,9 +129,7 @@ def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
         os.kill(int(_PID_FILE.read_text(encoding="ascii")), signal.SIGTERM)
         if not _wait_until(answers=False, timeout_seconds=timeout_seconds):
             raise NotReadyError(
-                "the engine to stop",
-                f"still answering after {timeout_seconds:g} s",
-                f"read {_PROCESS_LOG}",
+                "the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {_PROCESS_LOG}"
             )
         _wait_for_exit(timeout_seconds)
     start(by, timeout_seconds)

@@ -23,11 +23,7 @@ def read_text(path: Path) -> str | None:
     if kind is None:
         return None
     if not stat.S_ISREG(kind):
-        raise HostError(
-            f"a regular file at {path}",
-            "another kind of file",
-            "look at it, and move it out of the way",
-        )
+        raise HostError(f"a regular file at {path}", "another kind of file", "look at it, and move it out of the way")
     try:
         return path.read_bytes().decode()
     except PermissionError as error:

@@ -67,9 +67,7 @@ def find(client: docker.DockerClient, parameters: Parameters) -> RegistryImage |
         pinned = local(client, parameters.registry_image)
         if pinned is not None:
             _refuse_other_digest(
-                pinned.attrs["RepoDigests"],
-                parameters.registry_image,
-                parameters.registry_image_digest,
+                pinned.attrs["RepoDigests"], parameters.registry_image, parameters.registry_image_digest
             )
             return _registry_image(parameters.registry_image, pinned)
     if "package" in sources(parameters):
@@ -83,9 +81,7 @@ def require(client: docker.DockerClient, parameters: Parameters) -> RegistryImag
     found = find(client, parameters)
     if found is None:
         raise MissingError(
-            f"an image of the registry ({parameters.registry_image})",
-            "none",
-            "run the notebook 10-host",
+            f"an image of the registry ({parameters.registry_image})", "none", "run the notebook 10-host"
         )
     return found
 
@@ -125,9 +121,7 @@ def obtain(client: docker.DockerClient, wanted: ObtainImage) -> str:
         else:
             return "; ".join((f"took {taken}", *refusals))
     raise HostError(
-        "an image of the registry",
-        "; ".join(refusals),
-        "give a docker save file as registry_image_archive",
+        "an image of the registry", "; ".join(refusals), "give a docker save file as registry_image_archive"
     )
 
 
@@ -136,11 +130,7 @@ def _pull(client: docker.DockerClient, wanted: ObtainImage) -> str:
     try:
         pulled = client.images.pull(repository, tag=wanted.digest or tag)
     except APIError as error:
-        raise HostError(
-            f"to pull {wanted.reference}",
-            str(error.explanation).strip(),
-            "use an archive",
-        ) from error
+        raise HostError(f"to pull {wanted.reference}", str(error.explanation).strip(), "use an archive") from error
     _refuse_other_digest(pulled.attrs["RepoDigests"], wanted.reference, wanted.digest)
     if wanted.digest:
         pulled.tag(repository, tag=tag)
@@ -152,17 +142,11 @@ def _load(client: docker.DockerClient, wanted: ObtainImage) -> str:
         with Path(wanted.archive).open("rb") as archive:
             loaded = client.images.load(archive)
     except (OSError, APIError) as error:
-        raise HostError(
-            f"a docker save file at {wanted.archive}",
-            str(error),
-            "save the image again",
-        ) from error
+        raise HostError(f"a docker save file at {wanted.archive}", str(error), "save the image again") from error
     tags = [tag for image in loaded for tag in image.tags]
     if wanted.reference not in tags:
         raise HostError(
-            f"{wanted.reference} in {wanted.archive}",
-            ", ".join(tags) or "no tag",
-            "set registry_image to its tag",
+            f"{wanted.reference} in {wanted.archive}", ", ".join(tags) or "no tag", "set registry_image to its tag"
         )
     return f"{wanted.reference} from {wanted.archive}"
 
@@ -242,9 +226,6 @@ def make_test_image(client: docker.DockerClient, reference: str) -> None:
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         _add(archive, "proof", os.urandom(2048), 0o644)
     answer = client.api.import_image_from_data(
-        buffer.getvalue(),
-        repository=repository,
-        tag=tag,
-        changes=[f"LABEL {TEST_LABEL}=1", 'CMD ["/proof"]'],
+        buffer.getvalue(), repository=repository, tag=tag, changes=[f"LABEL {TEST_LABEL}=1", 'CMD ["/proof"]']
     )
     _refuse_import_error(answer)

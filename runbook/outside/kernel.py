@@ -39,19 +39,7 @@ def write_setting(name: str, value: int) -> None:
 
 def has_nat_chain(name: str) -> bool:
     """Return whether the nat table has a chain, as the engine makes `DOCKER` at its start."""
-    return (
-        commands.run(
-            "iptables",
-            "--wait",
-            "-t",
-            "nat",
-            "-n",
-            "-L",
-            name,
-            allowed=frozenset({0, 1}),
-        ).code
-        == 0
-    )
+    return commands.run("iptables", "--wait", "-t", "nat", "-n", "-L", name, allowed=frozenset({0, 1})).code == 0
 
 
 def host_addresses() -> list[str]:
@@ -78,11 +66,7 @@ def default_address() -> str:
         except OSError:
             found = host_addresses()
     if not found:
-        raise HostError(
-            "an address that is not loopback",
-            "none on this host",
-            "set the parameter address",
-        )
+        raise HostError("an address that is not loopback", "none on this host", "set the parameter address")
     return found[0]
 
 
@@ -96,9 +80,7 @@ def address_of(wanted: str) -> str:
     found = host_addresses()
     if wanted not in found:
         raise HostError(
-            f"the address {wanted} on this host",
-            ", ".join(found) or "none",
-            "set address to one of them, or to auto",
+            f"the address {wanted} on this host", ", ".join(found) or "none", "set address to one of them, or to auto"
         )
     return wanted
 

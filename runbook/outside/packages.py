@@ -40,19 +40,11 @@ def unpack(name: str, destination: Path) -> str:
     """
     if not has_apt():
         raise HostError(
-            "apt, to take the package " + name,
-            "no apt-get on this host",
-            "set registry_image_source: archive",
+            "apt, to take the package " + name, "no apt-get on this host", "set registry_image_source: archive"
         )
     with tempfile.TemporaryDirectory(prefix="registry-runbook-") as name_of_folder:
         folder = Path(name_of_folder)
-        commands.run(
-            "apt-get",
-            "update",
-            "-q",
-            environment=_QUIET,
-            timeout_seconds=_INSTALL_SECONDS,
-        )
+        commands.run("apt-get", "update", "-q", environment=_QUIET, timeout_seconds=_INSTALL_SECONDS)
         commands.run(
             "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", name,
             folder=folder, environment=_QUIET, timeout_seconds=_INSTALL_SECONDS,

@@ -15,17 +15,8 @@ HEALTH_PORT = 5001  # of the debug server, inside the container and on its loopb
 # starts open, and answers 200 to everybody.
 _KNOWN: dict[str, object] = {
     "version": None,
-    "log": {
-        "accesslog": {"disabled": None},
-        "level": None,
-        "formatter": None,
-        "fields": {"service": None},
-    },
-    "storage": {
-        "delete": {"enabled": None},
-        "cache": {"blobdescriptor": None},
-        "filesystem": {"rootdirectory": None},
-    },
+    "log": {"accesslog": {"disabled": None}, "level": None, "formatter": None, "fields": {"service": None}},
+    "storage": {"delete": {"enabled": None}, "cache": {"blobdescriptor": None}, "filesystem": {"rootdirectory": None}},
     "auth": {"htpasswd": {"realm": None, "path": None}},
     "http": {
         "addr": None,
@@ -47,9 +38,7 @@ def refuse_unknown_keys(data: object, known: object = None, above: str = "") -> 
         return
     if not isinstance(data, dict):
         raise HostError(
-            f"a mapping at {above or 'the top'} of config.yml",
-            repr(data),
-            "run the notebook 40-configuration",
+            f"a mapping at {above or 'the top'} of config.yml", repr(data), "run the notebook 40-configuration"
         )
     for key, value in data.items():
         if key not in known:

@@ -57,10 +57,7 @@ def remove_repository(data: Path, repository: str, blobs: tuple[str, ...]) -> No
     files.remove_tree(_repository(data, repository))
     for digest in blobs:
         files.remove_tree(_blob(data, digest))
-    emptied = [
-        *_repository(data, repository).parents,
-        *(_blob(data, digest).parent for digest in blobs),
-    ]
+    emptied = [*_repository(data, repository).parents, *(_blob(data, digest).parent for digest in blobs)]
     for folder in emptied:
         if folder.is_dir() and folder != root and data in folder.parents and not any(folder.iterdir()):
             folder.rmdir()

@@ -96,16 +96,10 @@ def load_key(path: Path, passphrase: bytes | None) -> PrivateKey:
         key = serialization.load_pem_private_key(path.read_bytes(), passphrase)
     except (TypeError, ValueError) as error:
         raise HostError(
-            f"the passphrase of {path} (RUNBOOK_CA_PASSPHRASE or ca_passphrase_file)",
-            str(error),
-            "give the right one",
+            f"the passphrase of {path} (RUNBOOK_CA_PASSPHRASE or ca_passphrase_file)", str(error), "give the right one"
         ) from error
     if not isinstance(key, PrivateKey):
-        raise HostError(
-            f"an RSA or ECDSA key in {path}",
-            key_type_of(key),
-            "move it away, or use another folder",
-        )
+        raise HostError(f"an RSA or ECDSA key in {path}", key_type_of(key), "move it away, or use another folder")
     return key
 
 
@@ -130,11 +124,7 @@ def subject_text(subject: Subject) -> str:
 
 
 def _builder(
-    subject: Subject,
-    issuer: x509.Name,
-    key: PrivateKey,
-    now: datetime.datetime,
-    validity_days: int,
+    subject: Subject, issuer: x509.Name, key: PrivateKey, now: datetime.datetime, validity_days: int
 ) -> x509.CertificateBuilder:
     not_before = now.replace(microsecond=0) - _BACKDATED
     return (
@@ -199,28 +189,16 @@ def issue_server(  # noqa: PLR0913 (a certificate has that many parts)
         _builder(subject, authority_certificate.subject, key, now, validity_days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(
-            _usage(
-                signs_certificates=False,
-                enciphers_keys=isinstance(key, rsa.RSAPrivateKey),
-            ),
-            critical=True,
+            _usage(signs_certificates=False, enciphers_keys=isinstance(key, rsa.RSAPrivateKey)), critical=True
         )
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=not subject)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
-            critical=False,
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
 
 
-def why_refused(
-    server: x509.Certificate,
-    authority: x509.Certificate,
-    name: str,
-    at: datetime.datetime,
-) -> str | None:
+def why_refused(server: x509.Certificate, authority: x509.Certificate, name: str, at: datetime.datetime) -> str | None:
     """Return why a client that trusts only `authority` refuses `server` for a name or address `at` a time, None if not.
 
     Source: RFC 5280 section 6.1 (path validation), as cryptography's verifier does it.

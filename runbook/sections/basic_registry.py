@@ -84,11 +84,7 @@ def _why_run(parameters: Parameters, facts: BasicRegistryFacts) -> str | None:
         ("it is not running", found.running, True),
         ("it runs another image", found.image_id, facts.image.image_id),
         ("its port differs", found.publish, (_publish(parameters),)),
-        (
-            "its data are elsewhere",
-            found.binds,
-            (f"{parameters.basic_data_directory}:{_DATA_INSIDE}",),
-        ),
+        ("its data are elsewhere", found.binds, (f"{parameters.basic_data_directory}:{_DATA_INSIDE}",)),
         ("its restart policy differs", found.restart_policy, "always"),
     )
     return next((reason for reason, is_now, wanted in compared if is_now != wanted), None)
@@ -103,18 +99,10 @@ def check(parameters: Parameters) -> list[Result]:
     host = f"{_reached_at(parameters)}:{parameters.basic_port}"
     registry = registry_api.Registry(url=f"http://{host}")
     registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
-    data, reference = (
-        Path(parameters.basic_data_directory),
-        parameters.basic_test_reference,
-    )
+    data, reference = (Path(parameters.basic_data_directory), parameters.basic_test_reference)
     docker_client.refuse_occupied(data, reference, "basic_test_reference")
     with docker_client.proof(
-        client,
-        registry,
-        host=host,
-        reference=reference,
-        test_image=parameters.test_image,
-        data=data,
+        client, registry, host=host, reference=reference, test_image=parameters.test_image, data=data
     ) as proof:
         results = _check_push_and_pull(proof)
     again = "read the container's log: `docker logs " + parameters.basic_container + "`"
@@ -131,28 +119,12 @@ def _check_push_and_pull(proof: docker_client.Proof) -> list[Result]:
     return [
         refused("the test image, before the push", expected="404", found=before, remedy=""),
         works(
-            "docker push",
-            expected="a digest",
-            found="a digest" if pushed.startswith("sha256:") else pushed,
-            remedy="",
+            "docker push", expected="a digest", found="a digest" if pushed.startswith("sha256:") else pushed, remedy=""
         ),
+        works("the digest that was pushed is the registry's", expected=pushed, found=registered, remedy=""),
+        works("the image is removed, pulled, and has that digest", expected=pushed, found=pulled, remedy=""),
         works(
-            "the digest that was pushed is the registry's",
-            expected=pushed,
-            found=registered,
-            remedy="",
-        ),
-        works(
-            "the image is removed, pulled, and has that digest",
-            expected=pushed,
-            found=pulled,
-            remedy="",
-        ),
-        works(
-            "the catalog lists it",
-            expected=True,
-            found=proof.repository in catalog.get("repositories", ()),
-            remedy="",
+            "the catalog lists it", expected=True, found=proof.repository in catalog.get("repositories", ()), remedy=""
         ),
         works("its tags", expected=proof.tag, found=", ".join(tags.get("tags") or ()), remedy=""),
         refused("a tag that nobody pushed", expected=404, found=absent.status, remedy=""),

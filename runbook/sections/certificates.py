@@ -12,14 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from runbook import secrets
-from runbook.changes import (
-    Change,
-    CopyFile,
-    IssueAuthority,
-    IssueCertificate,
-    MakeDirectory,
-    SetMode,
-)
+from runbook.changes import Change, CopyFile, IssueAuthority, IssueCertificate, MakeDirectory, SetMode
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError
 from runbook.outside import files, kernel, tls
@@ -59,9 +52,7 @@ def _load(text: str | None, path: Path) -> x509.Certificate | None:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError as error:
         raise HostError(
-            f"a certificate in {path}",
-            str(error),
-            "move the file away, or bring the right one back",
+            f"a certificate in {path}", str(error), "move the file away, or bring the right one back"
         ) from error
 
 
@@ -136,10 +127,7 @@ def _why_issue(parameters: Parameters, facts: CertificateFacts) -> str | None:  
     if facts.authority is None or not facts.server_fits:
         return "its key or its issuer does not fit"
     dns_names, addresses = _names(parameters, facts.address)
-    if (set(dns_names), set(addresses)) != (
-        set(server.dns_names),
-        set(server.addresses),
-    ):
+    if (set(dns_names), set(addresses)) != (set(server.dns_names), set(server.addresses)):
         return "its names differ"
     if server.key_type != parameters.key_type:
         return f"its key is {server.key_type}"
@@ -160,18 +148,12 @@ def _refuse_authority(parameters: Parameters, facts: CertificateFacts) -> None:
     if facts.authority_key not in ("fits", "absent"):
         raise HostError(f"the authority's key in {key_path}", facts.authority_key, by_hand)
     if facts.authority_key == "absent" and (authority is not None or facts.server is not None):
-        raise HostError(
-            f"the authority's key in {key_path}",
-            "no such file, though it has signed already",
-            by_hand,
-        )
+        raise HostError(f"the authority's key in {key_path}", "no such file, though it has signed already", by_hand)
     if authority is None:
         return
     if authority.not_after <= facts.now:
         raise HostError(
-            f"an authority that is valid today ({facts.now:%Y-%m-%d})",
-            f"{authority.not_after:%Y-%m-%d}",
-            by_hand,
+            f"an authority that is valid today ({facts.now:%Y-%m-%d})", f"{authority.not_after:%Y-%m-%d}", by_hand
         )
     if authority.not_after < facts.now + datetime.timedelta(days=parameters.validity_days):
         raise HostError(
@@ -305,26 +287,14 @@ def check(parameters: Parameters) -> list[Result]:
 
 
 def _check_refusals(
-    domain: str,
-    server: x509.Certificate,
-    authority: x509.Certificate,
-    stranger: x509.Certificate,
+    domain: str, server: x509.Certificate, authority: x509.Certificate, stranger: x509.Certificate
 ) -> list[Result]:
     now = datetime.datetime.now(datetime.UTC)
     expired = server.not_valid_after_utc + datetime.timedelta(days=1)
     tries = (
-        (
-            "for another name",
-            tls.why_refused(server, authority, f"other.{domain}", now),
-        ),
-        (
-            "by a client that trusts another authority of the same name",
-            tls.why_refused(server, stranger, domain, now),
-        ),
-        (
-            "on the day after it expires",
-            tls.why_refused(server, authority, domain, expired),
-        ),
+        ("for another name", tls.why_refused(server, authority, f"other.{domain}", now)),
+        ("by a client that trusts another authority of the same name", tls.why_refused(server, stranger, domain, now)),
+        ("on the day after it expires", tls.why_refused(server, authority, domain, expired)),
     )
     return [
         refused(

@@ -18,30 +18,14 @@ from runbook import secrets
 from runbook.changes import Change, ComposeUp, WriteFile
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, MissingError
-from runbook.outside import (
-    compose,
-    engine,
-    files,
-    images,
-    kernel,
-    registry_api,
-    registry_configuration,
-    tls,
-    yaml_text,
-)
+from runbook.outside import compose, engine, files, images, kernel, registry_api, registry_configuration, tls, yaml_text
 from runbook.parameters import Parameters
 
 HOSTS = Path("/etc/hosts")
 _BEGIN, _END = "# registry-runbook begin", "# registry-runbook end"
 _REVISION = "org.registry-runbook.revision"
 _POLICY = "unless-stopped"
-_HEALTH = (
-    "wget",
-    "-q",
-    "-O",
-    "/dev/null",
-    f"http://127.0.0.1:{registry_configuration.HEALTH_PORT}/debug/health",
-)
+_HEALTH = ("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{registry_configuration.HEALTH_PORT}/debug/health")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,11 +68,7 @@ def gather(parameters: Parameters) -> ComposeFacts:
 def _configuration(parameters: Parameters) -> str:
     text = files.read_text(parameters.configuration_path)
     if text is None or not parameters.htpasswd_path.exists():
-        raise MissingError(
-            "config.yml and htpasswd",
-            "one of them is not there",
-            "run the notebook 40-configuration",
-        )
+        raise MissingError("config.yml and htpasswd", "one of them is not there", "run the notebook 40-configuration")
     concealed = secrets.conceal(text, (parameters.http_secret_path,))
     registry_configuration.refuse_unknown_keys(yaml_text.read_back(concealed))
     return concealed
@@ -99,9 +79,7 @@ def _certificate(parameters: Parameters) -> x509.Certificate:
         return x509.load_pem_x509_certificate(parameters.certificate_path.read_bytes())
     except (OSError, ValueError) as error:
         raise MissingError(
-            f"a server certificate in {parameters.certificate_path}",
-            str(error),
-            "run the notebook 30-certificates",
+            f"a server certificate in {parameters.certificate_path}", str(error), "run the notebook 30-certificates"
         ) from error
 
 
@@ -116,20 +94,12 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
             f"{parameters.configuration_directory}:{registry_configuration.INSIDE}:ro",
             f"{parameters.data_volume}:/var/lib/registry",
         ],
-        "healthcheck": {
-            "test": ["CMD", *_HEALTH],
-            "interval": "10s",
-            "timeout": "5s",
-            "retries": 3,
-        },
+        "healthcheck": {"test": ["CMD", *_HEALTH], "interval": "10s", "timeout": "5s", "retries": 3},
     }
     made_from = json.dumps([service, facts.image.image_id, facts.configuration, facts.certificate])
     revision = hashlib.sha256(made_from.encode()).hexdigest()
     labels = {engine.LABEL: "compose", _REVISION: revision}
-    return {
-        "services": {"registry": service | {"labels": labels}},
-        "volumes": {parameters.data_volume: {}},
-    }
+    return {"services": {"registry": service | {"labels": labels}}, "volumes": {parameters.data_volume: {}}}
 
 
 def render_hosts(text: str, address: str, domain: str) -> str:
@@ -166,9 +136,7 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
     overrides = [name for name in facts.image.environment if name.startswith("REGISTRY_")]
     if overrides:
         raise HostError(
-            f"no REGISTRY_* in the image {facts.image.reference}",
-            ", ".join(overrides),
-            "take another image",
+            f"no REGISTRY_* in the image {facts.image.reference}", ", ".join(overrides), "take another image"
         )
     changes: list[Change] = []
     hosts = render_hosts(facts.hosts, facts.address, parameters.domain)
@@ -179,23 +147,11 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
     if facts.text != wanted:
         foreign = facts.text is not None and not facts.text.startswith(yaml_text.HEADER)
         changes.append(
-            WriteFile(
-                path=parameters.compose_path,
-                before=facts.text,
-                after=wanted,
-                mode=0o644,
-                keep=foreign,
-            )
+            WriteFile(path=parameters.compose_path, before=facts.text, after=wanted, mode=0o644, keep=foreign)
         )
     reason = _why_up(data, facts) or ("its Compose file changes" if facts.text != wanted else None)
     if reason is not None:
-        changes.append(
-            ComposeUp(
-                path=parameters.compose_path,
-                project=parameters.compose_project,
-                reason=reason,
-            )
-        )
+        changes.append(ComposeUp(path=parameters.compose_path, project=parameters.compose_project, reason=reason))
     return changes
 
 
@@ -215,11 +171,7 @@ def _why_up(data: dict[str, object], facts: ComposeFacts) -> str | None:
         ),
         ("it runs another image", found.image_id, facts.image.image_id),
         ("its restart policy differs", found.restart_policy, _POLICY),
-        (
-            "REGISTRY_* is set in it",
-            [name for name in found.environment if name.startswith("REGISTRY_")],
-            [],
-        ),
+        ("REGISTRY_* is set in it", [name for name in found.environment if name.startswith("REGISTRY_")], []),
     )
     return next((reason for reason, is_now, wanted in compared if is_now != wanted), None)
 
@@ -281,24 +233,14 @@ def _check_configuration(
             found=anonymous.headers.get("www-authenticate"),
             remedy=remedy,
         ),
-        works(
-            f"the login of {parameters.username}",
-            expected=200,
-            found=known.ask("/v2/").status,
-            remedy=remedy,
-        ),
+        works(f"the login of {parameters.username}", expected=200, found=known.ask("/v2/").status, remedy=remedy),
         works(
             "the headers are ours",
             expected="nosniff",
             found=anonymous.headers.get("x-content-type-options"),
             remedy=remedy,
         ),
-        refused(
-            "plain HTTP on the TLS port",
-            expected=400,
-            found=plain.status,
-            remedy=remedy,
-        ),
+        refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=remedy),
         refused(
             "to delete what is not there (404 where delete is on, 405 where it is off)",
             expected=404 if parameters.delete_enabled else 405,

@@ -11,14 +11,7 @@ from pathlib import Path
 import bcrypt
 
 from runbook import secrets
-from runbook.changes import (
-    Change,
-    GenerateSecret,
-    MakeDirectory,
-    SetMode,
-    SetPassword,
-    WriteFile,
-)
+from runbook.changes import Change, GenerateSecret, MakeDirectory, SetMode, SetPassword, WriteFile
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, RunbookError, SecretError
 from runbook.outside import files, registry_configuration, yaml_text
@@ -58,10 +51,7 @@ def content(parameters: Parameters) -> dict[str, object]:
             "filesystem": {"rootdirectory": "/var/lib/registry"},
         },
         "auth": {
-            "htpasswd": {
-                "realm": parameters.realm,
-                "path": str(registry_configuration.INSIDE / "auth" / "htpasswd"),
-            }
+            "htpasswd": {"realm": parameters.realm, "path": str(registry_configuration.INSIDE / "auth" / "htpasswd")}
         },
         "http": {
             "addr": ":443",
@@ -69,11 +59,7 @@ def content(parameters: Parameters) -> dict[str, object]:
             "secret": secrets.placeholder(parameters.http_secret_path),
             "headers": {"X-Content-Type-Options": ["nosniff"]},
             "http2": {"disabled": False},
-            "tls": {
-                "certificate": certificate,
-                "key": certificate,
-                "minimumtls": "tls1.2",
-            },
+            "tls": {"certificate": certificate, "key": certificate, "minimumtls": "tls1.2"},
             "debug": {"addr": f"127.0.0.1:{registry_configuration.HEALTH_PORT}"},
         },
         "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
@@ -97,9 +83,7 @@ def _users(path: Path) -> dict[str, str]:
             problem = f"the user {user} a second time"
         if problem:
             raise HostError(
-                f"one bcrypt hash a user in {path}",
-                f"line {number}: {problem}",
-                f"mend or remove line {number}",
+                f"one bcrypt hash a user in {path}", f"line {number}: {problem}", f"mend or remove line {number}"
             )
         found[user] = hashed
     return found
@@ -118,11 +102,7 @@ def gather(parameters: Parameters) -> ConfigurationFacts:
     users = _users(parameters.htpasswd_path)
     password = secrets.find_password(parameters.password_path)
     if password is None and parameters.password_file:
-        raise SecretError(
-            f"a password in {parameters.password_file}",
-            "no such file",
-            "correct password_file",
-        )
+        raise SecretError(f"a password in {parameters.password_file}", "no such file", "correct password_file")
     text = files.read_text(parameters.configuration_path)
     places = (
         *_secret_places(parameters),

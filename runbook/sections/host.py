@@ -20,15 +20,7 @@ from runbook.changes import (
 )
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, NotReadyError
-from runbook.outside import (
-    compose,
-    engine,
-    files,
-    images,
-    kernel,
-    packages,
-    registry_api,
-)
+from runbook.outside import compose, engine, files, images, kernel, packages, registry_api
 from runbook.parameters import Parameters
 
 FORWARDING = "net.ipv4.ip_forward"
@@ -140,7 +132,7 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
             raise HostError(
                 "a Docker Engine and Compose",
                 f"no {' and no '.join(missing)}, and no apt here",
-                _BY_HAND,
+                _by_hand(facts.distribution),
             )
         changes.append(InstallPackages(names=missing))
     if facts.drop_in != DROP_IN_TEXT:
@@ -166,7 +158,21 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
     return changes
 
 
-_BY_HAND = "install them as docs.docker.com/engine/install says for this distribution, then run this again"
+# How those distributions that have no apt install an engine and Compose: their own documentation, and docs.docker.com.
+_COMMANDS = {
+    "alpine": "apk add docker docker-cli-compose",
+    "arch": "pacman -S docker docker-compose",
+    "fedora": "dnf install moby-engine docker-compose",
+    "opensuse-leap": "zypper install docker docker-compose",
+    "opensuse-tumbleweed": "zypper install docker docker-compose",
+}
+
+
+def _by_hand(distribution: str) -> str:
+    """Return the remedy where the runbook cannot install: the command to type, where it is known."""
+    if (command := _COMMANDS.get(distribution)) is not None:
+        return f"type `{command}`, then run this again"
+    return "install docker-ce and docker-compose-plugin as docs.docker.com/engine/install says, then run this again"
 
 
 def _refuse_taken_ports(parameters: Parameters, facts: HostFacts) -> None:

@@ -11,8 +11,9 @@ from runbook import secrets
 from runbook.changes import Change
 from runbook.checks import Result, refused, says, works
 from runbook.errors import MissingError
+from runbook.forms import split_reference
 from runbook.outside import docker_client, engine, kernel, registry_api, storage, tls
-from runbook.parameters import Parameters, split_reference
+from runbook.parameters import Parameters
 
 _CONFIGURATION = "run the notebooks 40-configuration and 50-compose"
 _CERTIFICATES = "run the notebooks 30-certificates and 50-compose"
@@ -33,9 +34,7 @@ def gather(parameters: Parameters) -> PushPullFacts:
     data = engine.volume(client, f"{parameters.compose_project}_{parameters.data_volume}")
     if data is None or not parameters.ca_certificate_path.exists():
         raise MissingError(
-            "the registry over TLS",
-            "its volume or its authority is not there",
-            "run the notebook 50-compose",
+            "the registry over TLS", "its volume or its authority is not there", "run the notebook 50-compose"
         )
     docker_client.refuse_occupied(data, parameters.test_reference, "test_reference")
     return PushPullFacts(data=data)
@@ -59,9 +58,7 @@ def check(parameters: Parameters) -> list[Result]:
     authority = parameters.ca_certificate_path.read_text(encoding="ascii")
     login = (parameters.username, secrets.require_password(parameters.password_path))
     registry = registry_api.Registry(
-        url=f"https://{parameters.registry_host}",
-        tls=tls.trusting(authority),
-        login=login,
+        url=f"https://{parameters.registry_host}", tls=tls.trusting(authority), login=login
     )
     registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
     results = [*_check_tls(parameters, registry), *_check_login(parameters, registry)]
@@ -122,25 +119,10 @@ def _check_login(parameters: Parameters, registry: registry_api.Registry) -> lis
     wrong = registry_api.ask(url, tls=registry.tls, login=(user, secrets.generate()))
     plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
     return [
-        works(
-            f"the login of {user}",
-            expected=200,
-            found=registry.ask("/v2/").status,
-            remedy=_CONFIGURATION,
-        ),
+        works(f"the login of {user}", expected=200, found=registry.ask("/v2/").status, remedy=_CONFIGURATION),
         refused("no login", expected=401, found=anonymous.status, remedy=_CONFIGURATION),
-        refused(
-            f"a wrong password for {user}",
-            expected=401,
-            found=wrong.status,
-            remedy=_CONFIGURATION,
-        ),
-        refused(
-            "plain HTTP on the TLS port",
-            expected=400,
-            found=plain.status,
-            remedy=_CONFIGURATION,
-        ),
+        refused(f"a wrong password for {user}", expected=401, found=wrong.status, remedy=_CONFIGURATION),
+        refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=_CONFIGURATION),
         works(
             "the realm and the headers are those of config.yml",
             expected=f'Basic realm="{parameters.realm}", nosniff',
@@ -154,14 +136,7 @@ def _check_login(parameters: Parameters, registry: registry_api.Registry) -> lis
 
 def _check_images(proof: docker_client.Proof, login: tuple[str, str], data: Path) -> list[Result]:
     username, password = login
-    wrong = proof.docker(
-        "login",
-        proof.host,
-        "-u",
-        username,
-        "--password-stdin",
-        stdin=secrets.generate(),
-    )
+    wrong = proof.docker("login", proof.host, "-u", username, "--password-stdin", stdin=secrets.generate())
     logged_in = proof.docker("login", proof.host, "-u", username, "--password-stdin", stdin=password)
     before = proof.in_registry()
     pushed = proof.push()
@@ -192,18 +167,8 @@ def _check_images(proof: docker_client.Proof, login: tuple[str, str], data: Path
             found="a digest" if pushed.startswith("sha256:") else pushed,
             remedy=_LOG,
         ),
-        works(
-            "the registry gives the digest that was pushed",
-            expected=pushed,
-            found=registered,
-            remedy=_LOG,
-        ),
-        works(
-            "docker pull, after the image was removed, gives it too",
-            expected=pushed,
-            found=pulled,
-            remedy=_LOG,
-        ),
+        works("the registry gives the digest that was pushed", expected=pushed, found=registered, remedy=_LOG),
+        works("docker pull, after the image was removed, gives it too", expected=pushed, found=pulled, remedy=_LOG),
         works(
             "the image lies in the volume of the Compose file",
             expected=proof.tag,
@@ -235,27 +200,12 @@ def _check_delete(parameters: Parameters, proof: docker_client.Proof) -> list[Re
     afterwards = proof.registry.ask(f"/v2/{proof.repository}/manifests/{proof.tag}").status
     if parameters.delete_enabled:
         return [
-            works(
-                "delete, which is on",
-                expected=202,
-                found=deleted,
-                remedy=_CONFIGURATION,
-            ),
-            refused(
-                "the deleted image",
-                expected=404,
-                found=afterwards,
-                remedy=_CONFIGURATION,
-            ),
+            works("delete, which is on", expected=202, found=deleted, remedy=_CONFIGURATION),
+            refused("the deleted image", expected=404, found=afterwards, remedy=_CONFIGURATION),
         ]
     return [
         refused("delete, which is off", expected=405, found=deleted, remedy=_CONFIGURATION),
-        works(
-            "the image that was not deleted",
-            expected=200,
-            found=afterwards,
-            remedy=_CONFIGURATION,
-        ),
+        works("the image that was not deleted", expected=200, found=afterwards, remedy=_CONFIGURATION),
     ]
 
 

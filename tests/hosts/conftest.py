@@ -10,6 +10,7 @@ import pytest
 
 from .images import RECIPES
 from .lab import Host, NewHost, start_host
+from .product import run
 
 HERE = Path(__file__).resolve().parent
 
@@ -78,3 +79,19 @@ def new_host() -> Iterator[NewHost]:
             return stack.enter_context(start_with_project(recipe_name, address=address))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def proven_bookworm() -> Iterator[Host]:
+    """Debian 12 with a proven registry; a test that breaks something has it repaired at its end."""
+    with start_with_project("bookworm") as host:
+        assert run(host).error is None
+        yield host
+
+
+@pytest.fixture(scope="session")
+def proven_trixie() -> Iterator[Host]:
+    """Debian 13 with a proven registry; a test that breaks something has it repaired at its end."""
+    with start_with_project("trixie") as host:
+        assert run(host).error is None
+        yield host

@@ -1,21 +1,23 @@
 """The faults of a host that 10-host repairs, or names: each brought about for real."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from .lab import Host, NewHost
+from .conftest import start_with_project
+from .lab import Host
 from .product import run, script_run, snapshot
 
 NAT_GONE = "iptables -t nat -F; iptables -t nat -X DOCKER; iptables -F; iptables -X DOCKER"
 
 
-@pytest.fixture
-def host(new_host: NewHost) -> Host:
-    """Give a host that the notebook has been run on."""
-    ready = new_host("bookworm")
-    run(ready, "10-host")
-    return ready
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    """Give a host that the notebook has been run on; each test leaves it so."""
+    with start_with_project("bookworm") as ready:
+        run(ready, "10-host")
+        yield ready
 
 
 def start_container(host: Host, name: str, *options: str) -> None:
@@ -36,6 +38,7 @@ def test_host_repairs_nat_chain_and_names_what_stops(host: Host) -> None:
     assert "its nat chain DOCKER is gone" in restart
     assert "stops bystander" in restart
     assert run(host, "10-host").changes == []
+    host.run("docker", "rm", "--force", "--volumes", "bystander")
 
 
 def test_host_turns_forwarding_on(host: Host) -> None:
@@ -61,6 +64,8 @@ def test_host_names_who_holds_port(host: Host) -> None:
     assert "python3 (pid " in str(taken.error)
     assert snapshot(host) == before
     assert run(host, "10-host", "-p", "port", "5443").error is None
+    host.run("pkill", "-f", "http.server 443")
+    assert run(host, "10-host").changes == ["write /etc/sysctl.d/99-registry-runbook.conf (0644)"]
 
 
 def test_host_names_container_that_holds_port(host: Host) -> None:
@@ -70,3 +75,4 @@ def test_host_names_container_that_holds_port(host: Host) -> None:
     assert done.code == 1
     assert "the container squatter listens there" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+    host.run("docker", "rm", "--force", "--volumes", "squatter")

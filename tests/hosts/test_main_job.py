@@ -4,52 +4,50 @@ import json
 
 import pytest
 
-from .lab import Host
+from .lab import Host, NewHost
 from .product import run, script_run, snapshot
 
-HOSTS = ["bookworm", "trixie", "bare", "plain"]
+DOCUMENT = ("-f", "parameters/document.yml")
 
 
-@pytest.fixture
-def host(request: pytest.FixtureRequest) -> Host:
-    """Give the host that the test's parameter names."""
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, Host)
-    return found
+@pytest.mark.parametrize("recipe", ["bookworm", "trixie", "bare", "plain"])
+def test_run_proves_registry_then_changes_nothing(new_host: NewHost, recipe: str) -> None:
+    """Fails where the README's command does not end with all proven, or a second one changes anything at all.
 
-
-@pytest.mark.parametrize("host", HOSTS, indirect=True)
-def test_run_proves_registry_then_changes_nothing(host: Host) -> None:
-    """Fails where the README's command does not end with all proven, or a second one changes anything at all."""
-    planned = json.loads(script_run(host, "plan", "--json").stdout)
-    assert planned[0]["state"] == "to do"
-    before = host.run("sh", "-c", "ls -d /etc/registry-runbook /etc/docker/registry /opt/data", check=False).stdout
-    assert before == ""  # a plan makes none of them
+    The same for the document's own values, on the host that has the default ones.
+    """
+    host = new_host(recipe)
+    assert plan_states(host)["10-host"] == "to do"
+    made = host.run("sh", "-c", "ls -d /etc/registry-runbook /etc/docker/registry /opt/data", check=False).stdout
+    assert made == ""  # a plan makes none of them
 
     first = script_run(host)
     assert "FAILED" not in first.stdout
     assert "65 of 65 proofs passed" in first.stdout
+    assert_second_run_changes_nothing(host)
+    assert set(plan_states(host).values()) == {"done"}
 
+    document = run(host, *DOCUMENT)
+    assert document.error is None
+    assert "issue a server certificate for docker.funet8.com" in " ".join(document.changes)
+    assert_second_run_changes_nothing(host, *DOCUMENT)
+
+
+def plan_states(host: Host) -> dict[str, str]:
+    """Return the state of each section, as `plan` finds it."""
+    planned = json.loads(script_run(host, "plan", "--json").stdout)
+    return {item["notebook"]: item["state"] for item in planned}
+
+
+def assert_second_run_changes_nothing(host: Host, *arguments: str) -> None:
+    """Run again, and compare what is on the host with what was there before."""
     as_it_was = snapshot(host)
-    second = run(host)
+    second = run(host, *arguments)
     assert second.error is None
     assert second.changes == []
     assert second.failed == []
     assert len(second.results) == 65
     assert snapshot(host) == as_it_was
-    states = {item["notebook"]: item["state"] for item in json.loads(script_run(host, "plan", "--json").stdout)}
-    assert set(states.values()) == {"done"}
-
-
-@pytest.mark.parametrize("host", HOSTS, indirect=True)
-def test_run_brings_document_after_default(host: Host) -> None:
-    """Fails where the document's own values do not end proven after the default, or change something twice."""
-    document = ("-f", "parameters/document.yml")
-    first = run(host, *document)
-    assert first.error is None
-    assert "issue a server certificate for docker.funet8.com" in " ".join(first.changes)
-    assert run(host, *document).changes == []
-    assert "docker.funet8.com" in host.read("/etc/hosts")
 
 
 def test_run_says_when_engine_will_not_come_back(plain: Host) -> None:
@@ -57,3 +55,20 @@ def test_run_says_when_engine_will_not_come_back(plain: Host) -> None:
     results = run(plain, "10-host").results
     [boot] = [result for result in results if "boot" in result["claim"]]
     assert "start it at boot yourself" in boot["found"]
+
+
+def test_run_moves_to_another_port(proven_trixie: Host) -> None:
+    """Fails where `-p port 5443` does not end proven under that port, or the way back does not."""
+    moved = run(proven_trixie, "-p", "port", "5443")
+    assert moved.failed == []
+    assert "a client that verifies reaches registry.test:5443 at an address that is not loopback" in [
+        result["claim"] for result in moved.results
+    ]
+    assert run(proven_trixie).failed == []
+
+
+def test_run_refuses_digest_that_cannot_be_had(proven_trixie: Host) -> None:
+    """Fails where an image is taken although its digest is not the one that was asked for."""
+    refused = run(proven_trixie, "10-host", "-p", "registry_image_digest", f"sha256:{'0' * 64}", check=False)
+    assert "an image of the registry" in str(refused.error)
+    assert "pull:" in str(refused.error)

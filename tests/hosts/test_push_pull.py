@@ -1,7 +1,5 @@
 """The proof on a host: what it leaves, and delete in both positions."""
 
-import pytest
-
 from .lab import Host
 from .product import run
 
@@ -9,15 +7,9 @@ STORAGE = "find /var/lib/docker/volumes/registry_registry-data/_data /opt/data/r
 LOGIN = '{"auths": {"registry.test": {"auth": "bWluZTptaW5l"}}}'
 
 
-@pytest.fixture(scope="module")
-def host(trixie: Host) -> Host:
-    """Give a host with a registry that is proven."""
-    assert run(trixie).error is None
-    return trixie
-
-
-def test_push_pull_leaves_host_and_registry_as_they_were(host: Host) -> None:
+def test_push_pull_leaves_host_and_registry_as_they_were(proven_trixie: Host) -> None:
     """Fails where a proof leaves a blob, a repository, an image, a container, or touches the operator's own login."""
+    host = proven_trixie
     host.write("/root/.docker/config.json", LOGIN, mode=0o600)
     engine = "docker images -a --no-trunc -q | sort; docker ps -a -q --no-trunc | sort"
     looked_at = ("sh", "-c", f"{STORAGE}; {engine}; ls /tmp")
@@ -27,8 +19,9 @@ def test_push_pull_leaves_host_and_registry_as_they_were(host: Host) -> None:
     assert host.read("/root/.docker/config.json") == LOGIN
 
 
-def test_push_pull_leaves_nothing_where_delete_is_off(host: Host) -> None:
+def test_push_pull_leaves_nothing_where_delete_is_off(proven_trixie: Host) -> None:
     """Fails where delete that is off does not answer 405, or its test image stays."""
+    host = proven_trixie
     before = host.run("sh", "-c", STORAGE).stdout
     found = run(host, "-p", "delete_enabled", "false")
     answers = {result["claim"]: result["found"] for result in found.results}
@@ -41,8 +34,9 @@ def test_push_pull_leaves_nothing_where_delete_is_off(host: Host) -> None:
     assert run(host).error is None
 
 
-def test_push_pull_refuses_repository_in_use(host: Host) -> None:
+def test_push_pull_refuses_repository_in_use(proven_trixie: Host) -> None:
     """Fails where the proof takes over, and then removes, a repository that somebody else's images are in."""
+    host = proven_trixie
     image = host.run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()[0]
     password = host.read("/etc/registry-runbook/secrets/password-admin")
     host.run("docker", "login", "registry.test", "-u", "admin", "--password-stdin", input_text=password)

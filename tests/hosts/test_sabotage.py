@@ -1,19 +1,10 @@
 """What the proof finds: a registry that runs, and is not as it should be."""
 
-import pytest
-
 from .lab import Host
 from .product import run
 
 COMPOSE = "/etc/docker/registry/docker-compose.yml"
 CONFIGURATION = "/etc/docker/registry/config.yml"
-
-
-@pytest.fixture(scope="module")
-def host(bookworm: Host) -> Host:
-    """Give a host with a registry that is proven."""
-    assert run(bookworm).error is None
-    return bookworm
 
 
 def up(host: Host) -> None:
@@ -22,8 +13,9 @@ def up(host: Host) -> None:
     host.run("curl", "-sk", "--retry", "30", "--retry-delay", "1", "--retry-connrefused", "https://registry.test/")
 
 
-def test_push_pull_finds_misspelt_auth(host: Host) -> None:
+def test_push_pull_finds_misspelt_auth(proven_bookworm: Host) -> None:
     """Fails where a registry that `auht:` has opened to everybody passes the proof, or would be started."""
+    host = proven_bookworm
     host.run("sed", "-i", "s/^auth:/auht:/", CONFIGURATION)
     up(host)
     assert host.run("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "https://registry.test/v2/").stdout == "200"
@@ -34,8 +26,9 @@ def test_push_pull_finds_misspelt_auth(host: Host) -> None:
     assert run(host, "40-configuration", "50-compose", "60-push-pull").failed == []
 
 
-def test_compose_finds_environment_that_wins_over_configuration(host: Host) -> None:
+def test_compose_finds_environment_that_wins_over_configuration(proven_bookworm: Host) -> None:
     """Fails where REGISTRY_* in the container's environment, which wins over config.yml, is not found and undone."""
+    host = proven_bookworm
     text = host.read(COMPOSE)
     override = '    environment: {REGISTRY_STORAGE_DELETE_ENABLED: "false", REGISTRY_AUTH_HTPASSWD_REALM: elsewhere}\n'
     host.write(COMPOSE, text.replace("    restart:", override + "    restart:"))
@@ -48,8 +41,9 @@ def test_compose_finds_environment_that_wins_over_configuration(host: Host) -> N
     assert repaired.failed == []
 
 
-def test_push_pull_finds_name_on_loopback(host: Host) -> None:
+def test_push_pull_finds_name_on_loopback(proven_bookworm: Host) -> None:
     """Fails where the proof passes over 127.0.0.1, where the engine does not verify TLS."""
+    host = proven_bookworm
     hosts = host.read("/etc/hosts")
     host.write("/etc/hosts", hosts.replace(f"{host.address} registry.test", "127.0.0.1 registry.test"))
     found = run(host, "60-push-pull", check=False)
@@ -57,8 +51,9 @@ def test_push_pull_finds_name_on_loopback(host: Host) -> None:
     assert run(host, "50-compose", "60-push-pull").failed == []
 
 
-def test_compose_finds_certificate_that_is_not_served(host: Host) -> None:
+def test_compose_finds_certificate_that_is_not_served(proven_bookworm: Host) -> None:
     """Fails where a certificate that was renewed on disk, and not yet served, goes unnoticed."""
+    host = proven_bookworm
     host.run("rm", "/etc/docker/registry/ssl/registry.test.pem")
     assert any("issue a server certificate" in change for change in run(host, "30-certificates").changes)
     repaired = run(host, "50-compose")

@@ -3,7 +3,7 @@
 import base64
 
 from .lab import Host
-from .product import PROJECT, run, script_run
+from .product import PROJECT, script_run
 
 CANARY = "canary-Zx9-kestrel"
 PLACES = "/root/.local /root/.docker /root/.ipython /root/.jupyter /var/log /tmp /etc /var/lib/docker/containers"
@@ -21,26 +21,27 @@ def found_in_files(host: Host, secret: str) -> list[str]:
     return sorted(done.stdout.split())
 
 
-def test_run_keeps_generated_secrets_in_their_files(bookworm: Host) -> None:
+def test_run_keeps_generated_secrets_in_their_files(proven_bookworm: Host) -> None:
     """Fails where a password or http.secret stands in a notebook, a log or a configuration that is not its own."""
-    assert run(bookworm).error is None
     folder = "/etc/registry-runbook/secrets"
-    password = bookworm.read(f"{folder}/password-admin").strip()
-    assert found_in_files(bookworm, password) == [f"{folder}/password-admin"]
-    secret = bookworm.read(f"{folder}/http-secret").strip()
-    assert found_in_files(bookworm, secret) == ["/etc/docker/registry/config.yml", f"{folder}/http-secret"]
+    password = proven_bookworm.read(f"{folder}/password-admin").strip()
+    assert found_in_files(proven_bookworm, password) == [f"{folder}/password-admin"]
+    secret = proven_bookworm.read(f"{folder}/http-secret").strip()
+    assert found_in_files(proven_bookworm, secret) == ["/etc/docker/registry/config.yml", f"{folder}/http-secret"]
     places = (folder, f"{folder}/password-admin", "/etc/docker/registry/config.yml")
-    modes = bookworm.run("stat", "-c", "%a", *places).stdout.split()
+    modes = proven_bookworm.run("stat", "-c", "%a", *places).stdout.split()
     assert modes == ["700", "600", "600"]
-    open_notebooks = bookworm.run("find", "/root/.local/state/registry-runbook", "-type", "f", "-perm", "/077").stdout
+    open_notebooks = proven_bookworm.run(
+        "find", "/root/.local/state/registry-runbook", "-type", "f", "-perm", "/077"
+    ).stdout
     assert open_notebooks == ""
 
 
-def test_run_keeps_given_password_out_of_files_and_arguments(bookworm: Host) -> None:
+def test_run_keeps_given_password_out_of_files_and_arguments(proven_bookworm: Host) -> None:
     """Fails where a password from the environment gets into any file, an argument list, or what is printed."""
     trace = "/root/trace"
     traced = ("strace", "-f", "-s", "4096", "-e", "trace=execve", "-o", trace)
-    done = bookworm.run(
+    done = proven_bookworm.run(
         *traced,
         "./script/run",
         "-p",
@@ -52,11 +53,11 @@ def test_run_keeps_given_password_out_of_files_and_arguments(bookworm: Host) -> 
         check=False,
     )
     assert done.code == 0, done.stdout
-    assert "docker" in bookworm.read(trace)
-    assert found_in_files(bookworm, CANARY) == []
-    printed = done.stdout + done.stderr + bookworm.read(trace)
+    assert "docker" in proven_bookworm.read(trace)
+    assert found_in_files(proven_bookworm, CANARY) == []
+    printed = done.stdout + done.stderr + proven_bookworm.read(trace)
     assert [form for form in forms(CANARY) if form in printed] == []
-    bookworm.write("/var/log/planted", f"said {CANARY}")
-    assert found_in_files(bookworm, CANARY) == ["/var/log/planted"]  # the search sees one that is there
-    bookworm.run("rm", "/var/log/planted", trace)
-    assert script_run(bookworm).code == 0
+    proven_bookworm.write("/var/log/planted", f"said {CANARY}")
+    assert found_in_files(proven_bookworm, CANARY) == ["/var/log/planted"]  # the search sees one that is there
+    proven_bookworm.run("rm", "/var/log/planted", trace)
+    assert script_run(proven_bookworm).code == 0
