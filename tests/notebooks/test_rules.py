@@ -1,0 +1,202 @@
+"""The notebooks as files: their parameters are the model's, their cells are short, their links lead somewhere."""
+
+import ast
+import io
+import re
+import symtable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import pytest
+
+from runbook import runner
+from runbook.errors import ParameterError
+from runbook.parameters import Parameters, load_file, read
+
+NAMES = runner.names()
+FILES = sorted((runner.PROJECT / "parameters").iterdir())
+ORDER = ["Parameters", "Load", "Plan", "Apply", "Verify", "What exists now"]
+
+
+def cells(name: str, kind: str | None = None) -> list[Any]:
+    """Return the cells of a notebook, all or those of one kind."""
+    notebook = nbformat.read(runner.NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+    return [cell for cell in notebook.cells if kind in (None, cell.cell_type)]
+
+
+def expected_line(name: str) -> str:
+    """Return the line of a parameters cell for a parameter, as the model says it."""
+    field = Parameters.model_fields[name]
+    kind = type(field.default).__name__
+    default = f'"{field.default}"' if kind == "str" else repr(field.default)
+    return f"{name}: {kind} = {default}  # {field.description}"
+
+
+def parameters_cell(name: str) -> Any:  # noqa: ANN401 (a cell of nbformat)
+    """Return the parameters cell of a notebook."""
+    [cell] = [cell for cell in cells(name) if "parameters" in cell.metadata.get("tags", ())]
+    return cell
+
+
+def names_of(name: str) -> list[str]:
+    """Return the names in a notebook's parameters cell."""
+    return [line.partition(":")[0] for line in parameters_cell(name).source.splitlines()]
+
+
+def load(name: str, **injected: object) -> dict[str, object]:
+    """Run the parameters cell of a notebook and its Load cell, with values injected between them as papermill does."""
+    first, second, *_ = cells(name, "code")
+    namespace: dict[str, object] = {}
+    with redirect_stdout(io.StringIO()):
+        exec(first.source, namespace)  # noqa: S102 (our own cell)
+        namespace.update(injected)
+        exec(second.source, namespace)  # noqa: S102 (our own cell)
+    return namespace
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_cell_is_what_the_model_says(name: str) -> None:
+    """Fails if a parameter has another type, default or help than in the model, or is on more than one line."""
+    for line in parameters_cell(name).source.splitlines():
+        known = line.partition(":")[0]
+        assert known in Parameters.model_fields, f"no parameter of the model: {line}"
+        assert expected_line(known) == line
+    assert len(names_of(name)) == len(set(names_of(name)))
+    assert names_of(name)[0] == "mode"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_cell_comes_first(name: str) -> None:
+    """Fails if a cell before it has set names: the Load cell would take them for parameters."""
+    first = cells(name, "code")[0]
+    assert first == parameters_cell(name)
+    assert {"AnnAssign"} == {type(node).__name__ for node in ast.parse(first.source).body}
+
+
+def test_index_repeats_all_parameters() -> None:
+    """Fails if a parameter stands in no notebook, or the index lacks one."""
+    assert list(Parameters.model_fields) == names_of("00-index")
+    used = {known for name in NAMES if name != "00-index" for known in names_of(name)}
+    assert set() == set(Parameters.model_fields) - used
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_section_uses_only_parameters_that_its_notebook_has(name: str) -> None:
+    """Fails if a section reads a parameter that its notebook does not let anybody set."""
+    if name == "00-index":
+        return
+    module = name.partition("-")[2].replace("-", "_")
+    text = (runner.PROJECT / "runbook" / "sections" / f"{module}.py").read_text(encoding="utf-8")
+    read_directly = set(re.findall(r"parameters\.([a-z_]+)", text)) & set(Parameters.model_fields)
+    assert set() == read_directly - set(names_of(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_papermill_shows_each_parameter_with_its_help(name: str) -> None:
+    """Fails if `papermill --help-notebook` loses a parameter, its type, its default or its help."""
+    found = papermill.inspect_notebook(str(runner.NOTEBOOKS / f"{name}.ipynb"))
+    expected = {
+        known: (type(field.default).__name__, repr(field.default).replace("'", '"'), field.description)
+        for known, field in Parameters.model_fields.items()
+        if known in names_of(name)
+    }
+    shown = {known: (item["inferred_type_name"], item["default"], item["help"]) for known, item in found.items()}
+    assert expected == shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_is_short(name: str) -> None:
+    """Fails if a notebook is longer than a reader takes in, or logic lives in it."""
+    low = 10 if name == "00-index" else 12
+    assert low <= len(cells(name)) <= 18
+    long = [cell.source for cell in cells(name, "code")[1:] if len(cell.source.splitlines()) > 10]
+    assert long == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_reads_in_one_order(name: str) -> None:
+    """Fails if a heading is missing, Apply stands before Plan, or a code cell has no heading before it."""
+    sources = [cell.source for cell in cells(name, "markdown")]
+    headings = [line.lstrip("# ") for source in sources for line in source.splitlines() if re.match("##? ", line)]
+    if name != "00-index":
+        assert [heading for heading in headings if heading in ORDER] == ORDER
+    assert sources[0].startswith("# ")
+    kinds = [cell.cell_type for cell in cells(name)]
+    assert [n for n, kind in enumerate(kinds) if kind == "code" and kinds[n - 1] != "markdown"] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_leads_to_previous_index_and_next(name: str) -> None:
+    """Fails if a reader is led past a notebook, or is not led back from its end."""
+    place = NAMES.index(name)
+    expected = [f"{NAMES[place - 1]}.ipynb"] if place else []
+    expected += ["00-index.ipynb"] if place > 1 else []
+    expected += [f"{NAMES[place + 1]}.ipynb"] if place + 1 < len(NAMES) else []
+    markdown = cells(name, "markdown")
+    for cell in (markdown[0], markdown[-1]):
+        assert expected == re.findall(r"\]\(([^)]*)\)", cell.source.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_relative_links_are_alive(name: str) -> None:
+    """Fails if a link leads to a file that is not there."""
+    links = [link for cell in cells(name, "markdown") for link in re.findall(r"\]\(([^)#]+)[^)]*\)", cell.source)]
+    assert links
+    assert [link for link in links if "://" not in link and not (runner.NOTEBOOKS / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_runs_with_this_environment_s_kernel(name: str) -> None:
+    """Fails if a notebook names a kernel that only one machine has, or is not the format that it says."""
+    notebook = nbformat.read(runner.NOTEBOOKS / f"{name}.ipynb", as_version=nbformat.NO_CONVERT)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+    nbformat.validate(notebook)
+    assert (notebook.metadata.kernelspec.name, notebook.metadata.language_info.name) == ("python3", "python")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_holds_no_secret(name: str) -> None:
+    """Fails if a key, a hash or a generated secret is stored in a notebook."""
+    text = (runner.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
+    assert re.findall(r"PRIVATE KEY|\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", text) == []
+    assert re.findall(r"secret: (?!registry-runbook-secret)\S+", text) == []
+    assert re.findall(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])", text) == []  # as generated ones are
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
+def test_parameter_file_is_one_that_the_model_takes(path: Path) -> None:
+    """Fails if a file that the project gives is refused, or says nothing."""
+    values = load_file(path)
+    assert values
+    assert values == {name: getattr(read(values, where=path.name), name) for name in values}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_load_cell_takes_the_defaults_and_what_is_injected(name: str) -> None:
+    """Fails if a notebook does not run as it is, or an injected value does not count."""
+    assert load(name)["parameters"] == Parameters()
+    assert load(name, mode="plan")["parameters"] == Parameters(mode="plan")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_load_cell_finds_each_misspelt_name(name: str) -> None:
+    """Fails if a name that papermill only warns of is run without."""
+    for known in names_of(name):
+        misspelt = known[:-1]
+        with pytest.raises(ParameterError, match=f"{misspelt} = 1 .*To repair: write {known}, which is probably meant"):
+            load(name, **{misspelt: 1})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_load_cell_can_be_run_again_at_the_end(name: str) -> None:
+    """Fails if a name that a later cell sets, or IPython itself, is taken for a parameter."""
+    namespace = load(name)
+    tables = [symtable.symtable(cell.source, name, "exec") for cell in cells(name, "code")[2:]]
+    symbols = [symbol for table in tables for symbol in table.get_symbols()]
+    namespace |= {symbol.get_name(): [] for symbol in symbols if symbol.is_assigned() and not symbol.is_imported()}
+    namespace |= dict.fromkeys(("In", "Out", "_", "_1", "__", "_i", "exit", "quit", "open", "get_ipython"))
+    with redirect_stdout(io.StringIO()):
+        exec(cells(name, "code")[1].source, namespace)  # noqa: S102 (our own cell)
+    assert namespace["parameters"] == Parameters()
