@@ -165,6 +165,8 @@ def _set_password(change: SetPassword) -> None:
     password = secrets.require_password(change.password_file)
     line = f"{change.username}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(change.cost)).decode()}"
     others = [
-        text for text in (files.read_text(change.path) or "").splitlines() if not text.startswith(f"{change.username}:")
+        text
+        for text in (files.read_text(change.path) or "").splitlines()
+        if not text.strip().startswith(f"{change.username}:")
     ]
     files.write(change.path, "".join(f"{text}\n" for text in (*others, line)).encode(), 0o600)

@@ -20,12 +20,12 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 def _a_domain(value: str) -> str:
     """Return the A-label form of a host name (RFC 5890 2.3.2.1), lower case; refuse what a client cannot use."""
-    if re.fullmatch(r"[0-9.]+|.*:.*", value, re.DOTALL):
-        raise ValueError("a host name; an address goes into extra_addresses, and a port into port")
     try:
-        name = idna.encode(value, uts46=True).decode("ascii")
+        name = "" if ":" in value else idna.encode(value, uts46=True).decode("ascii")
     except idna.IDNAError as error:
         raise ValueError(f"a host name ({error})") from error
+    if re.fullmatch(r"[0-9.]*", name):
+        raise ValueError("a host name; an address goes into extra_addresses, and a port into port")
     if not re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", name):
         raise ValueError("a host name of letters, digits, hyphens and dots")
     if name == "localhost" or name.endswith(".localhost"):
@@ -78,8 +78,8 @@ def _a_project(value: str) -> str:
 
 
 def _a_user(value: str) -> str:
-    if not value or ":" in value or value[0] in "# " or value != value.strip() or not value.isprintable():
-        raise ValueError("a user name that htpasswd can hold: no ':', no '#' or space at its start")
+    if not value.strip() or re.search(r"[:/]|^#", value) or value != value.strip() or not value.isprintable():
+        raise ValueError("a user name that htpasswd can hold, and a file's name: no ':' or '/', no '#' at its start")
     return value
 
 

@@ -5,7 +5,9 @@ model, and refuses an unknown name, a wrong type or an impossible value before a
 """
 
 import difflib
-from collections.abc import Mapping
+import re
+import reprlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_origin
 
@@ -13,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from runbook import forms
 from runbook.errors import ParameterError
@@ -116,9 +119,15 @@ class Parameters(BaseModel):
             )
         if self.renew_before_days >= self.validity_days:
             raise ValueError("renew_before_days|fewer days than validity_days")
-        inside, outside = (Path(self.private_directory), Path(self.configuration_directory))
-        if inside == outside or inside.is_relative_to(outside):
-            raise ValueError("private_directory|a folder outside configuration_directory, which the container mounts")
+        if self.validity_days > self.ca_validity_days:
+            raise ValueError(
+                "validity_days|no more days than ca_validity_days: it is worth nothing without its authority"
+            )
+        private = Path(self.private_directory)
+        for name in ("configuration_directory", "basic_data_directory"):
+            mounted = Path(getattr(self, name))
+            if private.is_relative_to(mounted) or mounted.is_relative_to(private):
+                raise ValueError(f"private_directory|a folder apart from {name}, which a container mounts")
         return self
 
     @property
@@ -173,6 +182,12 @@ class Parameters(BaseModel):
 
 
 HTTPS_PORT = 443
+_INTEGER = "tag:yaml.org,2002:int"
+
+
+_SHOWN = reprlib.Repr()  # a value can be long, or hold itself
+_SHOWN.maxstring = _SHOWN.maxother = 200
+_SHOWN.maxlevel = 2
 
 
 def _explain(detail: ErrorDetails, values: Mapping[str, object], where: str) -> ParameterError:
@@ -184,13 +199,15 @@ def _explain(detail: ErrorDetails, values: Mapping[str, object], where: str) -> 
         meant = (
             f"write {near[0]}, which is probably meant" if near else "see `registry-runbook parameters` for the names"
         )
-        return ParameterError("a parameter that the runbook knows", f"{name} = {values[name]!r} ({where})", meant)
+        return ParameterError(
+            "a parameter that the runbook knows", f"{name} = {_SHOWN.repr(values[name])} ({where})", meant
+        )
     if not name:
         name, _, expected = expected.partition("|")
     value = values.get(name, Parameters.model_fields[name].default)
     return ParameterError(
         f"for {name}: {expected[0].lower()}{expected[1:]}",
-        f"{value!r} ({where})",
+        f"{_SHOWN.repr(value)} ({where})",
         f"set {name} ({Parameters.model_fields[name].description})",
     )
 
@@ -207,11 +224,44 @@ def read(values: Mapping[str, object], *, where: str) -> Parameters:
         raise _explain(details[0], values, where) from None
 
 
+def _load(text: str) -> object:
+    """Return the data of a YAML 1.2 text; raises YAMLError for what a parser of YAML 1.1 would read otherwise.
+
+    papermill's own parser is one: it takes 0443 for 291, 1_000 for 1000.
+    """
+    try:
+        tree = YAML(typ="safe", pure=True).compose(text)
+        for node in _scalars(tree):
+            if node.tag == _INTEGER and not re.fullmatch(r"[-+]?(0|[1-9][0-9]*)", node.value):
+                line = node.start_mark.line + 1
+                raise YAMLError(f"line {line}: {node.value} is not the same number to all readers; write it plainly")
+        return YAML(typ="safe", pure=True).load(text)
+    except RecursionError as error:
+        raise YAMLError("more levels than can be read") from error
+
+
+def _scalars(node: Node | None) -> Iterator[ScalarNode]:
+    """Yield the scalars of a tree of nodes, each once: aliases of aliases would not end."""
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, ScalarNode):
+            yield found
+        elif isinstance(found, MappingNode):
+            waiting.extend(part for pair in found.value for part in pair)
+        else:
+            waiting.extend(found.value)
+
+
 def load_file(path: Path) -> dict[str, object]:
     """Return the values of a YAML 1.2 parameter file, unchecked; raises ParameterError where it is no flat mapping."""
     remedy = "write one `name: value` a line"
     try:
-        loaded = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
+        loaded = _load(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ParameterError("a parameter file", f"{path}: {error.strerror}", "name a file of parameters/") from error
     except (YAMLError, UnicodeDecodeError) as error:
@@ -232,6 +282,6 @@ def from_text(name: str, text: str) -> object:
     if field is None or field.annotation is str or get_origin(field.annotation) is Literal:
         return text
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return _load(text)
     except YAMLError:
         return text

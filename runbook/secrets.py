@@ -17,7 +17,11 @@ from runbook.outside import files
 PASSWORD_VARIABLE = "RUNBOOK_PASSWORD"  # noqa: S105 (the name of a variable)
 PASSPHRASE_VARIABLE = "RUNBOOK_CA_PASSPHRASE"  # noqa: S105 (the name of a variable)
 PLACEHOLDER = "registry-runbook-secret:{path}"
-_UNKNOWN_SECRET = re.compile(r"^(\s*secret:\s*)(?!registry-runbook-secret:)\S.*$", re.MULTILINE)
+# A value under a name that the registry keeps secrets under (distribution.github.io, "Configuring a registry").
+_UNKNOWN_SECRET = re.compile(
+    r"""((?<![\w-])["']?(?:secret\w*|password|accesskey|accountkey)["']?\s*:\s*)(?!registry-runbook-secret:)("""
+    r"""(?:"[^"]*"|'[^']*'|[^\s,}]+)(?:[ \t]+\#.*)?)"""
+)
 _BCRYPT_BYTES = 72
 
 

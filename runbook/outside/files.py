@@ -82,6 +82,7 @@ def _write_in_place(path: Path, data: bytes) -> None:
 def write(path: Path, data: bytes, mode: int) -> None:
     """Write a file atomically, with `mode` from its creation (temporary file beside it, fsync, rename)."""
     make_parents(path)
+    path.with_name(f"{path.name}.part").unlink(missing_ok=True)  # of a run that was killed
     try:
         with atomic_save(str(path), text_mode=False, file_perms=mode) as file:
             file.write(data)

@@ -48,7 +48,7 @@ def is_proof(data: Path, repository: str, tag: str) -> bool:
     if not isinstance(described, dict):
         return False
     configuration = json.loads(files.read_text(_blob(data, described["digest"]) / "data") or "{}")
-    return images.TEST_LABEL in (configuration.get("config", {}).get("Labels") or {})
+    return images.TEST_LABEL in ((configuration.get("config") or {}).get("Labels") or {})
 
 
 def remove_repository(data: Path, repository: str, blobs: tuple[str, ...]) -> None:

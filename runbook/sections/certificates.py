@@ -57,7 +57,7 @@ def _load(text: str | None, path: Path) -> x509.Certificate | None:
 
 
 def gather(parameters: Parameters) -> CertificateFacts:
-    """Return the facts; raises HostError for a file that holds no certificate, or a passphrase that does not fit."""
+    """Return the facts; raises HostError for a file that holds no certificate, SecretError for no passphrase file."""
     key_path, certificate_path = parameters.ca_key_path, parameters.ca_certificate_path
     text = files.read_text(certificate_path)
     authority = _load(text, certificate_path)
@@ -82,10 +82,11 @@ def passphrase_file(parameters: Parameters) -> Path | None:
 
 
 def _state_of_key(path: Path, authority: x509.Certificate | None, parameters: Parameters) -> str:
+    passphrase = secrets.find_passphrase(passphrase_file(parameters))
     if not path.exists():
         return "absent"
     try:
-        key = tls.load_key(path, secrets.find_passphrase(passphrase_file(parameters)))
+        key = tls.load_key(path, passphrase)
     except HostError as error:
         return error.found
     if authority is not None and key.public_key() != authority.public_key():

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from runbook import secrets
 from runbook.changes import Change, ComposeUp, WriteFile
@@ -89,7 +88,7 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
         "image": facts.image.reference,
         "command": ["serve", str(registry_configuration.INSIDE / "config.yml")],
         "restart": _POLICY,
-        "ports": [DoubleQuotedScalarString(f"{parameters.port}:443")],  # YAML 1.1 has numbers with colons
+        "ports": [f"{parameters.port}:443"],
         "volumes": [
             f"{parameters.configuration_directory}:{registry_configuration.INSIDE}:ro",
             f"{parameters.data_volume}:/var/lib/registry",
@@ -108,18 +107,20 @@ def render_hosts(text: str, address: str, domain: str) -> str:
     A line that says otherwise would win or be added: the name has one address. Both ways round are taken off, the
     address first as hosts(5) wants it, and the name first as the document has it.
     """
-    outside = re.sub(rf"^{_BEGIN}$.*?^{_END}$\n?", "", text, flags=re.MULTILINE | re.DOTALL)
-    kept = [line for line in (_without(line, domain) for line in outside.splitlines()) if line is not None]
-    return "".join(f"{line}\n" for line in (*kept, _BEGIN, f"{address} {domain}", _END))
+    block = rf"^{_BEGIN}\n(?:(?!{_BEGIN}$).*\n)*?{_END}$\n?"
+    lines = re.sub(block, "", text, flags=re.MULTILINE).splitlines()
+    kept = [_without(line, domain) for line in lines if line not in (_BEGIN, _END)]
+    others = [line for line in kept if line is not None]
+    return "".join(f"{line}\n" for line in (*others, _BEGIN, f"{address} {domain}", _END))
 
 
 def _without(line: str, domain: str) -> str | None:
-    """Return a line of /etc/hosts without the name, None where it then names nothing."""
+    """Return a line of /etc/hosts without the name, None where it then names nothing; case does not count."""
     words, hash_sign, comment = line.partition("#")
     fields = words.split()
-    if domain not in fields:
+    rest = [field for field in fields if field.lower() != domain]
+    if rest == fields:
         return line
-    rest = [field for field in fields if field != domain]
     return f"{' '.join(rest)} {hash_sign}{comment}".rstrip() if len(rest) > 1 else None
 
 

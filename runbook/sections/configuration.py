@@ -73,9 +73,10 @@ def _users(path: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for number, line in enumerate((files.read_text(path) or "").splitlines(), start=1):
-        if not line or line.startswith("#"):
+        entry = line.strip()  # as the registry does (distribution, registry/auth/htpasswd/htpasswd.go)
+        if not entry or entry.startswith("#"):
             continue
-        user, colon, hashed = line.partition(":")
+        user, colon, hashed = entry.partition(":")
         problem = None
         if not user or not colon or not re.fullmatch(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", hashed):
             problem = "not USER:BCRYPT-HASH"

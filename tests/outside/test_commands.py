@@ -1,0 +1,64 @@
+"""Other programs: how they are called, and what is said when one fails."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from runbook.errors import CommandError, NotReadyError
+from runbook.outside import commands
+
+
+def test_run_gives_code_and_both_streams() -> None:
+    """Fails if a stream is lost, or the two are mixed up."""
+    found = commands.run("sh", "-c", "echo out; echo err >&2; exit 3", allowed=None)
+    assert (found.code, found.output, found.error, found.said) == (3, "out\n", "err\n", "out\nerr")
+    assert commands.run("true").said == ""
+
+
+def test_run_takes_arguments_as_they_are() -> None:
+    """Fails if a shell reads an argument."""
+    assert commands.run("printf", "%s|", "$HOME", "a b", "; false").output == "$HOME|a b|; false|"
+
+
+def test_run_passes_input_folder_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a secret would have to go through an argument, or the operator's language changes the messages."""
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("KEPT", "kept")
+    found = commands.run(
+        "sh", "-c", "cat; pwd; echo $LC_ALL $KEPT $GIVEN", stdin="s3cr3t\n", folder=tmp_path, environment={"GIVEN": "x"}
+    )
+    assert ["s3cr3t", str(tmp_path), "C kept x"] == found.output.splitlines()
+
+
+def test_run_reads_output_that_is_no_text() -> None:
+    """Fails if a program's stray byte ends in a traceback."""
+    assert commands.run("printf", r"a\377b").output == "a\ufffdb"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "code"), [pytest.param(frozenset({0, 1}), 1, id="listed"), pytest.param(None, 7, id="any")]
+)
+def test_run_returns_a_code_that_is_allowed(allowed: frozenset[int] | None, code: int) -> None:
+    """Fails if an exit code that is an answer is taken for a failure."""
+    assert code == commands.run("sh", "-c", f"exit {code}", allowed=allowed).code
+
+
+def test_run_raises_with_command_code_and_words() -> None:
+    """Fails if a failed command passes, or its own words are not in the message."""
+    with pytest.raises(CommandError, match=r"`sh -c .*` to succeed; found exit code 3: out\nwhy"):
+        commands.run("sh", "-c", "echo out; echo why >&2; exit 3", allowed=frozenset({0, 1}))
+
+
+def test_run_names_a_program_that_is_not_there() -> None:
+    """Fails if a missing program ends in a traceback."""
+    with pytest.raises(CommandError, match="the program no-such-program; found it is not on this host"):
+        commands.run("no-such-program", "--version", allowed=None)
+
+
+def test_run_ends_at_the_deadline() -> None:
+    """Fails if a program that hangs is waited for, also where one that it has started holds its output open."""
+    started = time.monotonic()
+    with pytest.raises(NotReadyError, match=r"`sh -c sleep 5 & wait` to end; found still running after 0.1 s"):
+        commands.run("sh", "-c", "sleep 5 & wait", timeout_seconds=0.1)
+    assert time.monotonic() - started < 2

@@ -1,0 +1,219 @@
+"""The registry's API, asked over real sockets on loopback: who is verified, what is sent, how long is waited."""
+
+import base64
+import datetime
+import http.server
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from runbook.errors import NotReadyError
+from runbook.outside import registry_api, tls
+from runbook.outside.registry_api import Answer, Registry
+
+NOW = datetime.datetime.now(datetime.UTC)
+LOGIN = ("bücher", "pä:密码")
+SUBJECT = (("CN", "Our CA"),)
+KEY = tls.generate_key("ecdsa-p256")
+AUTHORITY = tls.issue_authority(KEY, SUBJECT, now=NOW, validity_days=2)
+STRANGER = tls.issue_authority(tls.generate_key("ecdsa-p256"), SUBJECT, now=NOW, validity_days=2)
+OURS = tls.trusting(tls.certificate_text(AUTHORITY).decode())
+THEIRS = tls.trusting(tls.certificate_text(STRANGER).decode())
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """What answers as a registry does: `/v2/` asks for a login, `/late` is ready at the third request, `/never` not."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        """Answer one request."""
+        type(self).asked += 1
+        login = base64.b64encode(":".join(LOGIN).encode()).decode()
+        if self.path == "/moved":
+            self.answer(307, {"Location": "/v2/"})
+        elif self.path in {"/late/v2/", "/never/v2/"}:
+            self.answer(200 if self.asked > 2 and self.path == "/late/v2/" else 503)
+        elif self.headers.get("Authorization") == f"Basic {login}":
+            self.answer(200, {"Accepts": self.headers["Accept"]}, "ä".encode() + b"\xff")
+        else:
+            self.answer(401, {"WWW-Authenticate": 'Basic realm="r"'})
+
+    do_HEAD = do_GET  # noqa: N815 (the name that http.server looks for)
+
+    def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+        """Send an answer of one status."""
+        self.send_response(status)
+        for name, value in ((headers or {}) | {"Content-Length": str(len(body))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name of the standard library)
+        """Say nothing."""
+
+
+@contextmanager
+def serving(context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve on a port of loopback, over TLS where a context is given, and yield the port."""
+    Answering.asked = 0
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a server's key and certificate, for registry.test and 127.0.0.1."""
+    key = tls.generate_key("ecdsa-p256")
+    certificate = tls.issue_server(
+        key,
+        (),
+        dns_names=("registry.test",),
+        addresses=("127.0.0.1",),
+        authority=(KEY, AUTHORITY),
+        now=NOW,
+        validity_days=1,
+    )
+    path = tmp_path_factory.mktemp("server") / "registry.test.pem"
+    path.write_bytes(tls.key_text(key) + tls.certificate_text(certificate))
+    return path
+
+
+@pytest.fixture
+def secured(pair: Path) -> Iterator[int]:
+    """Serve over TLS, and give the port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair)
+    with serving(context) as port:
+        yield port
+
+
+@pytest.fixture
+def plain() -> Iterator[int]:
+    """Serve over plain HTTP, and give the port."""
+    with serving() as port:
+        yield port
+
+
+@pytest.mark.parametrize(
+    ("trusted", "name", "expected"),
+    [
+        pytest.param(OURS, None, "401", id="address-of-the-certificate"),
+        pytest.param(OURS, "registry.test", "401", id="name-of-the-certificate"),
+        pytest.param(OURS, "other.test", "Hostname mismatch", id="other-name"),
+        pytest.param(THEIRS, "registry.test", "certificate verify failed", id="stranger-of-the-same-name"),
+        pytest.param(None, "registry.test", "certificate verify failed", id="public-authorities"),
+    ],
+)
+def test_ask_verifies_the_server(secured: int, trusted: ssl.SSLContext | None, name: str | None, expected: str) -> None:
+    """Fails if a server is asked that a verifying client must refuse, or a right one is refused."""
+    answer = registry_api.ask(f"https://127.0.0.1:{secured}/v2/", tls=trusted, server_name=name)
+    assert expected in str(answer)
+    assert (answer.status is None) == bool(answer.error)
+
+
+def test_ask_tells_what_came_and_from_whom(secured: int, pair: Path) -> None:
+    """Fails if a check would compare another certificate or address than those of the connection."""
+    answer = registry_api.ask(f"https://127.0.0.1:{secured}/v2/", tls=OURS)
+    assert (answer.status, answer.server_address, answer.headers["www-authenticate"]) == (
+        401,
+        "127.0.0.1",
+        'Basic realm="r"',
+    )
+    assert ssl.DER_cert_to_PEM_cert(answer.server_certificate).encode() in pair.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("login", "expected"),
+    [
+        pytest.param(LOGIN, 200, id="right"),
+        pytest.param((LOGIN[0], "pä:密"), 401, id="wrong"),
+        pytest.param(None, 401, id="none"),
+    ],
+)
+def test_ask_logs_in_with_utf_8(plain: int, login: tuple[str, str] | None, expected: int) -> None:
+    """Fails if a password outside ASCII cannot log in, or a success comes out of a cache (RFC 7617 2.1)."""
+    assert registry_api.ask(f"http://127.0.0.1:{plain}/v2/", login=LOGIN).status == 200
+    assert expected == registry_api.ask(f"http://127.0.0.1:{plain}/v2/", login=login).status
+
+
+def test_ask_takes_every_kind_of_manifest(plain: int) -> None:
+    """Fails if a registry would convert a manifest, whose digest then differs; or a body is lost."""
+    answer = Registry(url=f"http://127.0.0.1:{plain}", login=LOGIN).ask("/v2/")
+    assert answer.headers["accepts"] == registry_api.MANIFEST_TYPES
+    assert (answer.body, answer.server_address, answer.server_certificate) == ("ä\ufffd", "127.0.0.1", b"")
+    assert Registry(url=f"http://127.0.0.1:{plain}", login=LOGIN).ask("/v2/", method="HEAD").body == ""
+
+
+def test_ask_follows_no_redirect_and_no_proxy(plain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if the answer of somebody else is taken for the registry's."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert registry_api.ask(f"http://127.0.0.1:{plain}/moved").status == 307
+
+
+def test_ask_tells_why_no_answer_came(secured: int, plain: int) -> None:
+    """Fails if a scheme that does not fit, or a port where nobody listens, ends in a traceback."""
+    found = [
+        registry_api.ask(f"https://127.0.0.1:{plain}/v2/", tls=OURS),
+        registry_api.ask(f"http://127.0.0.1:{secured}/v2/"),
+        registry_api.ask("http://127.0.0.1:1/v2/"),
+    ]
+    assert [answer.status for answer in found] == [None] * 3
+    assert [bool(answer.error) and answer.error == str(answer) for answer in found] == [True] * 3
+    assert "refused" in found[2].error
+
+
+def test_answer_is_shown_as_status_or_reason() -> None:
+    """Fails if a table shows something else than what came."""
+    assert [str(Answer(status=404)), str(Answer(status=None, error="no route"))] == ["404", "no route"]
+
+
+def test_wait_until_ready_polls_until_the_answer_comes(plain: int) -> None:
+    """Fails if a proxy's first answer counts, or a registry that becomes ready is given up."""
+    registry = Registry(url=f"http://127.0.0.1:{plain}/late")
+    assert registry_api.wait_until_ready(registry, timeout_seconds=5).status == 200
+    assert Answering.asked == 3
+
+
+@pytest.mark.parametrize(("login", "expected"), [(LOGIN, 200), (None, 401)], ids=["open", "asks-for-a-login"])
+def test_wait_until_ready_takes_what_a_registry_says(plain: int, login: tuple[str, str] | None, expected: int) -> None:
+    """Fails if an answer that will not change is waited for."""
+    registry = Registry(url=f"http://127.0.0.1:{plain}", login=login)
+    assert expected == registry_api.wait_until_ready(registry, timeout_seconds=5).status
+    assert Answering.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [pytest.param("", "503", id="only-the-proxy"), pytest.param("http://127.0.0.1:1", "refused", id="nobody")],
+)
+def test_wait_until_ready_tells_the_last_answer(plain: int, url: str, expected: str) -> None:
+    """Fails if a deadline's error hides what was waited for, or what came instead."""
+    registry = Registry(url=url or f"http://127.0.0.1:{plain}/never")
+    told = rf"{registry.url}/v2/ to answer within 0.2 s; found .*{expected}.*docker logs"
+    with pytest.raises(NotReadyError, match=told):
+        registry_api.wait_until_ready(registry, timeout_seconds=0.2)
+
+
+def test_wait_until_ready_gives_up_at_once_where_waiting_cannot_help(secured: int) -> None:
+    """Fails if a server whose certificate is refused is asked for a minute."""
+    started = time.monotonic()
+    with pytest.raises(NotReadyError, match=r"found .*certificate verify failed"):
+        registry_api.wait_until_ready(Registry(url=f"https://127.0.0.1:{secured}", tls=THEIRS), timeout_seconds=30)
+    assert time.monotonic() - started < 5

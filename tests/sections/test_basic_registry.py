@@ -1,0 +1,135 @@
+"""20-basic-registry: the container as it is wanted, and one that is not ours."""
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from runbook.changes import Change, MakeDirectory, RunContainer
+from runbook.errors import HostError
+from runbook.outside.engine import ContainerFacts
+from runbook.outside.images import RegistryImage
+from runbook.parameters import Parameters
+from runbook.sections import basic_registry
+from runbook.sections.basic_registry import BasicRegistryFacts
+
+LABELS = (("org.registry-runbook.section", "basic_registry"),)
+EVERYWHERE = "0.0.0.0"  # noqa: S104 (nothing is bound)
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+IMAGE = RegistryImage(reference="registry:3.1.1", image_id="sha256:1", environment=())
+RUNNING = ContainerFacts(
+    name="registry",
+    image_id="sha256:1",
+    running=True,
+    started=NOW,
+    restart_policy="always",
+    publish=(("127.0.0.1", 5000, 5000),),
+    binds=("/opt/data/registry:/var/lib/registry",),
+    labels=LABELS,
+    environment=(),
+)
+NEW = BasicRegistryFacts(image=IMAGE, container=None, data_directory_exists=False)
+MADE = BasicRegistryFacts(image=IMAGE, container=RUNNING, data_directory_exists=True)
+FOLDER = MakeDirectory(path=Path("/opt/data/registry"), mode=0o700)
+RUN = RunContainer(
+    name="registry",
+    image="registry:3.1.1",
+    publish=("127.0.0.1", 5000, 5000),
+    volume=(Path("/opt/data/registry"), "/var/lib/registry"),
+    restart_policy="always",
+    labels=LABELS,
+    replaces=None,
+)
+
+
+def but(**values: object) -> BasicRegistryFacts:
+    """Return the facts of a registry that runs, but for some of its container."""
+    return dataclasses.replace(MADE, container=dataclasses.replace(RUNNING, **values))  # type: ignore[arg-type] # a table's
+
+
+def replaced(reason: str) -> RunContainer:
+    """Return the change that makes the container anew."""
+    return dataclasses.replace(RUN, replaces=reason)
+
+
+PLANS = [
+    pytest.param(MADE, [], id="complies"),
+    pytest.param(NEW, [FOLDER, RUN], id="nothing-there"),
+    pytest.param(dataclasses.replace(NEW, data_directory_exists=True), [RUN], id="data-of-an-earlier-one"),
+    pytest.param(but(running=False), [replaced("it is not running")], id="stopped"),
+    pytest.param(but(image_id="sha256:2"), [replaced("it runs another image")], id="other-image"),
+    pytest.param(but(publish=((EVERYWHERE, 5000, 5000),)), [replaced("its port differs")], id="open-to-all"),
+    pytest.param(but(publish=()), [replaced("its port differs")], id="no-port"),
+    pytest.param(but(binds=("/srv:/var/lib/registry",)), [replaced("its data are elsewhere")], id="other-data"),
+    pytest.param(but(binds=()), [replaced("its data are elsewhere")], id="data-in-the-container"),
+    pytest.param(but(restart_policy="no"), [replaced("its restart policy differs")], id="gone-after-a-reboot"),
+]
+
+
+def after(facts: BasicRegistryFacts, changes: Sequence[Change]) -> BasicRegistryFacts:
+    """Return how the registry is once the changes are made."""
+    for change in changes:
+        match change:
+            case MakeDirectory():
+                facts = dataclasses.replace(facts, data_directory_exists=True)
+            case RunContainer():
+                run = ContainerFacts(
+                    name=change.name,
+                    image_id=facts.image.image_id,
+                    running=True,
+                    started=NOW,
+                    restart_policy=change.restart_policy,
+                    publish=(change.publish,),
+                    binds=(f"{change.volume[0]}:{change.volume[1]}",),
+                    labels=change.labels,
+                    environment=(),
+                )
+                facts = dataclasses.replace(facts, container=run)
+            case _:
+                raise AssertionError(change)
+    return facts
+
+
+@pytest.mark.parametrize(("facts", "expected"), PLANS)
+def test_plan_runs_the_container_as_it_is_wanted(facts: BasicRegistryFacts, expected: list[Change]) -> None:
+    """Fails if a container that is right is replaced, or one that is wrong stays, or no reason is shown."""
+    assert expected == basic_registry.plan(Parameters(), facts)
+
+
+@pytest.mark.parametrize(("facts", "changes"), PLANS)
+def test_plan_of_the_registry_that_was_planned_is_empty(facts: BasicRegistryFacts, changes: list[Change]) -> None:
+    """Fails if a second run would replace the container again."""
+    assert basic_registry.plan(Parameters(), after(facts, changes)) == []
+
+
+def test_plan_follows_the_parameters() -> None:
+    """Fails if one of the document's own values does not reach the container."""
+    parameters = Parameters(
+        basic_container="r", basic_address=EVERYWHERE, basic_port=5005, basic_data_directory="/srv/data"
+    )
+    folder, run = basic_registry.plan(parameters, NEW)
+    assert folder == MakeDirectory(path=Path("/srv/data"), mode=0o700)
+    assert isinstance(run, RunContainer)
+    assert (run.name, run.publish, run.volume) == (
+        "r",
+        (EVERYWHERE, 5005, 5000),
+        (Path("/srv/data"), "/var/lib/registry"),
+    )
+    assert basic_registry.plan(parameters, after(NEW, [folder, run])) == []
+
+
+@pytest.mark.parametrize(
+    "labels", [(), (("org.registry-runbook.section", "compose"),)], ids=["by-hand", "of-another-section"]
+)
+def test_plan_refuses_a_container_that_it_did_not_make(labels: tuple[tuple[str, str], ...]) -> None:
+    """Fails if somebody's container is removed because it has our name."""
+    told = r"no container named registry but the runbook's own; found .*docker rm -f registry.*basic_container"
+    with pytest.raises(HostError, match=told):
+        basic_registry.plan(Parameters(), but(labels=labels))
+
+
+def test_is_made_looks_at_the_container() -> None:
+    """Fails if a registry that was never there counts as one that was changed."""
+    assert (basic_registry.is_made(MADE), basic_registry.is_made(NEW)) == (True, False)

@@ -1,0 +1,199 @@
+"""50-compose: the Compose file, when its container is made anew, and what must not win over config.yml."""
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbook.changes import Change, ComposeUp, WriteFile
+from runbook.errors import HostError
+from runbook.outside import yaml_text
+from runbook.outside.engine import ContainerFacts
+from runbook.outside.images import RegistryImage
+from runbook.parameters import Parameters
+from runbook.sections import compose
+from runbook.sections.compose import ComposeFacts
+
+IMAGE = RegistryImage(reference="registry:3.1.1", image_id="sha256:1", environment=("PATH=/bin",))
+HOSTS = "127.0.0.1 localhost\n"
+SECOND = datetime.timedelta(seconds=1)
+REVISION = "org.registry-runbook.revision"
+NEW = ComposeFacts(
+    address="192.168.1.2",
+    image=IMAGE,
+    configuration="version: 0.1\n",
+    certificate="c0ffee",
+    changed=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    text=None,
+    hosts=HOSTS,
+    containers=(),
+)
+OURS = f"{HOSTS}# registry-runbook begin\n192.168.1.2 registry.test\n# registry-runbook end\n"
+COMPOSE_PATH = Path("/etc/docker/registry/docker-compose.yml")
+
+
+def labels_of(facts: ComposeFacts, parameters: Parameters | None = None) -> dict[str, str]:
+    """Return the labels that the Compose file gives to the container."""
+    content: Any = compose.content(parameters or Parameters(), facts)
+    labels: dict[str, str] = content["services"]["registry"]["labels"]
+    return labels
+
+
+def after(facts: ComposeFacts, changes: Sequence[Change], parameters: Parameters | None = None) -> ComposeFacts:
+    """Return how the service is once the changes are made."""
+    for change in changes:
+        match change:
+            case WriteFile(path=compose.HOSTS):
+                facts = dataclasses.replace(facts, hosts=change.after)
+            case WriteFile():
+                facts = dataclasses.replace(facts, text=change.after)
+            case ComposeUp():
+                container = ContainerFacts(
+                    name="registry_registry_1",
+                    image_id=facts.image.image_id,
+                    running=True,
+                    started=facts.changed + SECOND,
+                    restart_policy="unless-stopped",
+                    publish=(("0.0.0.0", 443, 443),),  # noqa: S104 (nothing is bound)
+                    binds=(),
+                    labels=tuple(sorted(labels_of(facts, parameters).items())),
+                    environment=facts.image.environment,
+                )
+                facts = dataclasses.replace(facts, containers=(container,))
+            case _:
+                raise AssertionError(change)
+    return facts
+
+
+def up(reason: str) -> list[Change]:
+    """Return the plan that only makes the container anew."""
+    return [ComposeUp(path=COMPOSE_PATH, project="registry", reason=reason)]
+
+
+MADE = after(NEW, compose.plan(Parameters(), NEW))
+[RUNNING] = MADE.containers
+
+
+def but(**values: object) -> ComposeFacts:
+    """Return the facts of a service that runs, but for some of its container."""
+    return dataclasses.replace(MADE, containers=(dataclasses.replace(RUNNING, **values),))  # type: ignore[arg-type] # a table's
+
+
+OLDER = "it started before its configuration or certificate was written"
+OTHER = "it was made from another Compose file, configuration, certificate or image"
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        pytest.param(MADE, [], id="complies"),
+        pytest.param(dataclasses.replace(MADE, containers=()), up("it is not there"), id="down"),
+        pytest.param(
+            dataclasses.replace(MADE, containers=(RUNNING, RUNNING)), up("there are 2 containers of it"), id="scaled"
+        ),
+        pytest.param(but(running=False), up("it is not running"), id="stopped"),
+        pytest.param(but(started=NEW.changed), up(OLDER), id="started-while-they-were-written"),
+        pytest.param(but(labels=((REVISION, "0"),)), up(OTHER), id="from-another-file"),
+        pytest.param(but(labels=()), up(OTHER), id="by-hand"),
+        pytest.param(but(image_id="sha256:2"), up("it runs another image"), id="other-image"),
+        pytest.param(but(restart_policy="no"), up("its restart policy differs"), id="gone-after-a-reboot"),
+        pytest.param(but(environment=("REGISTRY_AUTH=none",)), up("REGISTRY_* is set in it"), id="overridden"),
+    ],
+)
+def test_plan_makes_the_container_anew_where_it_is_not_as_wanted(facts: ComposeFacts, expected: list[Change]) -> None:
+    """Fails if a service that is right is restarted, or one that runs with something else stays."""
+    assert expected == compose.plan(Parameters(), facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "written"),
+    [
+        pytest.param(NEW, [compose.HOSTS, COMPOSE_PATH], id="nothing-there"),
+        pytest.param(dataclasses.replace(NEW, text="services: {}\n"), [compose.HOSTS, COMPOSE_PATH], id="theirs"),
+        pytest.param(dataclasses.replace(MADE, text="services: {}\n"), [COMPOSE_PATH], id="theirs-under-ours"),
+        pytest.param(dataclasses.replace(MADE, configuration="version: 0.1\nlog: {}\n"), [COMPOSE_PATH], id="config"),
+        pytest.param(dataclasses.replace(MADE, certificate="decaf"), [COMPOSE_PATH], id="certificate"),
+        pytest.param(
+            dataclasses.replace(MADE, image=dataclasses.replace(IMAGE, image_id="sha256:2")), [COMPOSE_PATH], id="image"
+        ),
+    ],
+)
+def test_plan_follows_all_that_the_container_is_made_from(facts: ComposeFacts, written: list[Path]) -> None:
+    """Fails if the registry goes on with an old configuration or certificate, which it reads once; or comes twice."""
+    changes = compose.plan(Parameters(), facts)
+    assert written == [change.path for change in changes if isinstance(change, WriteFile)]
+    assert isinstance(changes[-1], ComposeUp)
+    assert compose.plan(Parameters(), after(facts, changes)) == []
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        pytest.param(dataclasses.replace(MADE, hosts=HOSTS), id="name-gone"),
+        pytest.param(dataclasses.replace(MADE, address="192.168.1.3"), id="other-address"),
+    ],
+)
+def test_plan_lets_the_container_run_where_only_its_name_differs(facts: ComposeFacts) -> None:
+    """Fails if the registry stops for a change that it has no part in, or that change is not made."""
+    changes = compose.plan(Parameters(), facts)
+    assert [type(change) for change in changes] == [WriteFile]
+    assert compose.plan(Parameters(), after(facts, changes)) == []
+
+
+def test_plan_of_the_document_s_values_converges() -> None:
+    """Fails if a parameter does not reach the file, or a second run would change something again."""
+    parameters = Parameters(
+        domain="docker.funet8.com",
+        port=8443,
+        compose_project="p",
+        data_volume="v",
+        configuration_directory="/srv/registry",
+    )
+    changes = compose.plan(parameters, NEW)
+    assert compose.plan(parameters, after(NEW, changes, parameters)) == []
+    hosts, file, start = changes
+    assert isinstance(hosts, WriteFile)
+    assert isinstance(file, WriteFile)
+    assert "\n192.168.1.2 docker.funet8.com\n" in hosts.after
+    assert (hosts.keep, file.keep, hosts.mode, file.mode) == (True, False, 0o644, 0o644)
+    assert start == ComposeUp(path=Path("/srv/registry/docker-compose.yml"), project="p", reason="it is not there")
+    content: Any = yaml_text.read_back(file.after)
+    service = content["services"]["registry"]
+    assert (service["ports"], content["volumes"]) == (["8443:443"], {"v": {}})
+    assert service["volumes"] == ["/srv/registry:/etc/docker/registry:ro", "v:/var/lib/registry"]
+
+
+def test_content_repairs_the_document_s_file() -> None:
+    """Fails if the registry reads another configuration (A1), or does not come back (A17); or for an old key (A13)."""
+    content: Any = compose.content(Parameters(), NEW)
+    assert set(content) == {"services", "volumes"}
+    service = content["services"]["registry"]
+    assert (service["image"], service["restart"]) == ("registry:3.1.1", "unless-stopped")
+    assert service["command"] == ["serve", "/etc/docker/registry/config.yml"]
+    assert "environment" not in service
+    command, *argv = service["healthcheck"].pop("test")
+    assert service["healthcheck"] == {"interval": "10s", "timeout": "5s", "retries": 3}
+    assert (command, argv[0], argv[-1]) == ("CMD", "wget", "http://127.0.0.1:5001/debug/health")
+
+
+def test_plan_keeps_a_compose_file_that_is_not_ours() -> None:
+    """Fails if the operator's own file is lost, or ours is kept at each change."""
+    theirs, ours = (dataclasses.replace(MADE, text=text) for text in ("services: {}\n", f"{yaml_text.HEADER}a: b\n"))
+    found = [compose.plan(Parameters(), facts)[0] for facts in (theirs, ours)]
+    assert [change.keep for change in found if isinstance(change, WriteFile)] == [True, False]
+
+
+def test_plan_refuses_an_image_that_overrides_the_configuration() -> None:
+    """Fails if REGISTRY_* of the image wins over config.yml unseen."""
+    image = dataclasses.replace(IMAGE, environment=("PATH=/bin", "REGISTRY_AUTH=none", "REGISTRY_LOG_LEVEL=debug"))
+    told = r"no REGISTRY_\* in the image registry:3.1.1; found REGISTRY_AUTH=none, REGISTRY_LOG_LEVEL=debug"
+    with pytest.raises(HostError, match=told):
+        compose.plan(Parameters(), dataclasses.replace(NEW, image=image))
+
+
+def test_is_made_looks_at_the_containers() -> None:
+    """Fails if a service that was never up counts as one that went down."""
+    assert (compose.is_made(MADE), compose.is_made(NEW)) == (True, False)

@@ -1,0 +1,59 @@
+"""50-compose: /etc/hosts, where the name stands for one address of this host."""
+
+import pytest
+
+from runbook.sections.compose import render_hosts
+
+BLOCK = "# registry-runbook begin\n192.168.1.2 registry.test\n# registry-runbook end\n"
+OLD_BLOCK = "# registry-runbook begin\n10.0.0.9 old.test\n# registry-runbook end\n"
+LOCALHOST = "127.0.0.1\tlocalhost\n::1     localhost ip6-localhost\n"
+TEXTS = [
+    pytest.param("", "", id="empty"),
+    pytest.param(LOCALHOST, LOCALHOST, id="others-as-they-are"),
+    pytest.param("127.0.0.1 localhost", "127.0.0.1 localhost\n", id="no-newline-at-the-end"),
+    pytest.param(LOCALHOST + BLOCK, LOCALHOST, id="already-there"),
+    pytest.param(f"{OLD_BLOCK}{LOCALHOST}", LOCALHOST, id="block-of-another-name-and-place"),
+    pytest.param(f"{BLOCK}{LOCALHOST}{BLOCK}", LOCALHOST, id="block-twice"),
+    pytest.param(BLOCK.rstrip("\n"), "", id="block-without-newline"),
+    pytest.param("registry.test 127.0.0.1\n", "", id="the-document's-wrong-way-round"),
+    pytest.param("127.0.0.1 registry.test\n", "", id="on-loopback"),
+    pytest.param("127.0.0.1 localhost registry.test\n", "127.0.0.1 localhost\n", id="beside-localhost"),
+    pytest.param("10.0.0.9\tregistry.test  other.test\n", "10.0.0.9 other.test\n", id="two-names-on-one-line"),
+    pytest.param("10.0.0.9 registry.test registry.test\n", "", id="twice-on-one-line"),
+    pytest.param("10.0.0.9 a registry.test # old\n", "10.0.0.9 a # old\n", id="comment-at-the-end"),
+    pytest.param("# registry.test was here\n", "# registry.test was here\n", id="in-a-comment"),
+    pytest.param("10.0.0.9 a # registry.test\n", "10.0.0.9 a # registry.test\n", id="behind-a-hash-sign"),
+    pytest.param("10.0.0.9 my.registry.test registry.test.org\n", None, id="names-that-contain-it"),
+    pytest.param("10.0.0.9 Registry.TEST\n", "", id="in-upper-case"),  # hosts(5): the resolver does not tell them apart
+    pytest.param(f"\n\n{LOCALHOST}\n", f"\n\n{LOCALHOST}\n", id="blank-lines"),
+]
+
+
+@pytest.mark.parametrize(("text", "others"), TEXTS)
+def test_render_hosts_gives_the_name_one_address(text: str, others: str | None) -> None:
+    """Fails if a line that says otherwise stays (A5, A7), or a line of another name is touched."""
+    assert (text if others is None else others) + BLOCK == render_hosts(text, "192.168.1.2", "registry.test")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *[pytest.param(item.values[0], id=item.id) for item in TEXTS],
+        pytest.param(f"# registry-runbook begin\n{LOCALHOST}", id="begin-without-end"),
+        pytest.param(f"{LOCALHOST}# registry-runbook end\n", id="end-without-begin"),
+        pytest.param(f"# registry-runbook begin\n{BLOCK}{LOCALHOST}", id="begin-twice"),
+    ],
+)
+def test_render_hosts_changes_nothing_the_second_time(text: str) -> None:
+    """Fails if a second run would write again, or take lines of others away."""
+    first = render_hosts(str(text), "192.168.1.2", "registry.test")
+    assert first == render_hosts(first, "192.168.1.2", "registry.test")
+
+
+@pytest.mark.parametrize("stray", ["# registry-runbook begin\n", "# registry-runbook end\n"])
+def test_render_hosts_keeps_what_follows_half_a_block(stray: str) -> None:
+    """Fails if a marker that lost its other half takes the lines of others with it."""
+    text = stray + LOCALHOST
+    for _ in range(2):
+        text = render_hosts(text, "192.168.1.2", "registry.test")
+        assert LOCALHOST in text

@@ -1,0 +1,225 @@
+"""10-host: what a host lacks for a registry, and what the runbook will not take into its own hands."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from runbook.changes import (
+    Change,
+    EnableEngine,
+    InstallPackages,
+    ObtainImage,
+    RestartEngine,
+    SetKernel,
+    StartEngine,
+    WriteFile,
+)
+from runbook.errors import HostError
+from runbook.outside.kernel import Listener
+from runbook.parameters import Parameters
+from runbook.sections import host
+from runbook.sections.host import EngineFacts, HostFacts
+
+ENGINE = EngineFacts(version="20.10.24", has_nat_chain=True, running=(), publishers=(), image="registry:3.1.1")
+READY = HostFacts(
+    distribution="debian",
+    release="12",
+    has_apt=True,
+    supervisor="systemd",
+    engine_installed=True,
+    engine_enabled=True,
+    engine=ENGINE,
+    compose="docker-compose 1.29.2",
+    forwarding=1,
+    drop_in=host.DROP_IN_TEXT,
+    listeners=(),
+)
+BARE = dataclasses.replace(
+    READY, engine_installed=False, engine_enabled=False, engine=None, compose=None, forwarding=0, drop_in=None
+)
+CHAIN_GONE = dataclasses.replace(ENGINE, has_nat_chain=False, running=("db", "web"))
+INSTALL = InstallPackages(names=("docker.io", "docker-compose"))
+DROP_IN = WriteFile(
+    path=Path("/etc/sysctl.d/99-registry-runbook.conf"), before=None, after=host.DROP_IN_TEXT, mode=0o644
+)
+FORWARD = SetKernel(name="net.ipv4.ip_forward", before=0, after=1)
+IMAGE = ObtainImage(sources=("pull", "package"), reference="registry:3.1.1", digest="", archive="")
+RESTART = RestartEngine(
+    supervisor="systemd", reason="its nat chain DOCKER is gone, and only its start puts it back", stops=("db", "web")
+)
+PLANS = [
+    pytest.param(READY, [], id="complies"),
+    pytest.param(
+        BARE, [INSTALL, DROP_IN, FORWARD, EnableEngine(), StartEngine(supervisor="systemd"), IMAGE], id="bare"
+    ),
+    pytest.param(
+        dataclasses.replace(BARE, supervisor="none"),
+        [INSTALL, DROP_IN, FORWARD, StartEngine(supervisor="none"), IMAGE],
+        id="bare-without-systemd",
+    ),
+    pytest.param(
+        dataclasses.replace(READY, compose=None), [InstallPackages(names=("docker-compose",))], id="no-compose"
+    ),
+    pytest.param(dataclasses.replace(READY, engine_enabled=False), [EnableEngine()], id="gone-after-a-reboot"),
+    pytest.param(
+        dataclasses.replace(READY, supervisor="none", engine_enabled=False), [], id="nobody-to-start-it-at-boot"
+    ),
+    pytest.param(
+        dataclasses.replace(READY, engine=None), [StartEngine(supervisor="systemd"), IMAGE], id="engine-stopped"
+    ),
+    pytest.param(dataclasses.replace(READY, engine=CHAIN_GONE), [RESTART], id="nat-chain-gone"),
+    pytest.param(dataclasses.replace(READY, engine=dataclasses.replace(ENGINE, image=None)), [IMAGE], id="no-image"),
+    pytest.param(dataclasses.replace(READY, forwarding=0), [FORWARD], id="not-forwarding"),
+    pytest.param(
+        dataclasses.replace(READY, forwarding=None),
+        [dataclasses.replace(FORWARD, before=None)],
+        id="kernel-without-the-setting",
+    ),
+    pytest.param(
+        dataclasses.replace(READY, drop_in="theirs\n"), [dataclasses.replace(DROP_IN, before="theirs\n")], id="drop-in"
+    ),
+    pytest.param(dataclasses.replace(READY, has_apt=False), [], id="no-apt-needed"),
+]
+
+
+def after(facts: HostFacts, changes: Sequence[Change]) -> HostFacts:
+    """Return how the host is once the changes are made."""
+    for change in changes:
+        running = facts.engine or dataclasses.replace(ENGINE, image=None)
+        match change:
+            case InstallPackages():
+                facts = dataclasses.replace(facts, engine_installed=True, compose="docker-compose 1.29.2")
+            case WriteFile():
+                facts = dataclasses.replace(facts, drop_in=change.after)
+            case SetKernel():
+                facts = dataclasses.replace(facts, forwarding=change.after)
+            case EnableEngine():
+                facts = dataclasses.replace(facts, engine_enabled=True)
+            case StartEngine():
+                facts = dataclasses.replace(facts, engine=running)
+            case RestartEngine():
+                facts = dataclasses.replace(facts, engine=dataclasses.replace(running, has_nat_chain=True, running=()))
+            case ObtainImage():
+                facts = dataclasses.replace(facts, engine=dataclasses.replace(running, image=change.reference))
+            case _:
+                raise AssertionError(change)
+    return facts
+
+
+@pytest.mark.parametrize(("facts", "expected"), PLANS)
+def test_plan_brings_what_is_missing(facts: HostFacts, expected: list[Change]) -> None:
+    """Fails if a host that complies gets a change, or another fault than the one found is repaired (A4)."""
+    assert expected == host.plan(Parameters(), facts)
+
+
+@pytest.mark.parametrize(("facts", "changes"), PLANS)
+def test_plan_of_the_host_that_was_planned_is_empty(facts: HostFacts, changes: list[Change]) -> None:
+    """Fails if a second run would change something again."""
+    assert host.plan(Parameters(), after(facts, changes)) == []
+
+
+def test_drop_in_is_a_file_of_our_own_and_stays_after_a_reboot() -> None:
+    """Fails if the setting goes into the host's own sysctl.conf, or into no file at all (A4)."""
+    assert host.DROP_IN_TEXT.splitlines()[-1] == "net.ipv4.ip_forward = 1"
+    assert host.DROP_IN.parent == Path("/etc/sysctl.d")
+
+
+@pytest.mark.parametrize(
+    ("distribution", "release", "engine_installed", "compose", "expected"),
+    [
+        pytest.param("debian", "12", False, None, ("docker.io", "docker-compose"), id="debian-12"),
+        pytest.param("debian", "13", False, None, ("docker.io", "docker-cli", "docker-compose"), id="debian-13"),
+        pytest.param("debian", "", False, None, ("docker.io", "docker-cli", "docker-compose"), id="debian-unstable"),
+        pytest.param("ubuntu", "22.04", False, None, ("docker.io", "docker-compose-v2"), id="ubuntu-22.04"),
+        pytest.param("ubuntu", "26.04", False, None, ("docker.io", "docker-compose-v2"), id="ubuntu-26.04"),
+        pytest.param("debian", "13", True, None, ("docker-compose",), id="only-compose"),
+        pytest.param("debian", "13", False, "docker-compose 2", ("docker.io", "docker-cli"), id="only-the-engine"),
+        pytest.param("debian", "13", True, "docker compose 2", (), id="nothing"),
+    ],
+)
+def test_packages_for_names_those_of_the_release(
+    distribution: str, release: str, *, engine_installed: bool, compose: str | None, expected: tuple[str, ...]
+) -> None:
+    """Fails if a release gets a package that it has not, or no client beside the engine."""
+    facts = dataclasses.replace(
+        BARE, distribution=distribution, release=release, engine_installed=engine_installed, compose=compose
+    )
+    assert expected == host.packages_for(facts)
+
+
+@pytest.mark.parametrize(
+    ("values", "sources"),
+    [
+        pytest.param({}, ("pull", "package"), id="auto"),
+        pytest.param({"registry_image_digest": f"sha256:{'0' * 64}"}, ("pull",), id="auto-with-digest"),
+        pytest.param({"registry_image_source": "package"}, ("package",), id="package"),
+        pytest.param({"registry_image_source": "archive", "registry_image_archive": "/r.tar"}, ("archive",), id="file"),
+    ],
+)
+def test_plan_gets_a_pinned_image_from_where_it_may_come(values: dict[str, str], sources: tuple[str, ...]) -> None:
+    """Fails if the image is not pinned (A1), or comes from where the operator does not want it from."""
+    parameters = Parameters.model_validate({"registry_image": "registry:2.8.3"} | values)
+    [image] = host.plan(parameters, dataclasses.replace(READY, engine=dataclasses.replace(ENGINE, image=None)))
+    assert isinstance(image, ObtainImage)
+    assert (image.reference, image.sources) == ("registry:2.8.3", sources)
+    assert (image.digest, image.archive) == (
+        values.get("registry_image_digest", ""),
+        values.get("registry_image_archive", ""),
+    )
+
+
+NGINX = Listener(port=443, process="nginx", pid=7)
+PROXY = Listener(port=5000, process="docker-proxy", pid=8)
+HIDDEN = Listener(port=5000, process="a process of another namespace", pid=None)
+
+
+@pytest.mark.parametrize(
+    ("listener", "publishers", "found", "name"),
+    [
+        pytest.param(NGINX, (), r"nginx \(pid 7\) listens there", "port", id="process"),
+        pytest.param(HIDDEN, (), "a process of another namespace listens there", "basic_port", id="hidden-process"),
+        pytest.param(PROXY, ((5000, "web", False),), "the container web listens there", "basic_port", id="container"),
+        pytest.param(NGINX, ((5000, "r", True),), r"nginx \(pid 7\) listens there", "port", id="ours-is-elsewhere"),
+    ],
+)
+def test_plan_refuses_a_taken_port(
+    listener: Listener, publishers: tuple[tuple[int, str, bool], ...], found: str, name: str
+) -> None:
+    """Fails if a port that somebody holds is found only when a container cannot start, or nobody is named."""
+    engine = dataclasses.replace(ENGINE, publishers=publishers)
+    told = rf"the port {listener.port} to be free; found {found}\. To repair: .* parameter {name}\."
+    with pytest.raises(HostError, match=told):
+        host.plan(Parameters(), dataclasses.replace(READY, engine=engine, listeners=(listener,)))
+
+
+def test_plan_refuses_a_taken_port_without_an_engine() -> None:
+    """Fails if a bare host's taken port is found only after its packages were installed."""
+    with pytest.raises(HostError, match="the port 443 to be free"):
+        host.plan(Parameters(), dataclasses.replace(BARE, listeners=(NGINX,)))
+
+
+def test_plan_takes_ports_that_are_ours() -> None:
+    """Fails if a second run takes the registry of the first for a stranger."""
+    engine = dataclasses.replace(ENGINE, publishers=((443, "registry_1", True), (5000, "registry", True)))
+    assert host.plan(Parameters(), dataclasses.replace(READY, engine=engine, listeners=(NGINX, PROXY))) == []
+
+
+@pytest.mark.parametrize(
+    ("distribution", "remedy"),
+    [
+        pytest.param("fedora", "type `dnf install moby-engine docker-compose`, then run this again", id="known"),
+        pytest.param("rhel", "install docker-ce and docker-compose-plugin as docs.docker.com", id="unknown"),
+    ],
+)
+def test_plan_refuses_a_host_without_apt_that_lacks_something(distribution: str, remedy: str) -> None:
+    """Fails if the operator is not told what to type."""
+    facts = dataclasses.replace(BARE, has_apt=False, distribution=distribution)
+    with pytest.raises(HostError, match=rf"found no docker.io and no .*, and no apt here\. To repair: {remedy}"):
+        host.plan(Parameters(), facts)
+
+
+def test_is_made_looks_at_the_drop_in() -> None:
+    """Fails if a host that was never touched counts as one that was changed back."""
+    assert (host.is_made(READY), host.is_made(BARE)) == (True, False)

@@ -1,0 +1,189 @@
+"""The executor, on files of the test's own: what it makes, where it stops, what it says then."""
+
+import os
+import stat
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from runbook import changes
+from runbook.apply import apply
+from runbook.changes import Change, GenerateSecret, MakeDirectory, RemoveTree, SetMode, SetPassword, WriteFile
+from runbook.errors import ApplyError, ChangedError, HostError, SecretError
+from runbook.outside import files
+from runbook.secrets import placeholder
+from tests.conftest import somebody_else
+
+
+def mode_of(path: Path) -> int:
+    """Return the permission bits of a path."""
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of all that is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_apply_makes_the_changes_in_order(tmp_path: Path) -> None:
+    """Fails if a change is left out, made twice, or not told."""
+    path = tmp_path / "a" / "b"
+    plan: list[Change] = [
+        MakeDirectory(path=path, mode=0o700),
+        WriteFile(path=path / "f", before=None, after="ä\n", mode=0o640),
+        SetMode(path=path / "f", before=0o640, after=0o600),
+        changes.CopyFile(source=path / "f", path=path / "copy", mode=0o444),
+        WriteFile(path=path / "f", before="ä\n", after="b\n", mode=0o600),
+    ]
+    outcomes = apply(plan)
+    assert [(change, "done", "") for change in plan] == [(item.change, item.state, item.note) for item in outcomes]
+    assert all(item.seconds >= 0 for item in outcomes)
+    found = {file.name: (mode_of(file), file.read_text(encoding="utf-8")) for file in path.iterdir()}
+    assert found == {"f": (0o600, "b\n"), "copy": (0o444, "ä\n")}
+    assert (mode_of(tmp_path / "a"), mode_of(path)) == (0o755, 0o700)
+    apply([RemoveTree(path=tmp_path / "a"), RemoveTree(path=tmp_path / "a")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_apply_stops_at_the_first_failure(tmp_path: Path) -> None:
+    """Fails if what comes after a failure is made, or the message hides what was done before it."""
+    (tmp_path / "f").write_text("edited\n", encoding="utf-8")
+    plan: list[Change] = [
+        MakeDirectory(path=tmp_path / "before", mode=0o700),
+        WriteFile(path=tmp_path / "f", before="planned\n", after="new\n", mode=0o600),
+        MakeDirectory(path=tmp_path / "after-1", mode=0o700),
+        MakeDirectory(path=tmp_path / "after-2", mode=0o700),
+    ]
+    with pytest.raises(ApplyError, match=f"expected {tmp_path}/f as it was when the plan was made") as caught:
+        apply(plan)
+    assert isinstance(caught.value.__cause__, ChangedError)
+    expected = f"another text (failed: change {tmp_path}/f (0600); done before it: make the folder {tmp_path}/before "
+    assert f"{expected}(0700); not reached: 2)" == caught.value.found
+    assert caught.value.remedy == "plan again; then run this notebook again, it goes on from here"
+    assert names_in(tmp_path) == ["before", "f"]
+    assert (tmp_path / "f").read_text(encoding="utf-8") == "edited\n"
+
+
+def test_apply_tells_what_the_system_says(tmp_path: Path) -> None:
+    """Fails if an error of the operating system ends in a traceback, or hides the change that met it."""
+    (tmp_path / "f").write_text("", encoding="utf-8")
+    change = MakeDirectory(path=tmp_path / "f", mode=0o700)
+    with pytest.raises(ApplyError, match=f"expected to {change}".replace("(", r"\(").replace(")", r"\)")) as caught:
+        apply([change])
+    assert "File exists" in caught.value.found
+    assert "done before it: nothing; not reached: 0" in caught.value.found
+
+
+def test_apply_refuses_before_the_first_change_without_root(tmp_path: Path) -> None:
+    """Fails if another user gets as far as a half-made host, or is refused although nothing is to be done."""
+    tmp_path.chmod(0o777)
+    with somebody_else():
+        assert apply([]) == []
+        with pytest.raises(HostError, match="root, to change this host; found user id 65534"):
+            apply([MakeDirectory(path=tmp_path / "d", mode=0o700)])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        pytest.param(None, "made meanwhile\n", id="appeared"),
+        pytest.param("there\n", None, id="disappeared"),
+        pytest.param("there\n", "there\nedited\n", id="edited"),
+    ],
+)
+def test_write_file_refuses_what_changed_since_the_plan(tmp_path: Path, before: str | None, now: str | None) -> None:
+    """Fails if somebody's edit between plan and apply is overwritten."""
+    path = tmp_path / "f"
+    if now is not None:
+        path.write_text(now, encoding="utf-8")
+    with pytest.raises(ApplyError, match="as it was when the plan was made"):
+        apply([WriteFile(path=path, before=before, after="new\n", mode=0o600)])
+    assert now == files.read_text(path)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_write_file_has_its_mode_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """Fails if the operator's umask decides who may read a file, or whether the container can."""
+    earlier = os.umask(umask)
+    try:
+        apply(
+            [
+                WriteFile(path=tmp_path / "d" / "private", before=None, after="x", mode=0o600),
+                WriteFile(path=tmp_path / "d" / "public", before=None, after="x", mode=0o644),
+            ]
+        )
+    finally:
+        os.umask(earlier)
+    found = [mode_of(tmp_path / name) for name in ("d", "d/private", "d/public")]
+    assert found == [0o755, 0o600, 0o644]
+
+
+def test_write_file_keeps_the_first_version_of_what_is_not_ours(tmp_path: Path) -> None:
+    """Fails if the operator's file is lost, or a second run puts ours in the place of the kept one."""
+    path = tmp_path / "hosts"
+    path.write_text("theirs\n", encoding="utf-8")
+    path.chmod(0o640)
+    kept = tmp_path / "hosts.before-registry-runbook"
+    for before, after in (("theirs\n", "ours\n"), ("ours\n", "ours again\n")):
+        [outcome] = apply([WriteFile(path=path, before=before, after=after, mode=0o644, keep=True)])
+        assert f"the earlier version is {kept}" == outcome.note
+    assert (files.read_text(kept), mode_of(kept)) == ("theirs\n", 0o640)
+    [outcome] = apply([WriteFile(path=tmp_path / "new", before=None, after="", mode=0o644, keep=True)])
+    assert ("", ["hosts", kept.name, "new"]) == (outcome.note, names_in(tmp_path))
+
+
+def test_write_file_puts_secrets_in_only_while_it_writes(tmp_path: Path) -> None:
+    """Fails if a file holds a placeholder, or a change a secret, or the same text is taken for another."""
+    secret, path = tmp_path / "secret", tmp_path / "config.yml"
+    apply([GenerateSecret(path=secret, purpose="http.secret")])
+    assert mode_of(secret) == 0o600
+    generated = secret.read_text(encoding="utf-8").strip()
+    text = f"http:\n  secret: {placeholder(secret)}\n"
+    first = WriteFile(path=path, before=None, after=text, mode=0o600, secrets=(secret,))
+    second = WriteFile(path=path, before=text, after=f"{text}# 2\n", mode=0o600, secrets=(secret,))
+    apply([first, second])
+    assert f"http:\n  secret: {generated}\n# 2\n" == files.read_text(path)
+    assert generated not in repr((first, second)) + first.diff() + second.diff()
+
+
+@pytest.mark.parametrize("purpose", ["http.secret", "the password"])
+def test_generate_secret_keeps_a_random_one(tmp_path: Path, purpose: str) -> None:
+    """Fails if two secrets are the same, or others may read one."""
+    paths = [tmp_path / "deep" / "1", tmp_path / "deep" / "2"]
+    apply([GenerateSecret(path=path, purpose=purpose) for path in paths])
+    first, second = (path.read_text(encoding="utf-8") for path in paths)
+    assert first != second
+    assert (len(first), first[-1], mode_of(paths[0])) == (33, "\n", 0o600)
+
+
+def test_set_password_keeps_the_lines_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if another user is locked out, a comment is lost, or the user stands there twice."""
+    monkeypatch.setenv("RUNBOOK_PASSWORD", "密码 p:w")
+    path = tmp_path / "auth" / "htpasswd"
+    path.parent.mkdir()
+    path.write_text("# users\nadmin2:x\nadmin:old\n  admin:older\n\nbob:admin:y", encoding="utf-8")
+    change = SetPassword(path=path, username="admin", cost=4, password_file=tmp_path / "none", reason="r")
+    apply([change])
+    *others, last = path.read_text(encoding="utf-8").splitlines()
+    assert others == ["# users", "admin2:x", "", "bob:admin:y"]
+    user, _, hashed = last.partition(":")
+    assert (user, hashed[:7], mode_of(path)) == ("admin", "$2b$04$", 0o600)
+    assert bcrypt.checkpw("密码 p:w".encode(), hashed.encode())
+    assert not bcrypt.checkpw(b"p:w", hashed.encode())
+
+
+def test_set_password_refuses_without_a_password(tmp_path: Path) -> None:
+    """Fails if a user comes to be with a password that nobody knows."""
+    change = SetPassword(path=tmp_path / "htpasswd", username="a", cost=4, password_file=tmp_path / "p", reason="r")
+    with pytest.raises(ApplyError, match=f"a password in RUNBOOK_PASSWORD or {tmp_path}/p; found neither") as caught:
+        apply([change])
+    assert isinstance(caught.value.__cause__, SecretError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_set_kernel_names_the_setting_that_is_not_there() -> None:
+    """Fails if a kernel without the setting ends in a traceback."""
+    with pytest.raises(ApplyError, match=r"net\.ipv4\.no_such_setting to be writable"):
+        apply([changes.SetKernel(name="net.ipv4.no_such_setting", before=None, after=1)])

@@ -1,0 +1,163 @@
+"""Changes: what a plan shows of each kind, and what a record keeps of it."""
+
+import copy
+import json
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from runbook import changes
+from runbook.changes import Change
+
+SUBJECT = (("C", "CN"), ("CN", "Our CA"))
+AUTHORITY = changes.IssueAuthority(
+    key_path=Path("/p/ca/ca.key"),
+    certificate_path=Path("/p/ca/ca.crt"),
+    subject=SUBJECT,
+    key_type="ecdsa-p256",
+    validity_days=3650,
+    passphrase_file=None,
+)
+CERTIFICATE = changes.IssueCertificate(
+    path=Path("/c/ssl/r.test.pem"),
+    subject=(("CN", "r.test"),),
+    dns_names=("r.test",),
+    addresses=("192.168.1.2", "127.0.0.1"),
+    key_type="rsa-2048",
+    validity_days=366,
+    authority_key_path=Path("/p/ca/ca.key"),
+    authority_certificate_path=Path("/p/ca/ca.crt"),
+    passphrase_file=Path("/root/passphrase"),
+    reason="there is none",
+)
+PASSWORD = changes.SetPassword(
+    path=Path("/c/auth/htpasswd"),
+    username="admin",
+    cost=10,
+    password_file=Path("/p/secrets/password-admin"),
+    reason="there is none yet",
+)
+IMAGE = changes.ObtainImage(sources=("pull", "package"), reference="registry:3.1.1", digest="", archive="")
+ARCHIVE = changes.ObtainImage(sources=("archive",), reference="registry:3.1.1", digest="", archive="/r.tar")
+CONTAINER = changes.RunContainer(
+    name="registry",
+    image="registry:3.1.1",
+    publish=("127.0.0.1", 5000, 5000),
+    volume=(Path("/opt/data"), "/var/lib/registry"),
+    restart_policy="always",
+    labels=(("org.registry-runbook.section", "basic_registry"),),
+    replaces=None,
+)
+REPLACED = changes.RunContainer(
+    name="registry",
+    image="registry:3.1.1",
+    publish=("127.0.0.1", 5000, 5000),
+    volume=(Path("/opt/data"), "/var/lib/registry"),
+    restart_policy="always",
+    labels=(),
+    replaces="it is not running",
+)
+WRITTEN = changes.WriteFile(path=Path("/c/new"), before=None, after="a\n", mode=0o600, keep=True)
+CHANGED = changes.WriteFile(path=Path("/c/hosts"), before="a\n", after="b\n", mode=0o644)
+KEPT = changes.WriteFile(path=Path("/c/hosts"), before="a\n", after="b\n", mode=0o644, keep=True)
+BUILT = "build it from the distribution's package docker-registry"
+WHERE = "127.0.0.1:5000 to 5000, data in /opt/data"
+
+LINES: list[tuple[Change, str]] = [
+    (changes.InstallPackages(names=("docker.io", "docker-cli")), "install the packages docker.io, docker-cli"),
+    (changes.StartEngine(supervisor="systemd"), "start the engine (systemctl start docker)"),
+    (
+        changes.StartEngine(supervisor="none"),
+        "start the engine by its init script or, where that fails, as a process; it will not come back at boot",
+    ),
+    (changes.EnableEngine(), "enable the engine at boot (systemctl enable docker)"),
+    (
+        changes.RestartEngine(supervisor="systemd", reason="its chain is gone", stops=("db", "web")),
+        "restart the engine: its chain is gone (stops db, web)",
+    ),
+    (
+        changes.RestartEngine(supervisor="none", reason="its chain is gone", stops=()),
+        "restart the engine: its chain is gone (no container is running)",
+    ),
+    (changes.SetKernel(name="a.b", before=0, after=1), "set a.b from 0 to 1 in the running kernel"),
+    (changes.SetKernel(name="a.b", before=None, after=1), "set a.b from None to 1 in the running kernel"),
+    (changes.MakeDirectory(path=Path("/p"), mode=0o700), "make the folder /p (0700)"),
+    (changes.SetMode(path=Path("/p/k"), before=0o644, after=0o600), "set the mode of /p/k from 0644 to 0600"),
+    (WRITTEN, "write /c/new (0600)"),
+    (CHANGED, "change /c/hosts (0644)"),
+    (KEPT, "change /c/hosts (0644, the earlier version is kept beside it)"),
+    (changes.CopyFile(source=Path("/a"), path=Path("/b"), mode=0o444), "copy /a to /b (0444)"),
+    (
+        changes.GenerateSecret(path=Path("/p/s"), purpose="http.secret"),
+        "generate http.secret and keep it in /p/s (0600)",
+    ),
+    (AUTHORITY, "make the certificate authority C=CN, CN=Our CA in /p/ca"),
+    (CERTIFICATE, "issue a server certificate for r.test, 192.168.1.2, 127.0.0.1 (there is none)"),
+    (PASSWORD, "set the password of admin in /c/auth/htpasswd (bcrypt, cost 10; there is none yet)"),
+    (IMAGE, f"get the registry's image: pull registry:3.1.1, or else {BUILT}"),
+    (ARCHIVE, "get the registry's image: load registry:3.1.1 from /r.tar"),
+    (CONTAINER, f"run the container registry from registry:3.1.1, {WHERE}"),
+    (REPLACED, f"replace (it is not running) the container registry from registry:3.1.1, {WHERE}"),
+    (
+        changes.ComposeUp(path=Path("/c/docker-compose.yml"), project="registry", reason="it is not there"),
+        "bring up /c/docker-compose.yml as project registry (it is not there)",
+    ),
+    (changes.RemoveTree(path=Path("/p")), "remove /p"),
+]
+TABLE = [pytest.param(change, line, id=f"{type(change).__name__}-{n}") for n, (change, line) in enumerate(LINES)]
+
+
+@pytest.mark.parametrize(("change", "expected"), TABLE)
+def test_change_says_in_one_line_what_happens(change: Change, expected: str) -> None:
+    """Fails if a plan's row hides what a change touches, or a mode is not shown as chmod takes it."""
+    assert expected == str(change)
+
+
+@pytest.mark.parametrize(("change", "line"), TABLE)
+def test_as_json_keeps_every_field(change: Change, line: str) -> None:
+    """Fails if a record lacks a field, or holds what JSON cannot."""
+    found = json.loads(json.dumps(changes.as_json(change)))
+    assert (type(change).__name__, line) == (found["change"], found["summary"])
+    assert {"change", "summary", *type(change).__dataclass_fields__} == set(found)
+
+
+def test_as_json_writes_paths_and_nested_tuples_plainly() -> None:
+    """Fails if a path or a subject comes back in another form than it was written in."""
+    found = changes.as_json(CERTIFICATE)
+    assert (found["path"], found["passphrase_file"]) == ("/c/ssl/r.test.pem", "/root/passphrase")
+    assert (found["subject"], found["dns_names"], found["validity_days"]) == ([["CN", "r.test"]], ["r.test"], 366)
+    assert changes.as_json(CONTAINER)["volume"] == ["/opt/data", "/var/lib/registry"]
+
+
+def test_every_kind_of_change_is_in_the_table() -> None:
+    """Fails if a new kind of change is shown or recorded by nothing that was tried."""
+    assert set(get_args(Change)) == {type(change) for change, _ in LINES}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(WRITTEN, "--- (no file)\n+++ /c/new\n@@ -0,0 +1 @@\n+a", id="new-file"),
+        pytest.param(CHANGED, "--- /c/hosts\n+++ /c/hosts\n@@ -1 +1 @@\n-a\n+b", id="changed-file"),
+        pytest.param(changes.WriteFile(path=Path("/e"), before="", after="", mode=0o600), "", id="same-text"),
+    ],
+)
+def test_diff_shows_what_goes_and_what_comes(change: changes.WriteFile, expected: str) -> None:
+    """Fails if a plan shows another text than the one that is written."""
+    assert expected == change.diff()
+
+
+def test_diff_shows_two_lines_around() -> None:
+    """Fails if a long file is shown whole, or a change without its place."""
+    before = "".join(f"{n}\n" for n in range(10))
+    change = changes.WriteFile(path=Path("/f"), before=before, after=before.replace("5", "x"), mode=0o600)
+    expected = ["@@ -4,5 +4,5 @@", " 3", " 4", "-5", "+x", " 6", " 7"]
+    assert expected == change.diff().splitlines()[2:]
+
+
+@pytest.mark.parametrize(("change", "line"), TABLE)
+def test_change_is_frozen(change: Change, line: str) -> None:
+    """Fails if what is applied could be another thing than what was shown: only frozen data has a hash."""
+    assert hash(change) == hash(copy.copy(change))
+    assert line == str(copy.copy(change))

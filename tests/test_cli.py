@@ -1,0 +1,187 @@
+"""The program: what it prints, what it exits with, and that an error is no traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from runbook import cli, runner
+from runbook.parameters import Parameters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the program ended with, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Return the function that calls the program; whatever engine this machine has, it is not the one asked."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+
+    def answer(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["registry-runbook", *arguments])
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code
+        found = capsys.readouterr()
+        return Answer(code=int(str(code)), out=found.out, err=found.err)
+
+    return answer
+
+
+def call_as_users_do(*arguments: str) -> Answer:
+    """Call the program in a process of its own."""
+    nowhere = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
+    argv = [sys.executable, "-m", "runbook", *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=os.environ | nowhere, timeout=120)
+    return Answer(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(["--help"], ["run", "plan", "list", "parameters", "--version"], id="program"),
+        pytest.param(["-h"], ["Usage:"], id="short"),
+        pytest.param(["run", "--help"], ["--parameters-file", "--dry-run", "--output", "--json"], id="run"),
+        pytest.param(["plan", "--help"], ["--parameters-file", "--json"], id="plan"),
+    ],
+)
+def test_help_names_what_there_is(call: Callable[..., Answer], arguments: list[str], expected: list[str]) -> None:
+    """Fails if a command or an option is missing from the help, or help counts as a failure."""
+    done = call(*arguments)
+    assert (done.code, done.err) == (0, "")
+    assert [word for word in expected if word not in done.out] == []
+
+
+def test_list_gives_each_notebook_with_its_title(
+    call: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Fails if a notebook is missing, or the list depends on the folder that the program is called in."""
+    monkeypatch.chdir(tmp_path)
+    plain, data = call("list"), call("list", "--json")
+    titles = json.loads(data.out)
+    assert (plain.code, data.code) == (0, 0)
+    assert runner.names() == list(titles)
+    assert all(titles.values())
+    assert [f"{name:20}  {title}" for name, title in titles.items()] == plain.out.splitlines()
+
+
+def test_parameters_gives_name_type_default_and_help(call: Callable[..., Answer]) -> None:
+    """Fails if what a user can set is not what the model takes."""
+    plain, data = call("parameters"), call("parameters", "--json")
+    assert (plain.code, data.code) == (0, 0)
+    assert Parameters.model_json_schema() == json.loads(data.out)
+    lines = plain.out.splitlines()
+    assert 'mode: apply | plan = "apply"' in lines
+    assert "delete_enabled: boolean = true" in lines
+    assert list(Parameters.model_fields) == [line.partition(":")[0] for line in lines[::2]]
+    assert [field.description for field in Parameters.model_fields.values()] == [line.strip() for line in lines[1::2]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(["run", "-p", "domian", "x.test"], "write domain, which is probably meant", id="near-name"),
+        pytest.param(["plan", "-p", "domian", "x.test"], "write domain, which is probably meant", id="near-name-plan"),
+        pytest.param(["run", "-p", "port", "no"], "for port: input should be a valid integer; found 'no'", id="type"),
+        pytest.param(["run", "-p", "port", "0"], "on the command line with -p", id="where-on-the-command-line"),
+        pytest.param(["run", "-f", "absent.yml"], "absent.yml: No such file or directory", id="no-file"),
+        pytest.param(["run", "-f", "bad.yml"], "domian = 'x.test' (set in bad.yml)", id="where-in-the-file"),
+        pytest.param(["run", "11-host"], "expected a notebook (00-index, 10-host", id="no-notebook"),
+        pytest.param(["run", "--no-such-option"], "No such option", id="no-option"),
+        pytest.param(["pln"], "No such command", id="no-command"),
+        pytest.param(["run", "-p", "port"], "requires 2 arguments", id="no-value"),
+    ],
+)
+def test_wrong_usage_exits_with_2(
+    call: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    """Fails if a misspelt name or a wrong value runs, or its message does not say what is meant, on standard error."""
+    (tmp_path / "bad.yml").write_text("domian: x.test\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    done = call(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert expected in done.err
+    assert [tmp_path / "bad.yml"] == list(tmp_path.iterdir())
+
+
+def test_version_names_all_parts(call: Callable[..., Answer]) -> None:
+    """Fails if a report of a fault would not say what it is about, or asking for it needs an engine."""
+    done = call("--version")
+    assert done.code == 0
+    lines = [line.split() for line in done.out.splitlines()]
+    assert [line[0] for line in lines] == ["registry-runbook", "engine", "compose", "registry"]
+    assert (lines[1][1], lines[3][1]) == ("none", "none")
+
+
+def below(folder: Path) -> list[str]:
+    """Return the options that put all that a run makes below a folder, on ports that nobody has."""
+    values = {"private_directory": f"{folder}/private", "configuration_directory": f"{folder}/registry"}
+    ports = {"port": "64443", "basic_port": "64000"}
+    return [word for name, value in (values | ports).items() for word in ("-p", name, value)]
+
+
+def break_authority(folder: Path) -> Path:
+    """Put a file that is no certificate where the authority's should be, and return its path."""
+    path = folder / "private" / "ca" / "ca.crt"
+    path.parent.mkdir(parents=True)
+    path.write_text("no certificate", encoding="ascii")
+    return path
+
+
+def test_plan_gives_the_state_of_each_section(call: Callable[..., Answer], tmp_path: Path) -> None:
+    """Fails if a section that waits for another keeps the others from being shown, or counts as a failure."""
+    data, plain = call("plan", "--json", *below(tmp_path)), call("plan", *below(tmp_path))
+    assert (data.code, plain.code, data.err, plain.err) == (0, 0, "", "")
+    states = {item["notebook"]: item for item in json.loads(data.out)}
+    assert [name for name in runner.names() if name != "00-index"] == list(states)
+    expected = ["waits", "to do", "to do", "waits", "waits"]
+    assert expected == [item["state"] for name, item in states.items() if name != "10-host"]
+    assert "expected a Docker Engine that answers" in states["20-basic-registry"]["reason"]
+    rows = [change["summary"] for item in states.values() for change in item["changes"]]
+    heads = [f"{name}: {item['state']}" for name, item in states.items()]
+    assert [line for line in (*rows, *heads) if line not in plain.out] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_exits_with_1_where_a_section_refuses(call: Callable[..., Answer], tmp_path: Path) -> None:
+    """Fails if a host that the runbook will not repair passes for one that it will, or the others are not shown."""
+    broken = break_authority(tmp_path)
+    done = call("plan", *below(tmp_path))
+    assert done.code == 1
+    assert "30-certificates: refuses" in done.out
+    assert f"expected a certificate in {broken}" in done.out
+    assert "40-configuration: to do" in done.out
+
+
+def test_run_that_fails_exits_with_1_and_keeps_its_record(tmp_path: Path) -> None:
+    """Fails if a failed notebook passes for a run, the next one is run after it, or others can read the record."""
+    broken = break_authority(tmp_path)
+    notebooks = ["40-configuration", "30-certificates", "60-push-pull"]
+    done = call_as_users_do("run", *notebooks, "--dry-run", "--json", "--output", f"{tmp_path}/out", *below(tmp_path))
+    assert done.code == 1
+    found = json.loads(done.out)
+    assert (found["passed"], [item["notebook"] for item in found["notebooks"]]) == (False, notebooks[:2])
+    first, second = found["notebooks"]
+    assert (first["error"], len(first["changes"]), first["outcomes"], first["results"]) == (None, 7, [], [])
+    assert f"HostError: expected a certificate in {broken}" in second["error"]
+    progress = done.err.splitlines()
+    assert ["  ".join(line.split()[:2]) for line in progress if line.startswith(("done", "FAILED"))] == [
+        "done  40-configuration",
+        "FAILED  30-certificates",
+    ]
+    records = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
+    assert records == {"30-certificates.ipynb": 0o600, "40-configuration.ipynb": 0o600}
+    assert {"out", "private"} == {path.name for path in tmp_path.iterdir()}

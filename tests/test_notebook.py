@@ -1,0 +1,83 @@
+"""What the cells call, with a section on files of the test's own: shown, made, proven."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from runbook import notebook
+from runbook.errors import CheckError, MissingError, ParameterError
+from runbook.parameters import Parameters
+from runbook.sections import compose, configuration, push_pull
+
+
+@pytest.fixture
+def parameters(make_parameters: Callable[..., Parameters]) -> Parameters:
+    """Return parameters whose folders are the test's own."""
+    return make_parameters(bcrypt_cost=4)
+
+
+@pytest.fixture(autouse=True)
+def _without_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask an engine that is not there, whatever this machine has."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+
+
+def test_cells_plan_make_and_prove(parameters: Parameters, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails if planning changes something, applying leaves something, or the proof is not shown."""
+    changes = notebook.plan(configuration, parameters)
+    assert not Path(parameters.private_directory).exists()
+    notebook.apply(changes, parameters)
+    notebook.verify(configuration, parameters)
+    assert notebook.plan(configuration, parameters) == []
+    shown = capsys.readouterr().out
+    assert "FAILED" not in shown
+    assert "planning again finds nothing to change" in shown
+    assert str(changes[0]) in shown
+
+
+def test_mode_plan_changes_nothing(
+    make_parameters: Callable[..., Parameters], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails if a dry run makes a change, or says that it has proven something."""
+    parameters = make_parameters(mode="plan")
+    notebook.apply(notebook.plan(configuration, parameters), parameters)
+    notebook.verify(configuration, parameters)
+    assert list(tmp_path.iterdir()) == []
+    shown = capsys.readouterr().out
+    assert "Nothing was changed: the mode is plan." in shown
+    assert "Nothing was checked: the mode is plan." in shown
+
+
+@pytest.mark.parametrize("section", [compose, push_pull], ids=["compose", "push_pull"])
+def test_plan_says_what_has_to_come_first(
+    make_parameters: Callable[..., Parameters], capsys: pytest.CaptureFixture[str], section: ModuleType
+) -> None:
+    """Fails if a dry run of all notebooks ends at the first that needs another, or a run goes on without it."""
+    assert notebook.plan(section, make_parameters(mode="plan")) == []
+    assert "Cannot be planned yet: expected a Docker Engine that answers" in capsys.readouterr().out
+    with pytest.raises(MissingError, match=r"a Docker Engine that answers; found none.*10-host"):
+        notebook.plan(section, make_parameters())
+
+
+def test_verify_fails_where_something_is_left_to_change(
+    parameters: Parameters, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails if a host that does not converge passes, or its cell fails without the table."""
+    told = r"planning again finds nothing to change: expected 0 changes, found 7 changes; make the folder .*run this"
+    with pytest.raises(CheckError, match=told):
+        notebook.verify(configuration, parameters)
+    assert "FAILED" in capsys.readouterr().out
+    assert [result.passed for result in notebook.prove(configuration, parameters)] == [False]
+
+
+def test_load_shows_what_is_set_and_takes_no_module_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails if a table of all defaults hides what counts, or a name of the notebook's own is refused."""
+    namespace = {"port": 8443, "notebook": notebook, "_": 1, "parameters": None, "changes": [], "In": []}
+    assert notebook.load(namespace) == Parameters(port=8443)
+    shown = capsys.readouterr().out
+    assert "('port', '8443')" in shown
+    assert [name for name in (*namespace, "domain") if name != "port" and f"('{name}'" in shown] == []
+    with pytest.raises(ParameterError, match="under the heading Parameters, by papermill"):
+        notebook.load({"prot": 8443})

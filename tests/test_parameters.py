@@ -1,0 +1,179 @@
+"""The model: what fits together, what a misspelt name means, and the ways in: a file, a word of the command line."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from runbook.errors import ParameterError
+from runbook.parameters import Parameters, from_text, load_file, read
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param({"domain": "registry"}, "domain: a name with a dot", id="single-label-on-443"),
+        pytest.param({"port": 5000}, "basic_port: a port other than", id="one-port-twice"),
+        pytest.param({"registry_image_source": "archive"}, "registry_image_archive: the path", id="no-archive"),
+        pytest.param({"renew_before_days": 366}, "renew_before_days: fewer days", id="renewed-at-once"),
+        pytest.param({"ca_validity_days": 365}, "validity_days", id="server-outlives-its-authority"),
+        pytest.param({"private_directory": "/etc/docker/registry"}, "private_directory: a folder", id="same-folder"),
+        pytest.param({"private_directory": "/etc/docker/registry/x"}, "private_directory: a folder", id="mounted"),
+        pytest.param({"configuration_directory": "/etc/registry-runbook/ca"}, "_directory: ", id="mounts-the-ca"),
+        pytest.param({"basic_data_directory": "/etc/registry-runbook"}, "_directory: ", id="basic-mounts-secrets"),
+        pytest.param({"basic_data_directory": "/etc"}, "_directory: ", id="basic-mounts-all-above"),
+    ],
+)
+def test_read_refuses_what_does_not_fit_together(values: dict[str, object], expected: str) -> None:
+    """Fails if values that are possible only apart pass together."""
+    with pytest.raises(ParameterError, match=rf"expected for [a-z_]*{expected}.*\(here\)"):
+        read(values, where="here")
+
+
+@pytest.mark.parametrize(
+    ("values", "found", "remedy"),
+    [
+        pytest.param({"domian": "x.test"}, "domian = 'x.test'", "write domain, which is probably meant", id="near"),
+        pytest.param(
+            {"validity": 1}, "validity = 1", "write validity_days, which is probably meant", id="unit-missing"
+        ),
+        pytest.param({"zz": 1}, "zz = 1", "see `registry-runbook parameters` for the names", id="nothing-near"),
+        pytest.param({"port": "x", "prot": 1}, "prot = 1", "write port, which is probably meant", id="before-a-value"),
+    ],
+)
+def test_read_names_what_an_unknown_name_probably_means(values: dict[str, object], found: str, remedy: str) -> None:
+    """Fails if a misspelt name passes, or if its message does not say which name is meant."""
+    with pytest.raises(ParameterError, match="a parameter that the runbook knows") as caught:
+        read(values, where="here")
+    assert (f"{found} (here)", remedy) == (caught.value.found, caught.value.remedy)
+
+
+def test_read_keeps_the_message_short(tmp_path: Path) -> None:
+    """Fails if a message repeats a whole value: one of aliases of aliases has half a million parts."""
+    path = tmp_path / "bomb.yml"
+    levels = ", ".join(f"&a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 6))
+    path.write_text(f"domain: [&a0 [x, x, x, x, x, x, x, x, x], {levels}]\n", encoding="utf-8")
+    with pytest.raises(ParameterError, match="for domain: input should be a valid string") as caught:
+        read(load_file(path), where="here")
+    assert len(str(caught.value)) < 10_000
+
+
+def test_parameters_are_frozen() -> None:
+    """Fails if a section could change what the operator set."""
+    with pytest.raises(ValidationError, match="Instance is frozen"):
+        Parameters().port = 1  # type: ignore[misc] # that is what is tried
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(b"", {}, id="empty"),
+        pytest.param(b"# nothing\n", {}, id="only-a-comment"),
+        pytest.param(b"\xef\xbb\xbfport: 8443\n", {"port": 8443}, id="byte-order-mark"),
+        pytest.param("realm: 仓库\n".encode(), {"realm": "仓库"}, id="utf-8"),
+        pytest.param(b"subject_state: NO\n", {"subject_state": "NO"}, id="no-is-text-in-yaml-1.2"),
+        pytest.param(b"realm: 22:22\n", {"realm": "22:22"}, id="no-sexagesimals"),
+        pytest.param(b"extra_names: [a.test]\n", {"extra_names": ["a.test"]}, id="list"),
+    ],
+)
+def test_load_file_reads_yaml_1_2(tmp_path: Path, text: bytes, expected: dict[str, object]) -> None:
+    """Fails if a file is read by the rules of YAML 1.1, or not as UTF-8."""
+    path = tmp_path / "some.yml"
+    path.write_bytes(text)
+    assert expected == load_file(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(b"port: 1\nport: 2\n", r'duplicate key "port".*line 2', id="name-twice"),
+        pytest.param(b"port: 0443\n", "line 1", id="leading-zero"),  # 291 for papermill's own parser of YAML 1.1
+        pytest.param(b"port: 1_000\n", "line 1", id="underscore"),
+        pytest.param(b"- port\n", "a mapping of names to values; found .*: list", id="list"),
+        pytest.param(b"443: port\n", "a mapping of names to values", id="name-is-a-number"),
+        pytest.param(b"a: !!python/object:os.system x\n", "could not determine a constructor", id="python-tag"),
+        pytest.param(b"a: [\n", "line 2", id="unfinished"),
+        pytest.param(b"a: 1\n---\nb: 2\n", "expected a single document", id="two-documents"),
+        pytest.param(b"a: \xff\n", "can't decode byte 0xff", id="not-utf-8"),
+        pytest.param(b"a: \x00\n", "unacceptable character", id="nul"),
+        pytest.param(b"a: " + b"[" * 5000 + b"]" * 5000, "a parameter file in YAML", id="5000-levels"),
+    ],
+)
+def test_load_file_refuses_what_is_no_flat_mapping(tmp_path: Path, text: bytes, expected: str) -> None:
+    """Fails if a file with two meanings passes, or if its error does not name the file."""
+    path = tmp_path / "some.yml"
+    path.write_bytes(text)
+    with pytest.raises(ParameterError, match=rf"(?s){re.escape(str(path))}") as caught:
+        load_file(path)
+    assert re.search(f"(?s){expected}", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("absent.yml", "No such file or directory", id="absent"),
+        pytest.param("", "Is a directory", id="folder"),
+    ],
+)
+def test_load_file_names_a_file_that_is_none(tmp_path: Path, name: str, expected: str) -> None:
+    """Fails if a wrong path ends in a traceback."""
+    with pytest.raises(ParameterError, match=rf"expected a parameter file; found .*{expected}"):
+        load_file(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        pytest.param("domain", "443", "443", id="text-stays-text"),
+        pytest.param("mode", "plan", "plan", id="choice-stays-text"),
+        pytest.param("password_file", "", "", id="empty-text"),
+        pytest.param("port", "443", 443, id="number"),
+        pytest.param("delete_enabled", "false", False, id="boolean"),
+        pytest.param("delete_enabled", "no", "no", id="no-is-no-boolean"),
+        pytest.param("extra_names", "[a.test, b.test]", ["a.test", "b.test"], id="list"),
+        pytest.param("extra_names", "[a.test", "[a.test", id="no-yaml"),
+        pytest.param("extra_names", "[" * 5000, "[" * 5000, id="5000-levels"),
+        pytest.param("domian", "443", "443", id="unknown-name"),
+    ],
+)
+def test_from_text_reads_what_the_model_wants(name: str, text: str, expected: object) -> None:
+    """Fails if a word of the command line gets a type that the model then refuses, or ends in a traceback."""
+    assert expected == from_text(name, text)
+
+
+@pytest.mark.parametrize(
+    ("domain", "port", "expected"),
+    [
+        pytest.param("registry.test", 443, "registry.test", id="port-of-https"),
+        pytest.param("registry.test", 8443, "registry.test:8443", id="other-port"),
+        pytest.param("registry", 8443, "registry:8443", id="single-label"),
+    ],
+)
+def test_registry_host_is_what_clients_write(domain: str, port: int, expected: str) -> None:
+    """Fails if login, certs.d and references would not name the registry in the same way (A6, A16)."""
+    parameters = Parameters(domain=domain, port=port)
+    assert expected == parameters.registry_host
+    assert Path("/etc/docker/certs.d", expected, "ca.crt") == parameters.trust_path
+
+
+def test_paths_keep_the_authority_apart() -> None:
+    """Fails if the authority or a secret lies in the folder that the container mounts (A9)."""
+    parameters = Parameters(private_directory="/p", configuration_directory="/c", username="admin")
+    private = (parameters.ca_key_path, parameters.ca_certificate_path, parameters.password_path)
+    assert (Path("/p/ca/ca.key"), Path("/p/ca/ca.crt"), Path("/p/secrets/password-admin")) == private
+    assert Path("/p/secrets/http-secret") == parameters.http_secret_path
+    mounted = (parameters.certificate_path, parameters.configuration_path, parameters.htpasswd_path)
+    assert (Path("/c/ssl/registry.test.pem"), Path("/c/config.yml"), Path("/c/auth/htpasswd")) == mounted
+    assert Path("/c/docker-compose.yml") == parameters.compose_path
+    assert Path("/x") == Parameters(password_file="/x").password_path  # noqa: S106 (a path)
+
+
+@pytest.mark.parametrize("name", Parameters.model_fields)
+def test_parameters_fit_papermill(name: str) -> None:
+    """Fails if a parameter has no default, no help, or a default with `=`, which papermill's help cannot read."""
+    field = Parameters.model_fields[name]
+    assert not field.is_required()
+    assert field.description
+    assert "=" not in str(field.default)
+    assert getattr(read({}, where="here"), name) == field.default
