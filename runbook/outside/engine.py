@@ -17,7 +17,7 @@ from docker.models.containers import Container
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.changes import RunContainer, Supervisor
-from runbook.errors import HostError, MissingError, NotReadyError
+from runbook.errors import MissingError, NotReadyError
 from runbook.outside import commands
 
 Client = docker.DockerClient
@@ -230,10 +230,3 @@ def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]
         yield int(probe.attrs["NetworkSettings"]["Ports"][f"{inside}/tcp"][0]["HostPort"])
     finally:
         probe.remove(force=True, v=True)
-
-
-def client_version() -> str:
-    """Return the version of the engine's client; raises HostError where there is none."""
-    if shutil.which("docker") is None:
-        raise HostError("the Docker client", "none on this host", "run the notebook 10-host")
-    return commands.run("docker", "version", "--format", "{{.Client.Version}}", allowed=None).output.strip()

@@ -146,7 +146,7 @@ def plan(parameters: Parameters, facts: ConfigurationFacts) -> list[Change]:
         changes.append(GenerateSecret(path=parameters.http_secret_path, purpose="http.secret"))
     if not facts.password_known:
         changes.append(GenerateSecret(path=parameters.password_path, purpose="the password"))
-    if facts.password != "matches":
+    if facts.password != "matches":  # noqa: S105 (a state, not a password)
         changes.append(_set_password(parameters, facts.password))
     wanted = yaml_text.render(content(parameters))
     if facts.text != wanted:

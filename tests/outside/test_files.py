@@ -173,6 +173,18 @@ def test_write_leaves_no_temporary_file_after_a_failure(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["f"]
 
 
+def test_write_writes_in_place_only_where_it_must(tmp_path: Path) -> None:
+    """Fails if a file that cannot be replaced as a whole is written over, and may be left half written."""
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+    path.chmod(0o666)
+    for above in (tmp_path, *tmp_path.parents[:2]):
+        above.chmod(0o755)
+    with somebody_else(), pytest.raises(PermissionError):
+        files.write(path, b"new", 0o600)
+    assert path.read_bytes() == b"old"
+
+
 def test_keep_keeps_the_first_version(tmp_path: Path) -> None:
     """Fails if a later version takes the place of the operator's own, or its mode is lost."""
     path = tmp_path / "hosts"

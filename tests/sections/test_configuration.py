@@ -112,6 +112,10 @@ def test_plan_repairs_a_mode(path: Path, mode: int, after: int) -> None:
         pytest.param({}, ["storage", "delete", "enabled"], True, id="delete-on"),
         pytest.param({"delete_enabled": False}, ["storage", "delete", "enabled"], False, id="delete-off"),
         pytest.param({}, ["storage", "filesystem", "rootdirectory"], "/var/lib/registry", id="storage"),
+        pytest.param({}, ["log", "accesslog", "disabled"], True, id="no-access-log"),
+        pytest.param({}, ["http", "http2", "disabled"], False, id="http2"),
+        pytest.param({}, ["health", "storagedriver", "enabled"], True, id="health"),
+        pytest.param({}, ["health", "storagedriver", "threshold"], 3, id="health-at-the-third-failure"),
     ],
 )
 def test_content_says_what_the_parameters_say(values: dict[str, object], path: list[str], expected: object) -> None:
