@@ -22,8 +22,10 @@ from runbook.changes import (
     IssueCertificate,
     MakeDirectory,
     ObtainImage,
+    RemoveObject,
     RemoveTree,
     RestartEngine,
+    RestoreFile,
     RunContainer,
     SetKernel,
     SetMode,
@@ -112,6 +114,10 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
         case ComposeUp():
             compose.resolved(change.path, change.project)
             compose.up(change.path, change.project, timeout_seconds)
+        case RestoreFile():
+            files.restore(change.path)
+        case RemoveObject():
+            engine.remove(engine.require(), change)
         case RemoveTree():
             files.remove_tree(change.path)
     return ""

@@ -260,6 +260,30 @@ class ComposeUp:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RestoreFile:
+    """Put the kept earlier version of a file back in its place."""
+
+    path: Path
+    kept: Path
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"put {self.kept} back as {self.path}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoveObject:
+    """Remove something of the engine's: a container goes with the volumes that have no name."""
+
+    kind: Literal["container", "network", "volume", "image"]
+    name: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"remove the {self.kind} {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RemoveTree:
     """Remove a folder or file that the runbook made, with all below it."""
 
@@ -287,6 +311,8 @@ Change = (
     | ObtainImage
     | RunContainer
     | ComposeUp
+    | RestoreFile
+    | RemoveObject
     | RemoveTree
 )
 

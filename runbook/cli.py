@@ -84,7 +84,7 @@ def run(  # noqa: PLR0913 (one argument an option)
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Run NOTEBOOKS (all, in their order), each with its plan, its changes and its proof."""
+    """Run NOTEBOOKS (all but the tear-down, in their order), each with its plan, its changes and its proof."""
     from runbook import runner, summary
 
     names = runner.names()
@@ -96,7 +96,7 @@ def run(  # noqa: PLR0913 (one argument an option)
         output.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = output or runner.new_folder(datetime.datetime.now(datetime.UTC))
     runs = []
-    for done in runner.run(notebooks or names, values, folder):
+    for done in runner.run(notebooks or runner.names_of_way(), values, folder):
         click.echo(summary.progress(done), err=True)
         runs.append(done)
     if as_json:

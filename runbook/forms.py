@@ -138,6 +138,7 @@ Reference = Annotated[str, AfterValidator(_a_reference)]
 Image = Annotated[str, AfterValidator(_an_image), Field(min_length=1)]
 OptionalImage = Annotated[str, AfterValidator(_an_image)]
 Digest = Annotated[str, AfterValidator(_a_digest)]
+Removable = Literal["data", "basic-data", "authority", "secrets", "image"]
 KeyType = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 

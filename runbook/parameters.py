@@ -104,6 +104,10 @@ class Parameters(BaseModel):
         "", description="image on this host to push as proof; empty: a few kilobytes made on the spot"
     )
 
+    also_remove: list[forms.Removable] = Field(
+        [], description="what a tear-down removes too: data, basic-data, authority, secrets, image"
+    )
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         """Refuse values that are impossible only together."""

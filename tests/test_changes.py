@@ -103,6 +103,8 @@ LINES: list[tuple[Change, str]] = [
         changes.ComposeUp(path=Path("/c/docker-compose.yml"), project="registry", reason="it is not there"),
         "bring up /c/docker-compose.yml as project registry (it is not there)",
     ),
+    (changes.RestoreFile(path=Path("/p"), kept=Path("/p.before")), "put /p.before back as /p"),
+    (changes.RemoveObject(kind="volume", name="v"), "remove the volume v"),
     (changes.RemoveTree(path=Path("/p")), "remove /p"),
 ]
 TABLE = [pytest.param(change, line, id=f"{type(change).__name__}-{n}") for n, (change, line) in enumerate(LINES)]

@@ -17,6 +17,7 @@ from runbook.parameters import Parameters, from_text, load_file, read
         pytest.param({"port": 5000}, "basic_port: a port other than", id="one-port-twice"),
         pytest.param({"registry_image_source": "archive"}, "registry_image_archive: the path", id="no-archive"),
         pytest.param({"renew_before_days": 366}, "renew_before_days: fewer days", id="renewed-at-once"),
+        pytest.param({"ca_validity_days": 366}, "validity_days", id="server-made-a-moment-after-its-authority"),
         pytest.param({"ca_validity_days": 365}, "validity_days", id="server-outlives-its-authority"),
         pytest.param({"private_directory": "/etc/docker/registry"}, "private_directory: a folder", id="same-folder"),
         pytest.param({"private_directory": "/etc/docker/registry/x"}, "private_directory: a folder", id="mounted"),

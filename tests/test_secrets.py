@@ -224,6 +224,10 @@ def test_reveal_refuses_a_placeholder_without_a_secret(tmp_path: Path, text: str
         pytest.param("http: {secret: c4n4ry, a: b}\n", None, id="flow"),
         pytest.param("storage:\n  s3:\n    secretkey: c4n4ry\n", None, id="storage-key"),
         pytest.param("redis:\n  password: c4n4ry\n", None, id="redis-password"),
+        pytest.param("secret: two c4n4ry\n", None, id="two-words"),
+        pytest.param("secret: a,c4n4ry\n", None, id="comma"),
+        pytest.param('secret: "a\\"c4n4ry"\na: b\n', None, id="escaped-quotation-mark"),
+        pytest.param("secret: |\n  c4n4ry\na: b\n", None, id="block-scalar"),
     ],
 )
 def test_conceal_hides_secrets_that_are_not_ours(tmp_path: Path, text: str, expected: str | None) -> None:

@@ -16,7 +16,7 @@ from docker.errors import DockerException, NotFound
 from docker.models.containers import Container
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
-from runbook.changes import RunContainer, Supervisor
+from runbook.changes import RemoveObject, RunContainer, Supervisor
 from runbook.errors import MissingError, NotReadyError
 from runbook.outside import commands
 
@@ -206,6 +206,25 @@ def run_container(client: Client, wanted: RunContainer) -> None:
         restart_policy={"Name": wanted.restart_policy},
         labels=dict(wanted.labels),
     )
+
+
+def remove(client: Client, unwanted: RemoveObject) -> None:
+    """Remove a container, network, volume or image; nothing happens where there is none of its name."""
+    with suppress(NotFound):
+        match unwanted.kind:
+            case "container":
+                client.containers.get(unwanted.name).remove(force=True, v=True)
+            case "network":
+                client.networks.get(unwanted.name).remove()
+            case "volume":
+                client.volumes.get(unwanted.name).remove()
+            case "image":
+                client.images.remove(unwanted.name)
+
+
+def networks(client: Client, label: str) -> list[str]:
+    """Return the names of the networks that have a label (`name=value`)."""
+    return [str(found.name) for found in client.networks.list(filters={"label": label})]
 
 
 def execute(client: Client, name: str, argv: tuple[str, ...]) -> int:

@@ -95,10 +95,32 @@ def write(path: Path, data: bytes, mode: int) -> None:
 
 def keep(path: Path) -> Path:
     """Copy a file beside itself, once: an earlier copy stays; return the copy's path."""
-    kept = path.with_name(path.name + KEPT)
+    kept = kept_path(path)
     if not kept.exists():
         write(kept, path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
     return kept
+
+
+def kept_path(path: Path) -> Path:
+    """Return where the earlier version of a file is kept, if there is one."""
+    return path.with_name(path.name + KEPT)
+
+
+def kept_version(path: Path) -> Path | None:
+    """Return where the earlier version of a file is kept, None where there is none."""
+    return kept_path(path) if kept_path(path).exists() else None
+
+
+def names_in(path: Path) -> tuple[str, ...]:
+    """Return the names in a folder; none where it is a file."""
+    return tuple(sorted(entry.name for entry in path.iterdir())) if path.is_dir() else ()
+
+
+def restore(path: Path) -> None:
+    """Put the kept earlier version back, with its mode; nothing happens where there is none."""
+    if (kept := kept_version(path)) is not None:
+        write(path, kept.read_bytes(), stat.S_IMODE(kept.stat().st_mode))
+        kept.unlink()
 
 
 def remove_tree(path: Path) -> None:

@@ -10,6 +10,7 @@ import psutil
 from runbook.errors import HostError
 from runbook.outside import commands
 
+DROP_IN = Path("/etc/sysctl.d/99-registry-runbook.conf")  # the settings that the runbook keeps over a restart
 _CONTAINER_INTERFACES = ("docker", "br-", "veth")
 
 

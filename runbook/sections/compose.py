@@ -6,10 +6,8 @@ Notebook: 50-compose. Source: Compose specification; hosts(5).
 import datetime
 import hashlib
 import json
-import re
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 
 from cryptography import x509
 
@@ -17,11 +15,20 @@ from runbook import secrets
 from runbook.changes import Change, ComposeUp, WriteFile
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, MissingError
-from runbook.outside import compose, engine, files, images, kernel, registry_api, registry_configuration, tls, yaml_text
+from runbook.outside import (
+    compose,
+    engine,
+    files,
+    hosts_file,
+    images,
+    kernel,
+    registry_api,
+    registry_configuration,
+    tls,
+    yaml_text,
+)
 from runbook.parameters import Parameters
 
-HOSTS = Path("/etc/hosts")
-_BEGIN, _END = "# registry-runbook begin", "# registry-runbook end"
 _REVISION = "org.registry-runbook.revision"
 _POLICY = "unless-stopped"
 _HEALTH = ("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{registry_configuration.HEALTH_PORT}/debug/health")
@@ -59,7 +66,7 @@ def gather(parameters: Parameters) -> ComposeFacts:
         certificate=tls.fingerprint(_certificate(parameters)),
         changed=max(files.changed_at(path) for path in (parameters.configuration_path, parameters.certificate_path)),
         text=files.read_text(parameters.compose_path),
-        hosts=files.read_text(HOSTS) or "",
+        hosts=files.read_text(hosts_file.PATH) or "",
         containers=tuple(engine.containers(client, (project, "com.docker.compose.service=registry"))),
     )
 
@@ -101,29 +108,6 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
     return {"services": {"registry": service | {"labels": labels}}, "volumes": {parameters.data_volume: {}}}
 
 
-def render_hosts(text: str, address: str, domain: str) -> str:
-    """Return /etc/hosts with one marked block for the name, and the name taken off all other lines.
-
-    A line that says otherwise would win or be added: the name has one address. Both ways round are taken off, the
-    address first as hosts(5) wants it, and the name first as the document has it.
-    """
-    block = rf"^{_BEGIN}\n(?:(?!{_BEGIN}$).*\n)*?{_END}$\n?"
-    lines = re.sub(block, "", text, flags=re.MULTILINE).splitlines()
-    kept = [_without(line, domain) for line in lines if line not in (_BEGIN, _END)]
-    others = [line for line in kept if line is not None]
-    return "".join(f"{line}\n" for line in (*others, _BEGIN, f"{address} {domain}", _END))
-
-
-def _without(line: str, domain: str) -> str | None:
-    """Return a line of /etc/hosts without the name, None where it then names nothing; case does not count."""
-    words, hash_sign, comment = line.partition("#")
-    fields = words.split()
-    rest = [field for field in fields if field.lower() != domain]
-    if rest == fields:
-        return line
-    return f"{' '.join(rest)} {hash_sign}{comment}".rstrip() if len(rest) > 1 else None
-
-
 def is_made(facts: ComposeFacts) -> bool:
     """Return whether this section was carried out before."""
     return bool(facts.containers)
@@ -140,9 +124,9 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
             f"no REGISTRY_* in the image {facts.image.reference}", ", ".join(overrides), "take another image"
         )
     changes: list[Change] = []
-    hosts = render_hosts(facts.hosts, facts.address, parameters.domain)
+    hosts = hosts_file.with_name(facts.hosts, facts.address, parameters.domain)
     if facts.hosts != hosts:
-        changes.append(WriteFile(path=HOSTS, before=facts.hosts, after=hosts, mode=0o644, keep=True))
+        changes.append(WriteFile(path=hosts_file.PATH, before=facts.hosts, after=hosts, mode=0o644, keep=True))
     data = content(parameters, facts)
     wanted = yaml_text.render(data)
     if facts.text != wanted:

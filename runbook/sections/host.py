@@ -5,7 +5,6 @@ Notebook: 10-host. Source: Docker Engine documentation, "Packet filtering and fi
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from runbook.changes import (
     Change,
@@ -25,7 +24,6 @@ from runbook.parameters import Parameters
 
 FORWARDING = "net.ipv4.ip_forward"
 _CLIENT_APART = 13  # since Debian 13 the package docker.io only recommends the client
-DROP_IN = Path("/etc/sysctl.d/99-registry-runbook.conf")
 DROP_IN_TEXT = (
     f"# Made by registry-runbook: containers reach the network, and are reached, only with this.\n{FORWARDING} = 1\n"
 )
@@ -75,7 +73,7 @@ def gather(parameters: Parameters) -> HostFacts:
         engine=_gather_engine(parameters) if installed else None,
         compose=f"{' '.join(found_compose.argv)} {found_compose.version}" if found_compose else None,
         forwarding=kernel.read_setting(FORWARDING),
-        drop_in=files.read_text(DROP_IN),
+        drop_in=files.read_text(kernel.DROP_IN),
         listeners=tuple(kernel.listeners({parameters.port, parameters.basic_port})),
     )
 
@@ -136,7 +134,7 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
             )
         changes.append(InstallPackages(names=missing))
     if facts.drop_in != DROP_IN_TEXT:
-        changes.append(WriteFile(path=DROP_IN, before=facts.drop_in, after=DROP_IN_TEXT, mode=0o644))
+        changes.append(WriteFile(path=kernel.DROP_IN, before=facts.drop_in, after=DROP_IN_TEXT, mode=0o644))
     if facts.forwarding != 1:
         changes.append(SetKernel(name=FORWARDING, before=facts.forwarding, after=1))
     if facts.supervisor == "systemd" and not facts.engine_enabled:

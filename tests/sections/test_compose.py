@@ -10,7 +10,7 @@ import pytest
 
 from runbook.changes import Change, ComposeUp, WriteFile
 from runbook.errors import HostError
-from runbook.outside import yaml_text
+from runbook.outside import hosts_file, yaml_text
 from runbook.outside.engine import ContainerFacts
 from runbook.outside.images import RegistryImage
 from runbook.parameters import Parameters
@@ -46,7 +46,7 @@ def after(facts: ComposeFacts, changes: Sequence[Change], parameters: Parameters
     """Return how the service is once the changes are made."""
     for change in changes:
         match change:
-            case WriteFile(path=compose.HOSTS):
+            case WriteFile(path=hosts_file.PATH):
                 facts = dataclasses.replace(facts, hosts=change.after)
             case WriteFile():
                 facts = dataclasses.replace(facts, text=change.after)
@@ -111,8 +111,8 @@ def test_plan_makes_the_container_anew_where_it_is_not_as_wanted(facts: ComposeF
 @pytest.mark.parametrize(
     ("facts", "written"),
     [
-        pytest.param(NEW, [compose.HOSTS, COMPOSE_PATH], id="nothing-there"),
-        pytest.param(dataclasses.replace(NEW, text="services: {}\n"), [compose.HOSTS, COMPOSE_PATH], id="theirs"),
+        pytest.param(NEW, [hosts_file.PATH, COMPOSE_PATH], id="nothing-there"),
+        pytest.param(dataclasses.replace(NEW, text="services: {}\n"), [hosts_file.PATH, COMPOSE_PATH], id="theirs"),
         pytest.param(dataclasses.replace(MADE, text="services: {}\n"), [COMPOSE_PATH], id="theirs-under-ours"),
         pytest.param(dataclasses.replace(MADE, configuration="version: 0.1\nlog: {}\n"), [COMPOSE_PATH], id="config"),
         pytest.param(dataclasses.replace(MADE, certificate="decaf"), [COMPOSE_PATH], id="certificate"),

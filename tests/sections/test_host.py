@@ -17,6 +17,7 @@ from runbook.changes import (
     WriteFile,
 )
 from runbook.errors import HostError
+from runbook.outside import kernel
 from runbook.outside.kernel import Listener
 from runbook.parameters import Parameters
 from runbook.sections import host
@@ -123,7 +124,7 @@ def test_plan_of_the_host_that_was_planned_is_empty(facts: HostFacts, changes: l
 def test_drop_in_is_a_file_of_our_own_and_stays_after_a_reboot() -> None:
     """Fails if the setting goes into the host's own sysctl.conf, or into no file at all (A4)."""
     assert host.DROP_IN_TEXT.splitlines()[-1] == "net.ipv4.ip_forward = 1"
-    assert host.DROP_IN.parent == Path("/etc/sysctl.d")
+    assert kernel.DROP_IN.parent == Path("/etc/sysctl.d")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""50-compose: /etc/hosts, where the name stands for one address of this host."""
+"""The file /etc/hosts, where the name stands for one address of this host."""
 
 import pytest
 
-from runbook.sections.compose import render_hosts
+from runbook.outside.hosts_file import with_name
 
 BLOCK = "# registry-runbook begin\n192.168.1.2 registry.test\n# registry-runbook end\n"
 OLD_BLOCK = "# registry-runbook begin\n10.0.0.9 old.test\n# registry-runbook end\n"
@@ -30,9 +30,9 @@ TEXTS = [
 
 
 @pytest.mark.parametrize(("text", "others"), TEXTS)
-def test_render_hosts_gives_the_name_one_address(text: str, others: str | None) -> None:
+def test_with_name_gives_the_name_one_address(text: str, others: str | None) -> None:
     """Fails if a line that says otherwise stays (A5, A7), or a line of another name is touched."""
-    assert (text if others is None else others) + BLOCK == render_hosts(text, "192.168.1.2", "registry.test")
+    assert (text if others is None else others) + BLOCK == with_name(text, "192.168.1.2", "registry.test")
 
 
 @pytest.mark.parametrize(
@@ -44,16 +44,16 @@ def test_render_hosts_gives_the_name_one_address(text: str, others: str | None) 
         pytest.param(f"# registry-runbook begin\n{BLOCK}{LOCALHOST}", id="begin-twice"),
     ],
 )
-def test_render_hosts_changes_nothing_the_second_time(text: str) -> None:
+def test_with_name_changes_nothing_the_second_time(text: str) -> None:
     """Fails if a second run would write again, or take lines of others away."""
-    first = render_hosts(str(text), "192.168.1.2", "registry.test")
-    assert first == render_hosts(first, "192.168.1.2", "registry.test")
+    first = with_name(str(text), "192.168.1.2", "registry.test")
+    assert first == with_name(first, "192.168.1.2", "registry.test")
 
 
 @pytest.mark.parametrize("stray", ["# registry-runbook begin\n", "# registry-runbook end\n"])
-def test_render_hosts_keeps_what_follows_half_a_block(stray: str) -> None:
+def test_with_name_keeps_what_follows_half_a_block(stray: str) -> None:
     """Fails if a marker that lost its other half takes the lines of others with it."""
     text = stray + LOCALHOST
     for _ in range(2):
-        text = render_hosts(text, "192.168.1.2", "registry.test")
+        text = with_name(text, "192.168.1.2", "registry.test")
         assert LOCALHOST in text

@@ -1,0 +1,172 @@
+"""The tear-down: what the runbook made goes, what was there before comes back, data and authority stay unless named.
+
+Notebook: 90-tear-down.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbook.changes import Change, RemoveObject, RemoveTree, RestoreFile, WriteFile
+from runbook.checks import Result, refused, works
+from runbook.outside import engine, files, hosts_file, images, kernel, registry_api, tls
+from runbook.parameters import Parameters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TearDownFacts:
+    """What is there of all that the runbook may have made.
+
+    `objects` are containers, networks, the volume and the image, by kind and name; `present` the files and folders,
+    with what lies in a folder; `kept` the earlier version of each file that was not the runbook's.
+    """
+
+    objects: tuple[tuple[str, str], ...]
+    hosts: str
+    hosts_kept: str | None
+    present: tuple[tuple[Path, tuple[str, ...]], ...]
+    kept: tuple[tuple[Path, Path], ...]
+
+    def has(self, path: Path) -> bool:
+        """Return whether a place is there."""
+        return path in dict(self.present)
+
+
+def _made(parameters: Parameters) -> tuple[Path, ...]:
+    """Return the files that the sections make, beside /etc/hosts, the authority and the secrets."""
+    return (
+        kernel.DROP_IN,
+        parameters.trust_path,
+        parameters.certificate_path,
+        parameters.configuration_path,
+        parameters.compose_path,
+    )
+
+
+def _named(parameters: Parameters) -> dict[str, tuple[Path, ...]]:
+    """Return what goes only when it is asked for by name, and that lies in files of this host."""
+    return {
+        "basic-data": (Path(parameters.basic_data_directory),),
+        "authority": (parameters.ca_key_path.parent,),
+        "secrets": (parameters.htpasswd_path, parameters.http_secret_path.parent),
+    }
+
+
+def _folders(parameters: Parameters) -> tuple[Path, ...]:
+    """Return the folders that go once nothing is left in them, those inside first."""
+    return (
+        parameters.trust_path.parent,
+        parameters.trust_path.parent.parent,
+        parameters.certificate_path.parent,
+        parameters.htpasswd_path.parent,
+        Path(parameters.configuration_directory),
+        Path(parameters.private_directory),
+    )
+
+
+def gather(parameters: Parameters) -> TearDownFacts:
+    """Return what is there; raises MissingError where an engine is installed and does not answer."""
+    made, named = _made(parameters), [path for paths in _named(parameters).values() for path in paths]
+    places = (*made, *named, *_folders(parameters))
+    hosts_kept = files.kept_version(hosts_file.PATH)
+    return TearDownFacts(
+        objects=tuple(_objects(parameters)) if engine.is_installed() else (),
+        hosts=files.read_text(hosts_file.PATH) or "",
+        hosts_kept=files.read_text(hosts_kept) if hosts_kept else None,
+        present=tuple((path, files.names_in(path)) for path in places if files.mode_of(path) is not None),
+        kept=tuple((path, kept) for path in made if (kept := files.kept_version(path)) is not None),
+    )
+
+
+def _objects(parameters: Parameters) -> list[tuple[str, str]]:
+    client = engine.require(parameters.timeout_seconds)
+    project = f"com.docker.compose.project={parameters.compose_project}"
+    basic = engine.container(client, parameters.basic_container)
+    volume = f"{parameters.compose_project}_{parameters.data_volume}"
+    image = images.find(client, parameters)
+    return [
+        *[("container", found.name) for found in engine.containers(client, (project,))],
+        *([("container", basic.name)] if basic is not None and basic.label(engine.LABEL) else []),
+        *[("network", name) for name in engine.networks(client, project)],
+        *([("volume", volume)] if engine.volume(client, volume) is not None else []),
+        *([("image", image.reference)] if image is not None else []),
+    ]
+
+
+def is_made(facts: TearDownFacts) -> bool:
+    """Return whether this section was carried out before: nothing is left then that it could tell by."""
+    return not facts.present
+
+
+def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
+    """Return what takes away what the runbook made; data, authority, secrets and image only where they are named."""
+    asked = {"volume": "data", "image": "image"}
+    changes: list[Change] = [
+        RemoveObject(kind=kind, name=name)  # type: ignore[arg-type] # the kinds that _objects gives
+        for kind, name in facts.objects
+        if kind not in asked or asked[kind] in parameters.also_remove
+    ]
+    changes += _plan_hosts(facts)
+    kept = dict(facts.kept)
+    gone: set[Path] = set()
+    for path in _made(parameters):
+        if path in kept:
+            changes.append(RestoreFile(path=path, kept=kept[path]))
+        elif facts.has(path):
+            changes.append(RemoveTree(path=path))
+            gone.add(path)
+    for path in (path for name in parameters.also_remove for path in _named(parameters).get(name, ())):
+        if facts.has(path):
+            changes.append(RemoveTree(path=path))
+            gone.add(path)
+    return changes + _plan_folders(parameters, facts, gone)
+
+
+def _plan_hosts(facts: TearDownFacts) -> list[Change]:
+    """Return what gives /etc/hosts its earlier text: the kept version, where nobody has changed the rest since."""
+    without = hosts_file.without_block(facts.hosts)
+    if without == facts.hosts:
+        return []
+    kept = files.kept_path(hosts_file.PATH)
+    if facts.hosts_kept is not None and hosts_file.is_made_from(facts.hosts, facts.hosts_kept):
+        return [RestoreFile(path=hosts_file.PATH, kept=kept)]
+    changes: list[Change] = [WriteFile(path=hosts_file.PATH, before=facts.hosts, after=without, mode=0o644)]
+    return changes
+
+
+def _plan_folders(parameters: Parameters, facts: TearDownFacts, gone: set[Path]) -> list[Change]:
+    """Return the folders that hold nothing any more once `gone` is gone."""
+    inside = dict(facts.present)
+    changes: list[Change] = []
+    for folder in _folders(parameters):
+        if folder in inside and all(folder / name in gone for name in inside[folder]):
+            changes.append(RemoveTree(path=folder))
+            gone.add(folder)
+    return changes
+
+
+def check(parameters: Parameters) -> list[Result]:
+    """Return the proof that no registry of the runbook answers any more, and that what was named is gone."""
+    secured = registry_api.ask(f"https://127.0.0.1:{parameters.port}/v2/", tls=tls.trusting_anybody())
+    basic = registry_api.ask(f"http://127.0.0.1:{parameters.basic_port}/v2/")
+    named = {name: paths for name, paths in _named(parameters).items() if name in parameters.also_remove}
+    return [
+        refused("the registry over TLS", expected="no registry", found=_who(secured), remedy=_LISTENING),
+        refused("the basic registry", expected="no registry", found=_who(basic), remedy=_LISTENING),
+        *[
+            works(
+                f"{name}, which was named",
+                expected="gone",
+                found="there" if any(path.exists() for path in paths) else "gone",
+                remedy="run this notebook again",
+            )
+            for name, paths in named.items()
+        ],
+    ]
+
+
+_LISTENING = "another registry listens there: find it with `ss -ltnp`"
+
+
+def _who(answer: registry_api.Answer) -> str:
+    """Return whether a registry answered; each names the version of its API (Docker Registry HTTP API V2)."""
+    return "a registry" if "docker-distribution-api-version" in answer.headers else "no registry"

@@ -1,0 +1,132 @@
+"""90-tear-down: what goes, what comes back, and what stays unless it is named."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from runbook.changes import Change, RemoveObject, RemoveTree, RestoreFile, WriteFile
+from runbook.outside import files, hosts_file, kernel
+from runbook.parameters import Parameters, read
+from runbook.sections import tear_down
+from runbook.sections.tear_down import TearDownFacts
+
+PARAMETERS = read({}, where="a test")
+BEFORE = "127.0.0.1 localhost registry.test\n"
+AFTER = hosts_file.with_name(BEFORE, "192.168.1.2", "registry.test")
+KEPT_HOSTS = files.kept_path(hosts_file.PATH)
+FOLDER, PRIVATE = Path("/etc/docker/registry"), Path("/etc/registry-runbook")
+TRUST = Path("/etc/docker/certs.d")
+BARE = TearDownFacts(objects=(), hosts=BEFORE, hosts_kept=None, present=(), kept=())
+MADE = TearDownFacts(
+    objects=(
+        ("container", "registry_registry_1"),
+        ("container", "registry"),
+        ("network", "registry_default"),
+        ("volume", "registry_registry-data"),
+        ("image", "registry:3.1.1"),
+    ),
+    hosts=AFTER,
+    hosts_kept=BEFORE,
+    present=(
+        (kernel.DROP_IN, ()),
+        (TRUST / "registry.test" / "ca.crt", ()),
+        (FOLDER / "ssl" / "registry.test.pem", ()),
+        (FOLDER / "config.yml", ()),
+        (FOLDER / "docker-compose.yml", ()),
+        (Path("/opt/data/registry"), ("docker",)),
+        (PRIVATE / "ca", ("ca.crt", "ca.key")),
+        (FOLDER / "auth" / "htpasswd", ()),
+        (PRIVATE / "secrets", ("http-secret", "password-admin")),
+        (TRUST / "registry.test", ("ca.crt",)),
+        (TRUST, ("registry.test",)),
+        (FOLDER / "ssl", ("registry.test.pem",)),
+        (FOLDER / "auth", ("htpasswd",)),
+        (FOLDER, ("auth", "config.yml", "docker-compose.yml", "ssl")),
+        (PRIVATE, ("ca", "secrets")),
+    ),
+    kept=(),
+)
+ALL = read({"also_remove": ["data", "basic-data", "authority", "secrets", "image"]}, where="a test")
+
+
+def removed(changes: list[Change]) -> list[str]:
+    """Return what is removed: paths, and the engine's objects by name."""
+    trees = [str(change.path) for change in changes if isinstance(change, RemoveTree)]
+    return trees + [change.name for change in changes if isinstance(change, RemoveObject)]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ["registry_registry-data", "registry:3.1.1", "/opt/data/registry", f"{PRIVATE}/ca", f"{FOLDER}/auth/htpasswd"],
+)
+def test_plan_keeps_what_cannot_be_made_again(kept: str) -> None:
+    """Fails if data, image, authority or users go without being named, or stay although they are."""
+    assert kept not in removed(tear_down.plan(PARAMETERS, MADE))
+    assert kept in removed(tear_down.plan(ALL, MADE))
+
+
+def test_plan_removes_what_the_sections_made() -> None:
+    """Fails if something of the runbook stays that was not to stay."""
+    assert removed(tear_down.plan(PARAMETERS, MADE)) == [
+        str(kernel.DROP_IN),
+        f"{TRUST}/registry.test/ca.crt",
+        f"{FOLDER}/ssl/registry.test.pem",
+        f"{FOLDER}/config.yml",
+        f"{FOLDER}/docker-compose.yml",
+        f"{TRUST}/registry.test",
+        str(TRUST),
+        f"{FOLDER}/ssl",
+        "registry_registry_1",
+        "registry",
+        "registry_default",
+    ]
+    assert {str(FOLDER), str(PRIVATE)} <= set(removed(tear_down.plan(ALL, MADE)))
+
+
+def test_plan_keeps_a_folder_with_something_else_in_it() -> None:
+    """Fails if a file of somebody else's goes with the folder that it lies in."""
+    present = tuple((path, (*names, "theirs") if path == TRUST else names) for path, names in MADE.present)
+    assert str(TRUST) not in removed(tear_down.plan(PARAMETERS, dataclasses.replace(MADE, present=present)))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "kept", "expected"),
+    [
+        pytest.param(AFTER, BEFORE, [RestoreFile(path=hosts_file.PATH, kept=KEPT_HOSTS)], id="as-the-runbook-left-it"),
+        pytest.param(
+            f"10.0.0.9 later.test\n{AFTER}",
+            BEFORE,
+            [
+                WriteFile(
+                    path=hosts_file.PATH,
+                    before=f"10.0.0.9 later.test\n{AFTER}",
+                    after="10.0.0.9 later.test\n127.0.0.1 localhost\n",
+                    mode=0o644,
+                )
+            ],
+            id="changed-since",
+        ),
+        pytest.param(BEFORE, None, [], id="no-block"),
+    ],
+)
+def test_plan_gives_hosts_file_its_earlier_text(hosts: str, kept: str | None, expected: list[Change]) -> None:
+    """Fails if a line that was there before is lost, or one that came later."""
+    changes = tear_down.plan(PARAMETERS, dataclasses.replace(BARE, hosts=hosts, hosts_kept=kept))
+    assert changes == expected
+
+
+def test_plan_puts_kept_files_back() -> None:
+    """Fails if an operator's own file is removed in place of the runbook's, or its copy stays beside it."""
+    path = FOLDER / "config.yml"
+    kept = files.kept_path(path)
+    facts = dataclasses.replace(MADE, kept=((path, kept),))
+    changes = tear_down.plan(PARAMETERS, facts)
+    assert RestoreFile(path=path, kept=kept) in changes
+    assert str(path) not in removed(changes)
+
+
+@pytest.mark.parametrize("parameters", [PARAMETERS, ALL], ids=["default", "all-named"])
+def test_plan_changes_nothing_where_nothing_is(parameters: Parameters) -> None:
+    """Fails if a second run would still change something."""
+    assert tear_down.plan(parameters, BARE) == []
