@@ -34,5 +34,5 @@ def says(text: str, *, expected: str) -> str:
     """Return `expected` where it stands in `text`, else the text's last line: what a check shows of a long message."""
     if expected in text:
         return expected
-    lines = [line for line in text.strip().splitlines() if line.strip()]
+    lines = text.strip().splitlines()
     return lines[-1] if lines else "no message"

@@ -129,6 +129,7 @@ FilePath = Annotated[str, AfterValidator(_a_path)]
 OptionalPath = Annotated[str, AfterValidator(_a_path_or_none)]
 Text = Annotated[str, AfterValidator(_a_text)]
 Realm = Annotated[str, AfterValidator(_a_text), Field(min_length=1)]
+Organization = Annotated[str, AfterValidator(_a_text), Field(max_length=64)]  # RFC 5280, ub-organization-name
 CommonName = Annotated[str, AfterValidator(_a_common_name)]
 Country = Annotated[str, AfterValidator(_a_country)]
 Word = Annotated[str, AfterValidator(_a_word)]

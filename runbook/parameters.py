@@ -66,7 +66,9 @@ class Parameters(BaseModel):
     subject_country: forms.Country = Field("", description="country in both subjects, or empty")
     subject_state: forms.Text = Field("", description="state or province in both subjects, or empty")
     subject_locality: forms.Text = Field("", description="city in both subjects, or empty")
-    subject_organization: forms.Text = Field("Registry Runbook", description="organization in both subjects, or empty")
+    subject_organization: forms.Organization = Field(
+        "Registry Runbook", description="organization in both subjects, or empty"
+    )
     ca_common_name: forms.CommonName = Field(
         "Registry Runbook CA", description="common name of the certificate authority"
     )
@@ -123,9 +125,9 @@ class Parameters(BaseModel):
             )
         if self.renew_before_days >= self.validity_days:
             raise ValueError("renew_before_days|fewer days than validity_days")
-        if self.validity_days > self.ca_validity_days:
+        if self.validity_days >= self.ca_validity_days:
             raise ValueError(
-                "validity_days|no more days than ca_validity_days: it is worth nothing without its authority"
+                "validity_days|fewer days than ca_validity_days: it is worth nothing without its authority"
             )
         private = Path(self.private_directory)
         for name in ("configuration_directory", "basic_data_directory"):
@@ -186,6 +188,7 @@ class Parameters(BaseModel):
 
 
 HTTPS_PORT = 443
+_NOT_TO_REPEAT = r"(?i)(.*_)?(password|passphrase|secret|token)"  # no parameter of ours: somebody took one for it
 _INTEGER = "tag:yaml.org,2002:int"
 
 
@@ -199,13 +202,12 @@ def _explain(detail: ErrorDetails, values: Mapping[str, object], where: str) -> 
     name = str(detail["loc"][0]) if detail["loc"] else ""
     expected = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
+        shown = "(not shown)" if re.fullmatch(_NOT_TO_REPEAT, name) else _SHOWN.repr(values[name])
         near = difflib.get_close_matches(name, Parameters.model_fields, n=1, cutoff=0.5)
         meant = (
             f"write {near[0]}, which is probably meant" if near else "see `registry-runbook parameters` for the names"
         )
-        return ParameterError(
-            "a parameter that the runbook knows", f"{name} = {_SHOWN.repr(values[name])} ({where})", meant
-        )
+        return ParameterError("a parameter that the runbook knows", f"{name} = {shown} ({where})", meant)
     if not name:
         name, _, expected = expected.partition("|")
     value = values.get(name, Parameters.model_fields[name].default)

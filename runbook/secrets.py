@@ -17,10 +17,11 @@ from runbook.outside import files
 PASSWORD_VARIABLE = "RUNBOOK_PASSWORD"  # noqa: S105 (the name of a variable)
 PASSPHRASE_VARIABLE = "RUNBOOK_CA_PASSPHRASE"  # noqa: S105 (the name of a variable)
 PLACEHOLDER = "registry-runbook-secret:{path}"
-# A value under a name that the registry keeps secrets under (distribution.github.io, "Configuring a registry").
+# What stands under a name that the registry keeps secrets under (distribution.github.io, "Configuring a registry"): the
+# rest of the line, or after | and > the indented lines below it.
 _UNKNOWN_SECRET = re.compile(
-    r"""((?<![\w-])["']?(?:secret\w*|password|accesskey|accountkey)["']?\s*:\s*)(?!registry-runbook-secret:)("""
-    r"""(?:"[^"]*"|'[^']*'|[^\s,}]+)(?:[ \t]+\#.*)?)"""
+    r"""((?<![\w-])["']?(?:secret\w*|password|accesskey|accountkey)["']?\s*:\s*+)(?!registry-runbook-secret:)"""
+    r"""(?:[|>].*(?:\n[ \t]+.*)*|.+)"""
 )
 _BCRYPT_BYTES = 72
 

@@ -50,6 +50,14 @@ def test_read_names_what_an_unknown_name_probably_means(values: dict[str, object
     assert (f"{found} (here)", remedy) == (caught.value.found, caught.value.remedy)
 
 
+@pytest.mark.parametrize("name", ["password", "ca_passphrase", "http_secret", "TOKEN"])
+def test_read_does_not_repeat_a_secret(name: str) -> None:
+    """Fails if a password that somebody took for a parameter is repeated in the error, and so in a notebook or log."""
+    with pytest.raises(ParameterError, match=rf"{name} = \(not shown\)") as caught:
+        read({name: "c4n4ry"}, where="here")
+    assert "c4n4ry" not in str(caught.value)
+
+
 def test_read_keeps_the_message_short(tmp_path: Path) -> None:
     """Fails if a message repeats a whole value: one of aliases of aliases has half a million parts."""
     path = tmp_path / "bomb.yml"

@@ -61,7 +61,7 @@ def ask(
 ) -> Answer:
     """Ask once, through no proxy, with no redirect followed, and return the answer or why none came.
 
-    `tls` says whom to trust: without it, only what this system trusts. `server_name` is the name to verify, where it
+    `tls` says whom to trust: without it, the public authorities. `server_name` is the name to verify, where it
     is not that of the URL. A login goes out as UTF-8 (RFC 7617 2.1).
     """
     headers = {"Accept": MANIFEST_TYPES}

@@ -52,7 +52,7 @@ def is_proof(data: Path, repository: str, tag: str) -> bool:
 
 
 def remove_repository(data: Path, repository: str, blobs: tuple[str, ...]) -> None:
-    """Remove a repository, with the folders above it that are empty then, and the blobs that nothing else refers to."""
+    """Remove a repository, the folders above it that are empty then, and `blobs`, which nothing else may refer to."""
     root = data / _ROOT / "repositories"
     files.remove_tree(_repository(data, repository))
     for digest in blobs:

@@ -22,8 +22,8 @@ from runbook.parameters import Parameters
 class ConfigurationFacts:
     """How the configuration is now.
 
-    `password` is whether the user's line lets the password in: `matches`, `differs`, `cheap` where its bcrypt cost is
-    another, `absent` where there is no line or no password yet.
+    `password` is whether the user's line lets the password in: `matches`, `differs`, `has another cost`,
+    `absent` where there is no line or no password yet.
     """
 
     text: str | None
