@@ -17,6 +17,7 @@ from runbook.changes import (
     CopyFile,
     EnableEngine,
     GenerateSecret,
+    InstallCertificate,
     InstallPackages,
     IssueAuthority,
     IssueCertificate,
@@ -34,7 +35,7 @@ from runbook.changes import (
     WriteFile,
 )
 from runbook.errors import ApplyError, ChangedError, HostError, RunbookError
-from runbook.outside import compose, engine, files, images, kernel, packages, tls
+from runbook.outside import compose, engine, files, images, kernel, own_certificate, packages, tls
 
 State = Literal["done", "failed", "not reached"]
 
@@ -105,6 +106,8 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
             _issue_authority(change)
         case IssueCertificate():
             _issue_certificate(change)
+        case InstallCertificate():
+            _install_certificate(change)
         case SetPassword():
             _set_password(change)
         case ObtainImage():
@@ -165,6 +168,16 @@ def _issue_certificate(change: IssueCertificate) -> None:
         validity_days=change.validity_days,
     )
     files.write(change.path, tls.key_text(key) + tls.certificate_text(certificate), 0o600)
+
+
+def _install_certificate(change: InstallCertificate) -> None:
+    key, chain = own_certificate.load_key(change.key_path), own_certificate.load_chain(change.chain_path)
+    found = tuple(tls.fingerprint(certificate) for certificate in chain)
+    if found != change.fingerprints or key.public_key() != chain[0].public_key():
+        raise ChangedError(
+            f"{change.key_path} and {change.chain_path} as planned", "another key or chain", "plan again"
+        )
+    files.write(change.path, own_certificate.pair_text(key, chain), 0o600)
 
 
 def _set_password(change: SetPassword) -> None:

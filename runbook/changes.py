@@ -193,6 +193,24 @@ class IssueCertificate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class InstallCertificate:
+    """Put a key and a chain that were brought along into one file, switched as one.
+
+    `fingerprints` are those of the chain when the plan was made, the server's first: no other chain is installed.
+    """
+
+    key_path: Path
+    chain_path: Path
+    path: Path
+    fingerprints: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        chain = f"the chain of {self.chain_path} (SHA-256 {self.fingerprints[0][:16]}…)"
+        return f"put the key of {self.key_path} and {chain} into {self.path} (0600)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SetPassword:
     """Write one user's line of an htpasswd file, bcrypt, and keep the lines of the others."""
 
@@ -307,6 +325,7 @@ Change = (
     | GenerateSecret
     | IssueAuthority
     | IssueCertificate
+    | InstallCertificate
     | SetPassword
     | ObtainImage
     | RunContainer

@@ -87,6 +87,18 @@ class Parameters(BaseModel):
     ca_passphrase_file: forms.OptionalPath = Field(
         "", description="0600 file with the CA key's passphrase; or RUNBOOK_CA_PASSPHRASE; or none"
     )
+    certificate_source: Literal["issued", "own"] = Field(
+        "issued", description="issued by an authority of the runbook, or own: brought along"
+    )
+    own_certificate_file: forms.OptionalPath = Field(
+        "", description="for source own: its chain in PEM, the server's certificate first"
+    )
+    own_key_file: forms.OptionalPath = Field(
+        "", description="for source own: its key in PEM without a passphrase, a 0600 file"
+    )
+    own_authority_file: forms.OptionalPath = Field(
+        "", description="root to trust; empty: the chain's last certificate, if self-signed"
+    )
     username: forms.User = Field("admin", description="user that may push and pull")
     password_file: forms.OptionalPath = Field(
         "", description="0600 file with the password; or RUNBOOK_PASSWORD; or it is asked for or made"
@@ -123,6 +135,9 @@ class Parameters(BaseModel):
             raise ValueError(
                 "registry_image_archive|the path of a docker save file, since registry_image_source is archive"
             )
+        for name in ("own_certificate_file", "own_key_file"):
+            if self.certificate_source == "own" and not getattr(self, name):
+                raise ValueError(f"{name}|the path of a file in PEM, since certificate_source is own")
         if self.renew_before_days >= self.validity_days:
             raise ValueError("renew_before_days|fewer days than validity_days")
         if self.validity_days >= self.ca_validity_days:

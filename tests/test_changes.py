@@ -31,6 +31,13 @@ CERTIFICATE = changes.IssueCertificate(
     passphrase_file=Path("/root/passphrase"),
     reason="there is none",
 )
+OWN = changes.InstallCertificate(
+    key_path=Path("/root/key.pem"),
+    chain_path=Path("/root/chain.pem"),
+    path=Path("/c/ssl/r.test.pem"),
+    fingerprints=("0123456789abcdef0123", "ff"),
+)
+OWN_CHAIN = "the chain of /root/chain.pem (SHA-256 0123456789abcdef…)"
 PASSWORD = changes.SetPassword(
     path=Path("/c/auth/htpasswd"),
     username="admin",
@@ -65,6 +72,7 @@ BUILT = "build it from the distribution's package docker-registry"
 WHERE = "127.0.0.1:5000 to 5000, data in /opt/data"
 
 LINES: list[tuple[Change, str]] = [
+    (OWN, f"put the key of /root/key.pem and {OWN_CHAIN} into /c/ssl/r.test.pem (0600)"),
     (changes.InstallPackages(names=("docker.io", "docker-cli")), "install the packages docker.io, docker-cli"),
     (changes.StartEngine(supervisor="systemd"), "start the engine (systemctl start docker)"),
     (

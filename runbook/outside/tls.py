@@ -6,6 +6,7 @@ Source: RFC 5280 section 4.2 (extensions, and which are critical), RFC 6125 sect
 import datetime
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +115,15 @@ def certificate_text(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _name(subject: Subject) -> x509.Name:
+def covers(certificate: Certificate, name: str) -> bool:
+    """Return whether a certificate is for a host name (`*` stands for its first label) or an address."""
+    wildcard = f"*.{name.partition('.')[2]}"
+    return name in certificate.addresses or any(known.lower() in (name, wildcard) for known in certificate.dns_names)
+
+
+def _name(subject: Subject | x509.Name) -> x509.Name:
+    if isinstance(subject, x509.Name):
+        return subject
     return x509.Name([x509.NameAttribute(_ATTRIBUTES[name], value) for name, value in subject])
 
 
@@ -124,7 +133,7 @@ def subject_text(subject: Subject) -> str:
 
 
 def _builder(
-    subject: Subject, issuer: x509.Name, key: PrivateKey, now: datetime.datetime, validity_days: int
+    subject: Subject | x509.Name, issuer: x509.Name, key: PrivateKey, now: datetime.datetime, validity_days: int
 ) -> x509.CertificateBuilder:
     not_before = now.replace(microsecond=0) - _BACKDATED
     return (
@@ -154,7 +163,7 @@ def _usage(*, signs_certificates: bool, enciphers_keys: bool) -> x509.KeyUsage:
 
 
 def issue_authority(
-    key: PrivateKey, subject: Subject, *, now: datetime.datetime, validity_days: int
+    key: PrivateKey, subject: Subject | x509.Name, *, now: datetime.datetime, validity_days: int
 ) -> x509.Certificate:
     """Return the self-signed certificate of an authority that signs server certificates and no further authority."""
     return (
@@ -198,9 +207,17 @@ def issue_server(  # noqa: PLR0913 (a certificate has that many parts)
     )
 
 
-def why_refused(server: x509.Certificate, authority: x509.Certificate, name: str, at: datetime.datetime) -> str | None:
+def why_refused(
+    server: x509.Certificate,
+    authority: x509.Certificate,
+    name: str,
+    at: datetime.datetime,
+    *,
+    chain: Sequence[x509.Certificate] = (),
+) -> str | None:
     """Return why a client that trusts only `authority` refuses `server` for a name or address `at` a time, None if not.
 
+    `chain` is what the server sends after its own certificate: the intermediates.
     Source: RFC 5280 section 6.1 (path validation), as cryptography's verifier does it.
     """
     try:
@@ -210,7 +227,7 @@ def why_refused(server: x509.Certificate, authority: x509.Certificate, name: str
     store = verification.Store([authority])
     verifier = verification.PolicyBuilder().store(store).time(at).build_server_verifier(wanted)
     try:
-        verifier.verify(server, [])
+        verifier.verify(server, list(chain))
     except verification.VerificationError as error:
         return str(error)
     return None

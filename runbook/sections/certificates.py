@@ -1,10 +1,14 @@
 """The certificates: an authority of one's own, a server certificate, and the engine's trust in the authority.
 
+Or, with `certificate_source: own`, key and chain that were brought along, and the trust in their authority. Both ways
+end in the same files and the same proof, so they stand in one module, longer than others.
+
 Notebook: 30-certificates. Source: RFC 5280; Docker Engine documentation, "Verify repository client with certificates".
 """
 
 import datetime
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +16,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from runbook import secrets
-from runbook.changes import Change, CopyFile, IssueAuthority, IssueCertificate, MakeDirectory, SetMode
+from runbook.changes import (
+    Change,
+    CopyFile,
+    InstallCertificate,
+    IssueAuthority,
+    IssueCertificate,
+    MakeDirectory,
+    SetMode,
+    WriteFile,
+)
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError
-from runbook.outside import files, kernel, tls
+from runbook.outside import files, kernel, own_certificate, own_certificate_rules, tls
 from runbook.parameters import Parameters
 
 _FOLDER, _FILE = 0o700, 0o600
@@ -27,7 +40,7 @@ class CertificateFacts:
     """How keys and certificates are now; `modes` holds the permission bits of each place, None where it is not there.
 
     `authority_key` is `absent`, `fits`, or what is wrong with it; `server_fits` says whether the server's key and the
-    authority's signature both fit its certificate.
+    authority's signature both fit its certificate. `brought` is what was brought along, None where it is issued here.
     """
 
     now: datetime.datetime
@@ -39,6 +52,7 @@ class CertificateFacts:
     server_fits: bool
     trusted: str | None
     modes: tuple[tuple[Path, int | None], ...]
+    brought: own_certificate.BroughtCertificate | None = None
 
     def mode(self, path: Path) -> int | None:
         """Return the permission bits of a place that was looked at."""
@@ -63,16 +77,28 @@ def gather(parameters: Parameters) -> CertificateFacts:
     authority = _load(text, certificate_path)
     server_text = files.read_text(parameters.certificate_path)
     server = _load(server_text, parameters.certificate_path)
+    own = parameters.certificate_source == "own"
     return CertificateFacts(
         now=datetime.datetime.now(datetime.UTC),
         address=kernel.address_of(parameters.address),
         authority=tls.describe(authority) if authority else None,
         authority_text=text,
-        authority_key=_state_of_key(key_path, authority, parameters),
+        authority_key="absent" if own else _state_of_key(key_path, authority, parameters),
         server=tls.describe(server) if server else None,
         server_fits=bool(server_text and server and authority and _fits(server_text, server, authority)),
         trusted=files.read_text(parameters.trust_path),
         modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
+        brought=_gather_brought(parameters, server_text) if own else None,
+    )
+
+
+def _gather_brought(parameters: Parameters, text: str | None) -> own_certificate.BroughtCertificate:
+    return own_certificate.gather(
+        key_path=Path(parameters.own_key_file),
+        chain_path=Path(parameters.own_certificate_file),
+        authority_path=Path(parameters.own_authority_file) if parameters.own_authority_file else None,
+        name=parameters.domain,
+        text=text,
     )
 
 
@@ -115,8 +141,14 @@ def _subject(parameters: Parameters, common_name: str) -> tls.Subject:
 
 
 def _names(parameters: Parameters, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the host names and addresses that the server certificate is for, each once."""
+    """Return the host names and addresses that the server certificate is for, each once.
+
+    One that was brought along need not have this host's own addresses, since clients come by the name, and many an
+    authority signs no private address; an address by which they do come is one of extra_addresses.
+    """
     addresses = (address, "127.0.0.1", *parameters.extra_addresses)
+    if parameters.certificate_source == "own":
+        addresses = tuple(parameters.extra_addresses)
     return tuple(dict.fromkeys((parameters.domain, *parameters.extra_names))), tuple(dict.fromkeys(addresses))
 
 
@@ -176,15 +208,19 @@ def _refuse_other_subject(parameters: Parameters, facts: CertificateFacts) -> No
         raise HostError(
             f"the authority {wanted} in {parameters.ca_certificate_path}",
             facts.authority.subject,
-            "set ca_common_name and subject_… to that, or private_directory to a folder for a new authority",
+            "set certificate_source to own where it was brought along (the way back: move "
+            f"{parameters.ca_certificate_path}{files.KEPT}, where there is one, back to its name); else set "
+            "ca_common_name and subject_… to that, or private_directory to a folder for a new authority",
         )
 
 
 def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
     """Return what makes authority, server certificate and trust as the parameters want them; empty where they are.
 
-    Raises HostError where the authority cannot sign what is to be issued.
+    Raises HostError where the authority cannot sign what is to be issued, or what was brought along is not right.
     """
+    if facts.brought is not None:
+        return _plan_own(parameters, facts, facts.brought)
     key_path, certificate_path = parameters.ca_key_path, parameters.ca_certificate_path
     reason = _why_issue(parameters, facts)
     _refuse_other_subject(parameters, facts)
@@ -207,6 +243,30 @@ def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
     if facts.authority_text is None or facts.trusted != facts.authority_text:
         copied = CopyFile(source=certificate_path, path=parameters.trust_path, mode=0o444)
         changes.append(copied)
+    return changes
+
+
+def _plan_own(
+    parameters: Parameters, facts: CertificateFacts, brought: own_certificate.BroughtCertificate
+) -> list[Change]:
+    """Return what puts what was brought along in its places; an authority that was there before is kept beside it."""
+    dns_names, addresses = _names(parameters, facts.address)
+    authority = own_certificate_rules.refuse(brought, names=(*dns_names, *addresses), now=facts.now)
+    changes = _plan_places(parameters, facts)
+    path, before, after = parameters.ca_certificate_path, facts.authority_text, tls.certificate_text(authority).decode()
+    if before != after:
+        changes.append(WriteFile(path=path, before=before, after=after, mode=0o644, keep=True))
+    if not brought.text_fits:
+        changes.append(
+            InstallCertificate(
+                key_path=brought.key_path,
+                chain_path=brought.chain_path,
+                path=parameters.certificate_path,
+                fingerprints=brought.fingerprints,
+            )
+        )
+    if facts.trusted != after:
+        changes.append(CopyFile(source=path, path=parameters.trust_path, mode=0o444))
     return changes
 
 
@@ -258,25 +318,23 @@ def check(parameters: Parameters) -> list[Result]:
     """
     certificate_path = parameters.ca_certificate_path
     authority = x509.load_pem_x509_certificate(certificate_path.read_bytes())
-    server = x509.load_pem_x509_certificate(parameters.certificate_path.read_bytes())
+    chain = x509.load_pem_x509_certificates(parameters.certificate_path.read_bytes())
     now = datetime.datetime.now(datetime.UTC)
-    key = tls.generate_key("ecdsa-p256")
-    subject = _subject(parameters, parameters.ca_common_name)
-    stranger = tls.issue_authority(key, subject, now=now, validity_days=1)
+    stranger = tls.issue_authority(tls.generate_key("ecdsa-p256"), authority.subject, now=now, validity_days=1)
     dns_names, addresses = _names(parameters, kernel.address_of(parameters.address))
     reissue = "run this notebook again; if it stays, move the server certificate away and run it again"
     accepted = [
         works(
             f"a client that verifies accepts it for {name}",
             expected="accepted",
-            found=tls.why_refused(server, authority, name, now) or "accepted",
+            found=tls.why_refused(chain[0], authority, name, now, chain=chain[1:]) or "accepted",
             remedy=reissue,
         )
         for name in (*dns_names, *addresses)
     ]
     return [
         *accepted,
-        *_check_refusals(parameters.domain, server, authority, stranger),
+        *_check_refusals(parameters.domain, chain, authority, stranger),
         *_check_handshakes(parameters, authority, stranger),
         works(
             f"the engine trusts the authority for {parameters.registry_host}",
@@ -288,14 +346,18 @@ def check(parameters: Parameters) -> list[Result]:
 
 
 def _check_refusals(
-    domain: str, server: x509.Certificate, authority: x509.Certificate, stranger: x509.Certificate
+    domain: str, chain: Sequence[x509.Certificate], authority: x509.Certificate, stranger: x509.Certificate
 ) -> list[Result]:
     now = datetime.datetime.now(datetime.UTC)
+    server, rest = chain[0], chain[1:]
     expired = server.not_valid_after_utc + datetime.timedelta(days=1)
     tries = (
-        ("for another name", tls.why_refused(server, authority, f"other.{domain}", now)),
-        ("by a client that trusts another authority of the same name", tls.why_refused(server, stranger, domain, now)),
-        ("on the day after it expires", tls.why_refused(server, authority, domain, expired)),
+        ("for another name", tls.why_refused(server, authority, f"other.{domain}", now, chain=rest)),
+        (
+            "by a client that trusts another authority of the same name",
+            tls.why_refused(server, stranger, domain, now, chain=rest),
+        ),
+        ("on the day after it expires", tls.why_refused(server, authority, domain, expired, chain=rest)),
     )
     return [
         refused(

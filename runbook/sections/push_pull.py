@@ -7,6 +7,8 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
+
 from runbook import secrets
 from runbook.changes import Change
 from runbook.checks import Result, refused, says, works
@@ -183,7 +185,8 @@ def _check_trust(parameters: Parameters, proof: docker_client.Proof) -> list[Res
     elsewhere = f"{address}:{parameters.port}/{proof.repository}:{proof.tag}"
     refusal = proof.docker("pull", elsewhere).said
     trusted = parameters.trust_path.parent.parent / f"{address}:{parameters.port}"
-    unknown = "certificate signed by unknown authority"
+    served = registry_api.ask(f"{proof.registry.url}/v2/", tls=proof.registry.tls).server_certificate
+    unknown = refusal_at(address, tls.describe(x509.load_der_x509_certificate(served)))
     return [
         refused(
             f"the engine at {address}:{parameters.port}, for which no trust was placed",
@@ -192,6 +195,17 @@ def _check_trust(parameters: Parameters, proof: docker_client.Proof) -> list[Res
             remedy=f"see insecure-registries in `docker info`, {trusted}, and the system's own trust store",
         )
     ]
+
+
+def refusal_at(address: str, served: tls.Certificate) -> str:
+    """Return the engine's reason for refusing, at an address without trust, a registry that serves this certificate.
+
+    It judges the address first, and a certificate that was brought along need not have it, then the authority. Source:
+    Go, crypto/x509, Certificate.Verify and HostnameError.Error.
+    """
+    if tls.covers(served, address):
+        return "certificate signed by unknown authority"
+    return f"not {address}" if served.addresses else "doesn't contain any IP SANs"
 
 
 def _check_delete(parameters: Parameters, proof: docker_client.Proof) -> list[Result]:

@@ -200,3 +200,20 @@ def test_why_refused_is_what_a_verifying_client_says(
 def test_handshake_is_one_of_a_verifying_client(authority: x509.Certificate, name: str, expected: str) -> None:
     """Fails if a real TLS client and server agree on a pair that must be refused, or on none that must not."""
     assert expected in shake_hands(SERVER_KEY, SERVER, authority, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("registry.test", True, id="name"),
+        pytest.param("a.wild.test", True, id="one-label-for-the-asterisk"),
+        pytest.param("a.b.wild.test", False, id="two-labels"),
+        pytest.param("wild.test", False, id="no-label"),
+        pytest.param(ADDRESS, True, id="address"),
+        pytest.param("192.168.1.3", False, id="another-address"),
+    ],
+)
+def test_covers_takes_a_name_as_clients_do(name: str, *, expected: bool) -> None:
+    """Fails if a certificate is taken for a name that a client refuses it for (RFC 6125 section 6.4.3)."""
+    _, certificate = issue(names=("Registry.test", "*.wild.test"))
+    assert expected == tls.covers(tls.describe(certificate), name)

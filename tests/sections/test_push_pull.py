@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from runbook.outside import tls
 from runbook.parameters import Parameters
 from runbook.sections import push_pull
 from runbook.sections.push_pull import PushPullFacts
+from tests import chains
 
 
 @pytest.mark.parametrize("delete_enabled", [True, False])
@@ -19,3 +21,17 @@ def test_is_made_looks_at_the_storage(tmp_path: Path) -> None:
     """Fails if a registry without its storage counts as one that was proven."""
     found = [push_pull.is_made(PushPullFacts(data=path)) for path in (tmp_path, tmp_path / "absent")]
     assert found == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        pytest.param(("192.168.1.2",), "certificate signed by unknown authority", id="address-in-it"),
+        pytest.param(("127.0.0.1",), "not 192.168.1.2", id="another-address-in-it"),
+        pytest.param((), "doesn't contain any IP SANs", id="no-address-in-it"),
+    ],
+)
+def test_refusal_at_is_what_the_engine_says(addresses: tuple[str, ...], expected: str) -> None:
+    """Fails if a certificate that is not for this host's address makes the proof fail, though it is refused there."""
+    served = tls.describe(chains.issue("registry.test", addresses=addresses).server)
+    assert expected == push_pull.refusal_at("192.168.1.2", served)
