@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import bcrypt
@@ -14,6 +15,7 @@ from runbook import secrets
 from runbook.changes import (
     Change,
     ComposeUp,
+    ConfigureEngine,
     CopyFile,
     EnableEngine,
     GenerateSecret,
@@ -35,7 +37,18 @@ from runbook.changes import (
     WriteFile,
 )
 from runbook.errors import ApplyError, ChangedError, HostError, RunbookError
-from runbook.outside import compose, engine, files, images, kernel, own_certificate, packages, tls
+from runbook.outside import (
+    compose,
+    daemon_json,
+    engine,
+    engine_configuration,
+    files,
+    images,
+    kernel,
+    own_certificate,
+    packages,
+    tls,
+)
 
 State = Literal["done", "failed", "not reached"]
 
@@ -98,6 +111,8 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
             change.path.chmod(change.after)
         case WriteFile():
             return _write(change)
+        case ConfigureEngine():
+            return _configure_engine(change, timeout_seconds)
         case CopyFile():
             files.write(change.path, change.source.read_bytes(), change.mode)
         case GenerateSecret():
@@ -135,6 +150,46 @@ def _write(change: WriteFile) -> str:
     kept = f"the earlier version is {files.keep(change.path)}" if change.keep and change.before is not None else ""
     files.write(change.path, secrets.reveal(change.after, change.secrets).encode(), change.mode)
     return kept
+
+
+def _configure_engine(change: ConfigureEngine, timeout_seconds: float) -> str:
+    found = files.read_text(change.path)
+    if (found if found is None else daemon_json.conceal(found)) != change.before:
+        raise ChangedError(f"{change.path} as it was when the plan was made", "another text", "plan again")
+    if change.after == change.before:
+        _reload_engine(change, timeout_seconds)
+        return ""
+    merged = daemon_json.merge(
+        found, insecure_registries=change.insecure_registries, registry_mirrors=change.registry_mirrors
+    )
+    engine_configuration.validate(merged)
+    kept = None if found is None else files.keep(change.path)
+    mode = files.mode_of(change.path) or 0o644
+    files.write(change.path, merged.encode(), mode)
+    try:
+        _reload_engine(change, timeout_seconds)
+    except RunbookError as error:
+        _write_or_remove(change.path, found, mode)
+        engine_configuration.recover(change.supervisor, timeout_seconds)
+        told = f"{error.found} (so {change.path} is as it was before, and the engine answers)"
+        raise HostError(error.expected, told, error.remedy) from error
+    return "" if kept is None else f"the earlier version is {kept}"
+
+
+def _write_or_remove(path: Path, text: str | None, mode: int) -> None:
+    if text is None:
+        files.remove_tree(path)
+    else:
+        files.write(path, text.encode(), mode)
+
+
+def _reload_engine(change: ConfigureEngine, timeout_seconds: float) -> None:
+    engine_configuration.reload(
+        change.supervisor,
+        insecure=change.insecure_registries,
+        mirrors=change.registry_mirrors,
+        timeout_seconds=timeout_seconds,
+    )
 
 
 def _now() -> datetime.datetime:

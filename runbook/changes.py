@@ -17,6 +17,12 @@ def _octal(mode: int) -> str:
     return f"{mode:04o}"
 
 
+def _diff(path: Path, before: str | None, after: str) -> str:
+    old = "(no file)" if before is None else str(path)
+    lines = difflib.unified_diff((before or "").splitlines(), after.splitlines(), old, str(path), lineterm="", n=2)
+    return "\n".join(lines)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstallPackages:
     """Install packages of the distribution, without those it only recommends."""
@@ -124,9 +130,42 @@ class WriteFile:
 
     def diff(self) -> str:
         """Return the change of text as a unified diff; it holds no secret, since neither text does."""
-        before, after = (self.before or "").splitlines(), self.after.splitlines()
-        old = "(no file)" if self.before is None else str(self.path)
-        return "\n".join(difflib.unified_diff(before, after, old, str(self.path), lineterm="", n=2))
+        return _diff(self.path, self.before, self.after)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfigureEngine:
+    """Write daemon.json and let the running engine read it again; where the texts are the same, only the latter.
+
+    The engine must then list all the registries and mirrors, or the file is put back as it was. Neither text holds what
+    may be secret in the file: the registries are merged into the file itself.
+    """
+
+    path: Path
+    before: str | None
+    after: str
+    supervisor: Supervisor
+    insecure_registries: tuple[str, ...]
+    registry_mirrors: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        parts = []
+        if self.insecure_registries:
+            parts.append(f"plain HTTP for {', '.join(self.insecure_registries)}")
+        if self.registry_mirrors:
+            parts.append(f"mirrors {', '.join(self.registry_mirrors)}")
+        if self.before == self.after:
+            how = f"reload the engine, which does not know yet what is in {self.path}"
+        elif self.before is None:
+            how = f"write {self.path} and reload the engine"
+        else:
+            how = f"change {self.path} (the earlier version is kept beside it) and reload the engine"
+        return f"{how}: {'; '.join(parts)} (no container stops)"
+
+    def diff(self) -> str:
+        """Return the change of text as a unified diff; it holds no secret, since neither text does."""
+        return _diff(self.path, self.before, self.after)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -321,6 +360,7 @@ Change = (
     | MakeDirectory
     | SetMode
     | WriteFile
+    | ConfigureEngine
     | CopyFile
     | GenerateSecret
     | IssueAuthority

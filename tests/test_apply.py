@@ -65,6 +65,24 @@ def test_apply_stops_at_the_first_failure(tmp_path: Path) -> None:
     assert (tmp_path / "f").read_text(encoding="utf-8") == "edited\n"
 
 
+def test_apply_leaves_daemon_json_that_changed_since_the_plan(tmp_path: Path) -> None:
+    """Fails if an edit between plan and apply is written over, or the engine hears of it."""
+    path = tmp_path / "daemon.json"
+    path.write_text('{"theirs": 1}', encoding="utf-8")
+    change = changes.ConfigureEngine(
+        path=path,
+        before="{}",
+        after='{"insecure-registries": ["a:1"]}',
+        supervisor="none",
+        insecure_registries=("a:1",),
+        registry_mirrors=(),
+    )
+    with pytest.raises(ApplyError, match="json as it was when the plan was made"):
+        apply([change])
+    assert path.read_text(encoding="utf-8") == '{"theirs": 1}'
+    assert names_in(tmp_path) == ["daemon.json"]
+
+
 def test_apply_tells_what_the_system_says(tmp_path: Path) -> None:
     """Fails if an error of the operating system ends in a traceback, or hides the change that met it."""
     (tmp_path / "f").write_text("", encoding="utf-8")

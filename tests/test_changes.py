@@ -1,6 +1,7 @@
 """Changes: what a plan shows of each kind, and what a record keeps of it."""
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 from typing import get_args
@@ -68,6 +69,15 @@ REPLACED = changes.RunContainer(
 WRITTEN = changes.WriteFile(path=Path("/c/new"), before=None, after="a\n", mode=0o600, keep=True)
 CHANGED = changes.WriteFile(path=Path("/c/hosts"), before="a\n", after="b\n", mode=0o644)
 KEPT = changes.WriteFile(path=Path("/c/hosts"), before="a\n", after="b\n", mode=0o644, keep=True)
+ENGINE = changes.ConfigureEngine(
+    path=Path("/d.json"),
+    before=None,
+    after="{...}\n",
+    supervisor="systemd",
+    insecure_registries=("a:1", "b:1"),
+    registry_mirrors=("http://m",),
+)
+PLAIN = "plain HTTP for a:1, b:1"
 BUILT = "build it from the distribution's package docker-registry"
 WHERE = "127.0.0.1:5000 to 5000, data in /opt/data"
 
@@ -95,6 +105,15 @@ LINES: list[tuple[Change, str]] = [
     (WRITTEN, "write /c/new (0600)"),
     (CHANGED, "change /c/hosts (0644)"),
     (KEPT, "change /c/hosts (0644, the earlier version is kept beside it)"),
+    (ENGINE, f"write /d.json and reload the engine: {PLAIN}; mirrors http://m (no container stops)"),
+    (
+        dataclasses.replace(ENGINE, before="{}", registry_mirrors=()),
+        f"change /d.json (the earlier version is kept beside it) and reload the engine: {PLAIN} (no container stops)",
+    ),
+    (
+        dataclasses.replace(ENGINE, before="{...}\n", insecure_registries=()),
+        "reload the engine, which does not know yet what is in /d.json: mirrors http://m (no container stops)",
+    ),
     (changes.CopyFile(source=Path("/a"), path=Path("/b"), mode=0o444), "copy /a to /b (0444)"),
     (
         changes.GenerateSecret(path=Path("/p/s"), purpose="http.secret"),
@@ -150,10 +169,13 @@ def test_every_kind_of_change_is_in_the_table() -> None:
     [
         pytest.param(WRITTEN, "--- (no file)\n+++ /c/new\n@@ -0,0 +1 @@\n+a", id="new-file"),
         pytest.param(CHANGED, "--- /c/hosts\n+++ /c/hosts\n@@ -1 +1 @@\n-a\n+b", id="changed-file"),
+        pytest.param(ENGINE, "--- (no file)\n+++ /d.json\n@@ -0,0 +1 @@\n+{...}", id="engine"),
         pytest.param(changes.WriteFile(path=Path("/e"), before="", after="", mode=0o600), "", id="same-text"),
     ],
 )
-def test_diff_shows_what_goes_and_what_comes(change: changes.WriteFile, expected: str) -> None:
+def test_diff_shows_what_goes_and_what_comes(
+    change: changes.WriteFile | changes.ConfigureEngine, expected: str
+) -> None:
     """Fails if a plan shows another text than the one that is written."""
     assert expected == change.diff()
 

@@ -23,7 +23,7 @@ from runbook.outside import commands
 Client = docker.DockerClient
 LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
 _PROCESS_LOG = Path("/var/log/registry-runbook-engine.log")
-_PID_FILE = Path("/var/run/docker.pid")
+PID_FILE = Path("/var/run/docker.pid")
 
 
 def connect(timeout_seconds: float = 60) -> Client | None:
@@ -89,7 +89,7 @@ def _start_by_init_script() -> bool:
 
 
 def _start_as_process(timeout_seconds: float) -> None:
-    _PID_FILE.unlink(missing_ok=True)
+    PID_FILE.unlink(missing_ok=True)
     with _PROCESS_LOG.open("ab") as log:
         process = subprocess.Popen(
             ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -126,7 +126,7 @@ def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
     if by == "systemd":
         commands.run("systemctl", "restart", "docker.service", timeout_seconds=timeout_seconds)
     else:
-        os.kill(int(_PID_FILE.read_text(encoding="ascii")), signal.SIGTERM)
+        os.kill(int(PID_FILE.read_text(encoding="ascii")), signal.SIGTERM)
         if not _wait_until(answers=False, timeout_seconds=timeout_seconds):
             raise NotReadyError(
                 "the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {_PROCESS_LOG}"
@@ -137,7 +137,7 @@ def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
 
 def _wait_for_exit(timeout_seconds: float) -> None:
     deadline = time.monotonic() + timeout_seconds
-    while _PID_FILE.exists() and time.monotonic() < deadline:
+    while PID_FILE.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
@@ -225,6 +225,16 @@ def remove(client: Client, unwanted: RemoveObject) -> None:
 def networks(client: Client, label: str) -> list[str]:
     """Return the names of the networks that have a label (`name=value`)."""
     return [str(found.name) for found in client.networks.list(filters={"label": label})]
+
+
+def bridge_addresses(client: Client) -> list[str]:
+    """Return the IPv4 addresses that this host has on the engine's own bridge."""
+    try:
+        networks = client.networks.get("bridge").attrs["IPAM"]["Config"] or ()
+    except NotFound:
+        return []
+    found = [network.get("Gateway", "") for network in networks]
+    return [address for address in found if "." in address]
 
 
 def execute(client: Client, name: str, argv: tuple[str, ...]) -> int:

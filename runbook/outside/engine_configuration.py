@@ -1,0 +1,169 @@
+"""The configuration of the running engine: which registries it lists, and a reload that it takes or refuses.
+
+Source: Docker Engine documentation, "dockerd", "Configuration reload behavior" (SIGHUP).
+"""
+
+import ipaddress
+import os
+import re
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbook.changes import Supervisor
+from runbook.errors import HostError
+from runbook.outside import commands, daemon_json, engine, files
+
+_GRACE_SECONDS = 2.0  # a reload takes milliseconds: an engine that has complained, and lists nothing then, has refused
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registries:
+    """What the running engine lists: registries that it may use over plain HTTP, networks too, and its mirrors."""
+
+    insecure: tuple[str, ...] = ()
+    mirrors: tuple[str, ...] = ()
+
+    def lacks(self, insecure: tuple[str, ...], mirrors: tuple[str, ...]) -> list[str]:
+        """Return what of the wanted ones the engine does not list."""
+        return [
+            *daemon_json.missing(insecure, self.insecure, daemon_json.same_registry),
+            *daemon_json.missing(mirrors, self.mirrors, daemon_json.same_mirror),
+        ]
+
+
+def registries(client: engine.Client) -> Registries:
+    """Return what the running engine lists."""
+    found = client.info()["RegistryConfig"]
+    names = tuple(name for name, index in found["IndexConfigs"].items() if not index["Secure"])
+    return Registries(
+        insecure=(*names, *(found["InsecureRegistryCIDRs"] or ())),
+        mirrors=tuple(daemon_json.same_mirror(mirror) for mirror in found["Mirrors"] or ()),
+    )
+
+
+def is_listed(host: str, insecure: Sequence[str]) -> bool:
+    """Return whether an engine with these insecure registries uses plain HTTP for ADDRESS:PORT.
+
+    A network counts for all ports of its addresses, a name or address only with the port that is written with it.
+    """
+    address = ipaddress.ip_address(host.rpartition(":")[0])
+    networks = [ipaddress.ip_network(entry, strict=False) for entry in insecure if "/" in entry]
+    return host in insecure or any(address in network for network in networks)
+
+
+def read_file() -> str | None:
+    """Return the text of daemon.json without what may be secret in it, None where there is none."""
+    text = files.read_text(daemon_json.PATH)
+    return None if text is None else daemon_json.conceal(text)
+
+
+def validate(text: str) -> None:
+    """Let dockerd check a text of daemon.json before it is written, where it can (engine 23 and later).
+
+    Raises HostError with its words where it refuses.
+    """
+    if "--validate" not in commands.run("dockerd", "--help", allowed=None).said:
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".json") as file:
+        file.write(text)
+        file.flush()
+        done = commands.run("dockerd", "--validate", f"--config-file={file.name}", allowed=None)
+        said = daemon_json.conceal(done.said).replace(file.name, str(daemon_json.PATH))
+    if done.code != 0:
+        raise HostError(
+            f"an engine that takes {daemon_json.PATH} with the planned change",
+            said,
+            f"mend {daemon_json.PATH}; nothing was written",
+        )
+
+
+class _Log:
+    """The engine's log, from now on."""
+
+    def __init__(self, by: Supervisor) -> None:
+        self._by = by
+        self._since = time.time()
+        self._file = None if by == "systemd" else _log_file()
+        self._offset = self._file.stat().st_size if self._file else 0
+
+    def lines(self) -> list[str]:
+        """Return what the engine has written since."""
+        if self._by == "systemd":
+            since = f"--since=@{self._since:.6f}"
+            argv = ("journalctl", "-u", "docker.service", since, "--no-pager", "-o", "cat")
+            return commands.run(*argv, allowed=None).output.splitlines()
+        if self._file is None:
+            return []
+        with self._file.open("rb") as file:
+            file.seek(self._offset)
+            return file.read().decode(errors="replace").splitlines()
+
+    def complaints(self) -> list[str]:
+        """Return the errors among them, in the engine's words."""
+        return [_words(line) for line in self.lines() if re.search(r"level=(error|fatal)|^unable to configure", line)]
+
+
+def _log_file() -> Path | None:
+    """Return the file that the engine writes its log to, None where that is none."""
+    try:
+        path = Path(f"/proc/{_pid()}/fd/2").resolve()
+    except (OSError, ValueError):
+        return None
+    return path if path.is_file() else None
+
+
+def _pid() -> int:
+    return int(engine.PID_FILE.read_text(encoding="ascii"))
+
+
+def _words(line: str) -> str:
+    found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
+    return daemon_json.conceal(found.group(1).replace('\\"', '"') if found else line)
+
+
+def _tell(by: Supervisor) -> str:
+    """Tell the engine to read its configuration again, and return why that was not possible, if it was not."""
+    if by == "systemd":
+        done = commands.run("systemctl", "reload", "docker.service", allowed=None)
+        return "" if done.code == 0 else done.said
+    try:
+        os.kill(_pid(), signal.SIGHUP)
+    except (OSError, ValueError) as error:
+        return f"no engine to signal: {error}"
+    return ""
+
+
+def reload(by: Supervisor, *, insecure: tuple[str, ...], mirrors: tuple[str, ...], timeout_seconds: float) -> None:
+    """Let the running engine read daemon.json again, and wait until it lists what is wanted; no container stops.
+
+    Raises HostError with the engine's own words where it does not.
+    """
+    log, started = _Log(by), time.monotonic()
+    refusal = _tell(by)
+    while True:
+        client = engine.connect(timeout_seconds)
+        lacks = registries(client).lacks(insecure, mirrors) if client else ["an engine that answers"]
+        if not lacks and not refusal:
+            return
+        waited, complaints = time.monotonic() - started, log.complaints()
+        if waited >= timeout_seconds or ((complaints or refusal) and waited >= _GRACE_SECONDS):
+            break
+        time.sleep(0.2)
+    said = "; ".join(part for part in (refusal, *complaints) if part) or "nothing in its log"
+    raise HostError(
+        f"the engine to list {', '.join((*insecure, *mirrors))} within {timeout_seconds:g} s of its reload",
+        f"it lacks {', '.join(lacks) or 'nothing'}, and says: {said}",
+        f"mend what the engine names in {daemon_json.PATH} or in its flags",
+    )
+
+
+def recover(by: Supervisor, timeout_seconds: float) -> None:
+    """Bring the engine back to the file that is there again: reloaded where it answers, else started."""
+    if engine.connect(timeout_seconds) is None:
+        engine.start(by, timeout_seconds)
+    else:
+        _tell(by)

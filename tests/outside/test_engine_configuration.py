@@ -1,0 +1,37 @@
+"""What the running engine lists, compared with what is wanted of it."""
+
+import pytest
+
+from runbook.outside.engine_configuration import Registries, is_listed
+
+LISTED = Registries(insecure=("192.168.1.2:5000", "10.0.0.0/8", "127.0.0.0/8"), mirrors=("https://m.test",))
+
+
+@pytest.mark.parametrize(
+    ("insecure", "mirrors", "expected"),
+    [
+        pytest.param((), (), [], id="nothing-wanted"),
+        pytest.param(("192.168.1.2:5000", "10.1.2.3/8"), ("https://m.test/",), [], id="all-there"),
+        pytest.param(("192.168.1.2:5001",), ("https://n.test",), ["192.168.1.2:5001", "https://n.test"], id="none"),
+        pytest.param(("192.168.1.2",), (), ["192.168.1.2"], id="port-counts"),
+    ],
+)
+def test_registries_lack_what_the_engine_does_not_list(
+    insecure: tuple[str, ...], mirrors: tuple[str, ...], expected: list[str]
+) -> None:
+    """Fails if a reload is taken for done that is not, or made again because the engine writes it another way."""
+    assert expected == LISTED.lacks(insecure, mirrors)
+
+
+@pytest.mark.parametrize(
+    ("insecure", "expected"),
+    [
+        pytest.param(["192.168.1.2:5000"], True, id="as-it-is"),
+        pytest.param(["fd00::/8", "192.168.0.0/16"], True, id="in-a-network"),
+        pytest.param(["192.168.1.2"], False, id="without-its-port"),
+        pytest.param(["192.168.1.2:5001", "127.0.0.0/8"], False, id="another"),
+    ],
+)
+def test_is_listed_follows_the_engine_s_own_rule(insecure: list[str], *, expected: bool) -> None:
+    """Fails if the refusal is expected where the engine uses plain HTTP, or the other way round."""
+    assert expected == is_listed("192.168.1.2:5000", insecure)
