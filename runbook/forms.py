@@ -15,6 +15,7 @@ _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _REGISTRY = r"[A-Za-z0-9.-]+(?::[0-9]+)?"
 _IPV4 = 4
 _COMMON_NAME_LENGTH = 64
+_HIGHEST_PORT = 65535
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -119,6 +120,36 @@ def _a_digest(value: str) -> str:
     return value
 
 
+def _a_host_and_port(value: str) -> str:
+    """Return what dockerd takes for `insecure-registries`, a network in its short form (registry/config.go)."""
+    expected = "a registry as HOST[:PORT], without scheme or path, or a network such as 192.168.1.0/24"
+    if "/" in value:
+        try:
+            return str(ipaddress.ip_network(value, strict=False))
+        except ValueError as error:
+            raise ValueError(expected) from error
+    _refuse_other_than_host_and_port(value, expected)
+    return value
+
+
+def _refuse_other_than_host_and_port(value: str, expected: str) -> None:
+    found = re.fullmatch(rf"({_LABEL}(?:\.{_LABEL})*)(?::([1-9][0-9]{{0,4}}))?", value, re.IGNORECASE)
+    if found is None or int(found.group(2) or 1) > _HIGHEST_PORT:
+        raise ValueError(expected)
+    if re.fullmatch(r"[0-9.]+", found.group(1)):
+        _an_address(found.group(1))
+
+
+def _a_mirror(value: str) -> str:
+    """Return what every dockerd takes for `registry-mirrors`, without a slash at its end (registry/config.go)."""
+    expected = "http:// or https:// and HOST[:PORT], without user, path or query"
+    scheme, _, rest = value.partition("://")
+    if scheme not in ("http", "https"):
+        raise ValueError(expected)
+    _refuse_other_than_host_and_port(rest.removesuffix("/"), expected)
+    return value.removesuffix("/")
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Days = Annotated[int, Field(ge=1, le=36500)]
 Domain = Annotated[str, AfterValidator(_a_domain)]
@@ -132,6 +163,8 @@ Realm = Annotated[str, AfterValidator(_a_text), Field(min_length=1)]
 Organization = Annotated[str, AfterValidator(_a_text), Field(max_length=64)]  # RFC 5280, ub-organization-name
 CommonName = Annotated[str, AfterValidator(_a_common_name)]
 Country = Annotated[str, AfterValidator(_a_country)]
+HostPort = Annotated[str, AfterValidator(_a_host_and_port)]
+Url = Annotated[str, AfterValidator(_a_mirror)]
 Word = Annotated[str, AfterValidator(_a_word)]
 Project = Annotated[str, AfterValidator(_a_project)]
 User = Annotated[str, AfterValidator(_a_user)]

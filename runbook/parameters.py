@@ -63,6 +63,12 @@ class Parameters(BaseModel):
     basic_test_reference: forms.Reference = Field(
         "runbook/basic-proof:1", description="repository and tag that the basic proof pushes and removes again"
     )
+    insecure_registries: list[forms.HostPort] = Field(
+        [], description="HOST[:PORT] of registries on plain HTTP that this engine may use"
+    )
+    registry_mirrors: list[forms.Url] = Field(
+        [], description="mirrors of the public registry that this engine asks first"
+    )
     subject_country: forms.Country = Field("", description="country in both subjects, or empty")
     subject_state: forms.Text = Field("", description="state or province in both subjects, or empty")
     subject_locality: forms.Text = Field("", description="city in both subjects, or empty")

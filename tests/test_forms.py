@@ -21,6 +21,15 @@ from runbook.parameters import read
         pytest.param("extra_addresses", ["2001:DB8::0:1"], ["2001:db8::1"], id="ipv6-in-short"),
         pytest.param("extra_names", ["A.test", "b.test"], ["a.test", "b.test"], id="more-names"),
         pytest.param("port", 65535, 65535, id="highest-port"),
+        pytest.param(
+            "insecure_registries",
+            ["192.168.1.2:5000", "A0.lan", "localhost:5000", "10.1.2.3/8", "fd00::/8"],
+            ["192.168.1.2:5000", "A0.lan", "localhost:5000", "10.0.0.0/8", "fd00::/8"],
+            id="registries-on-plain-http",
+        ),
+        pytest.param(
+            "registry_mirrors", ["https://m.test/", "http://m:5"], ["https://m.test", "http://m:5"], id="mirrors"
+        ),
         pytest.param("private_directory", "/srv/run.book_1@a+b-c", "/srv/run.book_1@a+b-c", id="path"),
         pytest.param("password_file", "", "", id="no-path"),
         pytest.param("password_file", "/root/secret", "/root/secret", id="optional-path"),
@@ -71,6 +80,26 @@ def test_read_takes_what_is_possible(name: str, value: object, expected: object)
         pytest.param("address", "2001:db8::1", "an IPv4 address of this host", id="address-of-ipv6"),
         pytest.param("address", "here", "an IPv4 or IPv6 address", id="no-address"),
         pytest.param("basic_address", "::", "an IPv4 address, 0.0.0.0 for all", id="listen-on-ipv6"),
+        pytest.param(
+            "insecure_registries", ["http://a:5000"], "HOST[:PORT], without scheme", id="insecure-with-scheme"
+        ),
+        pytest.param(
+            "insecure_registries", ["a:5000/x"], "HOST[:PORT], without scheme or path", id="insecure-with-path"
+        ),
+        pytest.param("insecure_registries", ["a:0"], "HOST[:PORT]", id="insecure-port-0"),
+        pytest.param("insecure_registries", ["a:65536"], "HOST[:PORT]", id="insecure-port-too-high"),
+        pytest.param("insecure_registries", ["a_b:1"], "HOST[:PORT]", id="insecure-underscore"),
+        pytest.param("insecure_registries", ["a:1\n"], "HOST[:PORT]", id="insecure-newline"),
+        pytest.param("insecure_registries", [""], "HOST[:PORT]", id="insecure-empty"),
+        pytest.param("insecure_registries", ["10.0.0.0/33"], "a network such as 192.168.1.0/24", id="no-network"),
+        pytest.param("insecure_registries", ["192.168.1.256:1"], "an IPv4 or IPv6 address", id="insecure-no-address"),
+        pytest.param("insecure_registries", ["[::1]:1"], "HOST[:PORT]", id="insecure-ipv6"),
+        pytest.param("insecure_registries", "a:1", "input should be a valid list", id="insecure-is-no-list"),
+        pytest.param("registry_mirrors", ["m.test"], "http:// or https:// and HOST[:PORT]", id="mirror-no-scheme"),
+        pytest.param("registry_mirrors", ["ftp://m.test"], "http:// or https://", id="mirror-ftp"),
+        pytest.param("registry_mirrors", ["https://m.test/x"], "without user, path or query", id="mirror-with-path"),
+        pytest.param("registry_mirrors", ["https://u:p@m.test"], "without user", id="mirror-with-user"),
+        pytest.param("registry_mirrors", ["https://m.test?x"], "path or query", id="mirror-with-query"),
         pytest.param("port", "443", "input should be a valid integer", id="port-in-quotes"),
         pytest.param("port", True, "input should be a valid integer", id="true-is-no-port"),
         pytest.param("port", 0, "input should be greater than or equal to 1", id="port-0"),

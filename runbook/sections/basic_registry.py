@@ -5,25 +5,37 @@ Notebook: 20-basic-registry. Source: OCI Distribution Specification 1.1; Docker 
 
 import dataclasses
 import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import Change, MakeDirectory, RunContainer
-from runbook.checks import Result, refused, works
+from runbook.changes import Change, ConfigureEngine, MakeDirectory, RunContainer, Supervisor
+from runbook.checks import Result, refused, says, works
 from runbook.errors import HostError
-from runbook.outside import docker_client, engine, images, registry_api
+from runbook.outside import daemon_json, docker_client, engine, engine_configuration, images, kernel, registry_api
+from runbook.outside.engine_configuration import Registries
 from runbook.parameters import Parameters
 
 _DATA_INSIDE = "/var/lib/registry"
+_PORT_INSIDE = 5000
+_ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 (compared, not bound)
+PLAIN_HTTP = "server gave HTTP response to HTTPS client"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BasicRegistryFacts:
-    """How the basic registry is now; `container` is None where there is none of its name."""
+    """How the basic registry is now; `container` is None where there is none of its name.
+
+    `daemon_json` is the text of the engine's file without what is secret in it, `registries` what the engine lists.
+    """
 
     image: images.RegistryImage
     container: engine.ContainerFacts | None
     data_directory_exists: bool
+    supervisor: Supervisor
+    daemon_json: str | None
+    registries: Registries
 
 
 def gather(parameters: Parameters) -> BasicRegistryFacts:
@@ -33,7 +45,14 @@ def gather(parameters: Parameters) -> BasicRegistryFacts:
         image=images.require(client, parameters),
         container=engine.container(client, parameters.basic_container),
         data_directory_exists=Path(parameters.basic_data_directory).is_dir(),
+        supervisor=engine.supervisor(),
+        daemon_json=engine_configuration.read_file() if _configures_engine(parameters) else None,
+        registries=engine_configuration.registries(client),
     )
+
+
+def _configures_engine(parameters: Parameters) -> bool:
+    return bool(parameters.insecure_registries or parameters.registry_mirrors)
 
 
 def is_made(facts: BasicRegistryFacts) -> bool:
@@ -42,11 +61,12 @@ def is_made(facts: BasicRegistryFacts) -> bool:
 
 
 def plan(parameters: Parameters, facts: BasicRegistryFacts) -> list[Change]:
-    """Return what brings the container up as the parameters want it; empty where it is.
+    """Return what brings the engine's registries and the container to what the parameters want; empty where they are.
 
-    Raises HostError where a container of that name is there that the runbook did not make.
+    Raises HostError where a container of that name is there that the runbook did not make, and where daemon.json is
+    such that nothing can be merged into it.
     """
-    changes: list[Change] = []
+    changes = _plan_engine(parameters, facts)
     if not facts.data_directory_exists:
         changes.append(MakeDirectory(path=Path(parameters.basic_data_directory), mode=0o700))
     found = facts.container
@@ -71,8 +91,26 @@ def plan(parameters: Parameters, facts: BasicRegistryFacts) -> list[Change]:
     return changes
 
 
+def _plan_engine(parameters: Parameters, facts: BasicRegistryFacts) -> list[Change]:
+    if not _configures_engine(parameters):
+        return []
+    insecure, mirrors = tuple(parameters.insecure_registries), tuple(parameters.registry_mirrors)
+    merged = daemon_json.merge(facts.daemon_json, insecure_registries=insecure, registry_mirrors=mirrors)
+    if merged == facts.daemon_json and not facts.registries.lacks(insecure, mirrors):
+        return []
+    change = ConfigureEngine(
+        path=daemon_json.PATH,
+        before=facts.daemon_json,
+        after=merged,
+        supervisor=facts.supervisor,
+        insecure_registries=insecure,
+        registry_mirrors=mirrors,
+    )
+    return [change]
+
+
 def _publish(parameters: Parameters) -> tuple[str, int, int]:
-    return parameters.basic_address, parameters.basic_port, 5000
+    return parameters.basic_address, parameters.basic_port, _PORT_INSIDE
 
 
 def _why_run(parameters: Parameters, facts: BasicRegistryFacts) -> str | None:
@@ -93,6 +131,7 @@ def _why_run(parameters: Parameters, facts: BasicRegistryFacts) -> str | None:
 def check(parameters: Parameters) -> list[Result]:
     """Return the proof: the test image goes to the registry and comes back with the same digest.
 
+    Where others reach it, and the parameters list it for plain HTTP, the same at this host's address on the network.
     The test repository is removed again, from the registry and from the engine.
     """
     client = engine.require(parameters.timeout_seconds)
@@ -101,11 +140,14 @@ def check(parameters: Parameters) -> list[Result]:
     registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
     data, reference = (Path(parameters.basic_data_directory), parameters.basic_test_reference)
     docker_client.refuse_occupied(data, reference, "basic_test_reference")
-    with docker_client.proof(
-        client, registry, host=host, reference=reference, test_image=parameters.test_image, data=data
-    ) as proof:
+    with _proof(client, parameters, host, test_image=parameters.test_image) as proof:
         results = _check_push_and_pull(proof)
-    again = "read the container's log: `docker logs " + parameters.basic_container + "`"
+    addresses = kernel.host_addresses()
+    if (lan := lan_host(parameters, addresses)) is not None:
+        results += _check_lan(client, parameters, lan) if lan != host else []
+        results += _check_unlisted(client, parameters, addresses)
+    again = f"read the container's log, `docker logs {parameters.basic_container}`; where it is `{PLAIN_HTTP}`, "
+    again += f"list {host} in insecure_registries"
     return [dataclasses.replace(result, remedy=again) for result in results]
 
 
@@ -132,4 +174,67 @@ def _check_push_and_pull(proof: docker_client.Proof) -> list[Result]:
 
 
 def _reached_at(parameters: Parameters) -> str:
-    return "127.0.0.1" if parameters.basic_address == "0.0.0.0" else parameters.basic_address  # noqa: S104 (compared, not bound)
+    return "127.0.0.1" if parameters.basic_address == _ALL_ADDRESSES else parameters.basic_address
+
+
+def lan_host(parameters: Parameters, addresses: Sequence[str]) -> str | None:
+    """Return HOST:PORT at which the network reaches the basic registry over the plain HTTP that is listed for it.
+
+    `addresses` are those of this host that are not loopback; None where nothing is listed for one that it listens on.
+    """
+    open_at = [item for item in addresses if parameters.basic_address in (_ALL_ADDRESSES, item)]
+    hosts = [f"{address}:{parameters.basic_port}" for address in open_at]
+    return next((host for host in hosts if engine_configuration.is_listed(host, parameters.insecure_registries)), None)
+
+
+def _proof(
+    client: engine.Client, parameters: Parameters, host: str, *, test_image: str
+) -> AbstractContextManager[docker_client.Proof]:
+    """Return the proof at HOST:PORT, over plain HTTP."""
+    return docker_client.proof(
+        client,
+        registry_api.Registry(url=f"http://{host}"),
+        host=host,
+        reference=parameters.basic_test_reference,
+        test_image=test_image,
+        data=Path(parameters.basic_data_directory),
+    )
+
+
+def _check_lan(client: engine.Client, parameters: Parameters, lan: str) -> list[Result]:
+    with _proof(client, parameters, lan, test_image=parameters.test_image) as proof:
+        pushed, registered = proof.push(), proof.in_registry()
+        pulled = proof.pull()
+    return [
+        works(
+            f"docker push to {lan}, which insecure_registries lists",
+            expected="a digest",
+            found="a digest" if pushed.startswith("sha256:") else pushed,
+            remedy="",
+        ),
+        works(f"the digest that was pushed to {lan} is the registry's", expected=pushed, found=registered, remedy=""),
+        works(
+            f"the image is removed, pulled from {lan}, and has that digest", expected=pushed, found=pulled, remedy=""
+        ),
+    ]
+
+
+def _check_unlisted(client: engine.Client, parameters: Parameters, addresses: Sequence[str]) -> list[Result]:
+    """Return the negative twin: another registry of this host on plain HTTP, at a port that nobody listed.
+
+    Empty where each address of this host is in a network that the engine lists: there it refuses no port.
+    """
+    listed = engine_configuration.registries(client).insecure
+    image = images.require(client, parameters).reference
+    with engine.probe_container(client, image, inside=_PORT_INSIDE) as port:
+        candidates = (*addresses, *engine.bridge_addresses(client))
+        unlisted = next(
+            (host for item in candidates if not engine_configuration.is_listed(host := f"{item}:{port}", listed)), None
+        )
+        if unlisted is None:
+            return []
+        with _proof(client, parameters, unlisted, test_image="") as proof:
+            registry_api.wait_until_ready(proof.registry, timeout_seconds=parameters.timeout_seconds)
+            said = proof.push()
+    claim = "docker push to this host at a port that insecure_registries does not list"
+    return [refused(claim, expected=PLAIN_HTTP, found=says(said, expected=PLAIN_HTTP), remedy="")]

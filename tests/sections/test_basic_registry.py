@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import Change, MakeDirectory, RunContainer
+from runbook.changes import Change, ConfigureEngine, MakeDirectory, RunContainer
 from runbook.errors import HostError
 from runbook.outside.engine import ContainerFacts
+from runbook.outside.engine_configuration import Registries
 from runbook.outside.images import RegistryImage
 from runbook.parameters import Parameters
 from runbook.sections import basic_registry
@@ -30,8 +31,15 @@ RUNNING = ContainerFacts(
     labels=LABELS,
     environment=(),
 )
-NEW = BasicRegistryFacts(image=IMAGE, container=None, data_directory_exists=False)
-MADE = BasicRegistryFacts(image=IMAGE, container=RUNNING, data_directory_exists=True)
+NEW = BasicRegistryFacts(
+    image=IMAGE,
+    container=None,
+    data_directory_exists=False,
+    supervisor="systemd",
+    daemon_json=None,
+    registries=Registries(insecure=("127.0.0.0/8",), mirrors=()),
+)
+MADE = dataclasses.replace(NEW, container=RUNNING, data_directory_exists=True)
 FOLDER = MakeDirectory(path=Path("/opt/data/registry"), mode=0o700)
 RUN = RunContainer(
     name="registry",
@@ -87,6 +95,9 @@ def after(facts: BasicRegistryFacts, changes: Sequence[Change]) -> BasicRegistry
                     environment=(),
                 )
                 facts = dataclasses.replace(facts, container=run)
+            case ConfigureEngine():
+                listed = Registries(insecure=change.insecure_registries, mirrors=change.registry_mirrors)
+                facts = dataclasses.replace(facts, daemon_json=change.after, registries=listed)
             case _:
                 raise AssertionError(change)
     return facts
@@ -133,3 +144,79 @@ def test_plan_refuses_a_container_that_it_did_not_make(labels: tuple[tuple[str, 
 def test_is_made_looks_at_the_container() -> None:
     """Fails if a registry that was never there counts as one that was changed."""
     assert (basic_registry.is_made(MADE), basic_registry.is_made(NEW)) == (True, False)
+
+
+LISTED = '{"insecure-registries": ["a:1"]}'
+MINE = '{\n  "insecure-registries": [\n    "a:1"\n  ]\n}'
+LAN = Parameters(insecure_registries=["a:1"])
+
+
+def configure(before: str | None, after: str) -> ConfigureEngine:
+    """Return the change that makes the engine use plain HTTP for a:1."""
+    return ConfigureEngine(
+        path=Path("/etc/docker/daemon.json"),
+        before=before,
+        after=after,
+        supervisor="systemd",
+        insecure_registries=("a:1",),
+        registry_mirrors=(),
+    )
+
+
+ENGINE_PLANS = [
+    pytest.param(None, (), configure(None, f"{MINE}\n"), id="no-file"),
+    pytest.param('{"b": 1}', (), configure('{"b": 1}', '{"b": 1, "insecure-registries": ["a:1"]}'), id="merged"),
+    pytest.param(LISTED, (), configure(LISTED, LISTED), id="only-the-running-engine-lacks-it"),
+    pytest.param("{}", ("a:1",), configure("{}", MINE), id="only-the-file-lacks-it"),
+    pytest.param(LISTED, ("a:1", "b:1"), None, id="complies"),
+]
+
+
+@pytest.mark.parametrize(("text", "running", "expected"), ENGINE_PLANS)
+def test_plan_compares_the_file_and_the_running_engine(
+    text: str | None, running: tuple[str, ...], expected: ConfigureEngine | None
+) -> None:
+    """Fails if a reload that was cut off is not made up for, or a file that lacks a registry passes."""
+    facts = dataclasses.replace(MADE, daemon_json=text, registries=Registries(insecure=running, mirrors=()))
+    found = basic_registry.plan(LAN, facts)
+    assert ([] if expected is None else [expected]) == found
+    assert basic_registry.plan(LAN, after(facts, found)) == []
+
+
+def test_plan_configures_the_engine_before_the_container() -> None:
+    """Fails if a registry is opened to the network before the engine can be told of it."""
+    assert [type(change) for change in basic_registry.plan(LAN, NEW)] == [ConfigureEngine, MakeDirectory, RunContainer]
+
+
+def test_plan_leaves_daemon_json_alone_where_nothing_is_listed() -> None:
+    """Fails if a run with the defaults touches, or trips over, a file that it has no business with."""
+    assert basic_registry.plan(Parameters(), dataclasses.replace(MADE, daemon_json="broken")) == []
+
+
+@pytest.mark.parametrize("text", ["", '{"registry-mirror": []}'], ids=["empty", "the-document's-key"])
+def test_plan_refuses_a_file_that_nothing_can_be_merged_into(text: str) -> None:
+    """Fails if the engine is touched although its file is broken."""
+    with pytest.raises(HostError, match="nothing was written"):
+        basic_registry.plan(LAN, dataclasses.replace(MADE, daemon_json=text))
+
+
+ADDRESSES = ["192.168.1.2", "10.0.0.2"]
+
+
+@pytest.mark.parametrize(
+    ("address", "insecure", "expected"),
+    [
+        pytest.param(EVERYWHERE, ["192.168.1.2:5000"], "192.168.1.2:5000", id="listed"),
+        pytest.param(EVERYWHERE, ["10.0.0.2:5000"], "10.0.0.2:5000", id="second-address"),
+        pytest.param(EVERYWHERE, ["192.168.1.0/24"], "192.168.1.2:5000", id="in-a-listed-network"),
+        pytest.param("10.0.0.2", ["10.0.0.0/8", "192.168.1.2:5000"], "10.0.0.2:5000", id="only-where-it-listens"),
+        pytest.param("127.0.0.1", ["192.168.1.2:5000"], None, id="on-loopback"),
+        pytest.param(EVERYWHERE, [], None, id="nothing-listed"),
+        pytest.param(EVERYWHERE, ["192.168.1.3:5000", "fd00::/8"], None, id="another-host"),
+        pytest.param(EVERYWHERE, ["192.168.1.2:5001", "192.168.1.2"], None, id="another-port"),
+    ],
+)
+def test_lan_host_is_one_that_is_reached_and_listed(address: str, insecure: list[str], expected: str | None) -> None:
+    """Fails if the proof goes where nothing listens, or is left out where the operator has asked for it."""
+    parameters = Parameters(basic_address=address, insecure_registries=insecure)
+    assert expected == basic_registry.lan_host(parameters, ADDRESSES)
