@@ -84,7 +84,7 @@ def run(  # noqa: PLR0913 (one argument an option)
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Run NOTEBOOKS (all but the tear-down, in their order), each with its plan, its changes and its proof."""
+    """Run NOTEBOOKS (10 to 60 where none is named, in their order), each with its plan, its changes and its proof."""
     from runbook import runner, summary
 
     names = runner.names()

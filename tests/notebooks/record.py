@@ -1,11 +1,14 @@
-"""Run the notebooks on a new test host, and keep their outputs in them: `python -m tests.notebooks.record`.
+"""Write the notebooks' parameters cells anew from the model, run all of them on a new test host, and keep the outputs.
 
-Needs an engine on this machine, as `script/test` does. The host is the document's: Debian 12 at 192.168.1.2.
+`python -m tests.notebooks.record` needs an engine on this machine, as `script/test` does; `--parameters` writes only
+the cells. The host is the document's: Debian 12 at 192.168.1.2.
 """
 
 import json
+import sys
 from typing import Any
 
+from runbook.parameters import Parameters
 from runbook.runner import NOTEBOOKS, names
 from tests.hosts.conftest import start_with_project
 from tests.hosts.lab import Host
@@ -23,7 +26,30 @@ def clean(text: str) -> str:
         for output in cell.get("outputs", ()):
             if "metadata" in output:
                 output["metadata"] = {}
+    return dump(notebook)
+
+
+def dump(notebook: dict[str, Any]) -> str:
+    """Return a notebook's text, laid out so that a diff of it is read easily."""
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def parameter_line(name: str) -> str:
+    """Return the line of a parameters cell for a parameter, as the model says it."""
+    field = Parameters.model_fields[name]
+    kind = type(field.default).__name__
+    default = f'"{field.default}"' if kind == "str" else repr(field.default)
+    return f"{name}: {kind} = {default}  # {field.description}"
+
+
+def with_parameters(text: str, *, everything: bool) -> str:
+    """Return a notebook with the lines of its parameters cell as the model says them, in the model's order."""
+    notebook: dict[str, Any] = json.loads(text)
+    [cell] = [cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", ())]
+    there = {line.partition(":")[0] for line in cell["source"]}
+    lines = [parameter_line(name) for name in Parameters.model_fields if everything or name in there]
+    cell["source"] = "\n".join(lines).splitlines(keepends=True)
+    return dump(notebook)
 
 
 def record(host: Host, name: str) -> str:
@@ -33,7 +59,12 @@ def record(host: Host, name: str) -> str:
 
 
 def main() -> None:
-    """Run all notebooks in their order on one new host, and write them back."""
+    """Write the parameters cells, run all notebooks in their order on one new host, and write them back."""
+    for name in names():
+        path = NOTEBOOKS / f"{name}.ipynb"
+        path.write_text(with_parameters(path.read_text(encoding="utf-8"), everything=name == "00-index"), "utf-8")
+    if sys.argv[1:] == ["--parameters"]:
+        return
     with start_with_project("bookworm", address="192.168.1.2") as host:
         host.run("script/setup", directory=PROJECT, timeout_seconds=300)
         for name in names():

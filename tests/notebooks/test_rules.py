@@ -16,6 +16,8 @@ from runbook import runner
 from runbook.errors import ParameterError
 from runbook.parameters import Parameters, load_file, read
 
+from .record import parameter_line
+
 NAMES = runner.names()
 FILES = sorted((runner.PROJECT / "parameters").iterdir())
 ORDER = ["Parameters", "Load", "Plan", "Apply", "Verify", "What exists now"]
@@ -25,14 +27,6 @@ def cells(name: str, kind: str | None = None) -> list[Any]:
     """Return the cells of a notebook, all or those of one kind."""
     notebook = nbformat.read(runner.NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
     return [cell for cell in notebook.cells if kind in (None, cell.cell_type)]
-
-
-def expected_line(name: str) -> str:
-    """Return the line of a parameters cell for a parameter, as the model says it."""
-    field = Parameters.model_fields[name]
-    kind = type(field.default).__name__
-    default = f'"{field.default}"' if kind == "str" else repr(field.default)
-    return f"{name}: {kind} = {default}  # {field.description}"
 
 
 def parameters_cell(name: str) -> Any:  # noqa: ANN401 (a cell of nbformat)
@@ -63,7 +57,7 @@ def test_parameters_cell_is_what_the_model_says(name: str) -> None:
     for line in parameters_cell(name).source.splitlines():
         known = line.partition(":")[0]
         assert known in Parameters.model_fields, f"no parameter of the model: {line}"
-        assert expected_line(known) == line
+        assert parameter_line(known) == line
     assert len(names_of(name)) == len(set(names_of(name)))
     assert names_of(name)[0] == "mode"
 
