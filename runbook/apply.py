@@ -23,6 +23,7 @@ from runbook.changes import (
     InstallPackages,
     IssueAuthority,
     IssueCertificate,
+    LeftToUser,
     MakeDirectory,
     ObtainImage,
     RemoveObject,
@@ -50,7 +51,7 @@ from runbook.outside import (
     tls,
 )
 
-State = Literal["done", "failed", "not reached"]
+State = Literal["done", "left to you"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +79,8 @@ def apply(changes: Sequence[Change], *, timeout_seconds: float = 60) -> list[Out
             note = _make(change, timeout_seconds)
         except (RunbookError, OSError) as error:
             raise _failure(change, error, outcomes, len(changes)) from error
-        outcomes.append(Outcome(change=change, state="done", seconds=time.monotonic() - started, note=note))
+        state: State = "left to you" if isinstance(change, LeftToUser) else "done"
+        outcomes.append(Outcome(change=change, state=state, seconds=time.monotonic() - started, note=note))
     return outcomes
 
 
@@ -132,6 +134,8 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
         case ComposeUp():
             compose.resolved(change.path, change.project)
             compose.up(change.path, change.project, timeout_seconds)
+        case LeftToUser():
+            return change.text.strip()
         case RestoreFile():
             files.restore(change.path)
         case RemoveObject():

@@ -6,9 +6,12 @@ change that needs a password names the place that it comes from.
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+from pydantic import TypeAdapter
 
 Supervisor = Literal["systemd", "none"]
 
@@ -317,6 +320,18 @@ class ComposeUp:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LeftToUser:
+    """Something that the runbook does not do itself: what to do, and the text to paste for it."""
+
+    task: str
+    text: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"left to you: {self.task}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreFile:
     """Put the kept earlier version of a file back in its place."""
 
@@ -370,6 +385,7 @@ Change = (
     | ObtainImage
     | RunContainer
     | ComposeUp
+    | LeftToUser
     | RestoreFile
     | RemoveObject
     | RemoveTree
@@ -386,3 +402,14 @@ def as_json(change: Change) -> dict[str, object]:
     """Return a change as JSON-ready data, its kind under `change`, its line under `summary`."""
     plain = {item.name: _plain(getattr(change, item.name)) for item in dataclasses.fields(change)}
     return {"change": type(change).__name__, "summary": str(change)} | plain
+
+
+def from_json(data: Mapping[str, object]) -> Change:
+    """Return the change that `as_json` wrote; raises ValueError for data that no kind of change has written."""
+    kinds = {kind.__name__: kind for kind in get_args(Change)}
+    fields = {name: value for name, value in data.items() if name not in {"change", "summary"}}
+    kind = kinds.get(str(data.get("change")))
+    if kind is None or fields.keys() - {item.name for item in dataclasses.fields(kind)}:
+        raise ValueError(f"no change of any kind: {data}")
+    change: Change = TypeAdapter(kind).validate_python(fields)
+    return change

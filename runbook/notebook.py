@@ -8,7 +8,7 @@ import IPython.display
 
 from runbook import apply as executor
 from runbook import report
-from runbook.changes import Change
+from runbook.changes import Change, LeftToUser
 from runbook.checks import Result, works
 from runbook.errors import CheckError, MissingError
 from runbook.parameters import Parameters, read
@@ -99,10 +99,13 @@ def verify(section: Section, parameters: Parameters) -> None:
 def prove(section: Section, parameters: Parameters) -> list[Result]:
     """Return a section's proof: that planning again finds nothing to change, and where that holds its own checks."""
     left = section.plan(parameters, section.gather(parameters))
+    remedy = "run this notebook again; if it stays, something else on this host changes it back"
+    if any(isinstance(change, LeftToUser) for change in left):
+        remedy = "do what the plan leaves to you, then run this notebook again"
     converged = works(
         "planning again finds nothing to change",
         expected="0 changes",
         found=f"{len(left)} changes" + "".join(f"; {change}" for change in left),
-        remedy="run this notebook again; if it stays, something else on this host changes it back",
+        remedy=remedy,
     )
     return [converged, *(section.check(parameters) if converged.passed else ())]

@@ -11,7 +11,7 @@ from rich.table import Table as TextTable
 from rich.text import Text
 
 from runbook.apply import Outcome
-from runbook.changes import Change, ConfigureEngine, WriteFile, as_json
+from runbook.changes import Change, ConfigureEngine, LeftToUser, WriteFile, as_json
 from runbook.checks import Result
 
 RECORD = "registry-runbook"  # where an output's metadata keeps the data behind a table
@@ -79,11 +79,19 @@ def changes_table(changes: Sequence[Change]) -> Table:
         headings=("#", "Change"),
         rows=tuple((str(number), str(change)) for number, change in enumerate(changes, start=1)),
         empty="Nothing to do: the host is as this section describes it.",
-        details=tuple(
-            diff for change in changes if isinstance(change, WriteFile | ConfigureEngine) and (diff := change.diff())
-        ),
+        details=tuple(detail for change in changes if (detail := _detail(change))),
         record={"kind": "plan", "changes": [as_json(change) for change in changes]},
     )
+
+
+def _detail(change: Change) -> str:
+    """Return what is shown below a plan of a change: the diff of a file, a text to paste, or nothing."""
+    match change:
+        case WriteFile() | ConfigureEngine():
+            return change.diff()
+        case LeftToUser():
+            return change.text
+    return ""
 
 
 def outcomes_table(outcomes: Sequence[Outcome]) -> Table:

@@ -13,10 +13,12 @@ from runbook.runner import Run
 def progress(done: Run) -> str:
     """Return one line for a notebook that has ended."""
     passed = sum(bool(result["passed"]) for result in done.results)
-    counted = (
-        f"{len(done.changes)} planned, {len(done.outcomes)} changed, {passed} of {len(done.results)} proofs passed"
-    )
+    counted = f"{len(done.changes)} planned, {_changed(done)} changed, {passed} of {len(done.results)} proofs passed"
     return f"{'FAILED' if done.error else 'done'}  {done.notebook}  {counted}  {done.seconds:.1f} s"
+
+
+def _changed(done: Run) -> int:
+    return sum(outcome["state"] == "done" for outcome in done.outcomes)
 
 
 def as_json(runs: Sequence[Run], folder: Path) -> dict[str, object]:
@@ -50,7 +52,7 @@ def show(runs: Sequence[Run], folder: Path, *, planned: bool) -> None:
     if planned:
         counted = f"{sum(len(done.changes) for done in runs)} changes planned, none made."
     else:
-        changed = sum(len(done.outcomes) for done in runs)
+        changed = sum(_changed(done) for done in runs)
         counted = f"{changed} changes made, {passed} of {len(results)} proofs passed."
     click.echo(f"\n{counted} Record: {folder}")
     if runs[-1].error:

@@ -130,6 +130,7 @@ LINES: list[tuple[Change, str]] = [
         changes.ComposeUp(path=Path("/c/docker-compose.yml"), project="registry", reason="it is not there"),
         "bring up /c/docker-compose.yml as project registry (it is not there)",
     ),
+    (changes.LeftToUser(task="paste this", text="{}"), "left to you: paste this"),
     (changes.RestoreFile(path=Path("/p"), kept=Path("/p.before")), "put /p.before back as /p"),
     (changes.RemoveObject(kind="volume", name="v"), "remove the volume v"),
     (changes.RemoveTree(path=Path("/p")), "remove /p"),
@@ -157,6 +158,28 @@ def test_as_json_writes_paths_and_nested_tuples_plainly() -> None:
     assert (found["path"], found["passphrase_file"]) == ("/c/ssl/r.test.pem", "/root/passphrase")
     assert (found["subject"], found["dns_names"], found["validity_days"]) == ([["CN", "r.test"]], ["r.test"], 366)
     assert changes.as_json(CONTAINER)["volume"] == ["/opt/data", "/var/lib/registry"]
+
+
+@pytest.mark.parametrize(("change", "line"), TABLE)
+def test_from_json_gives_back_what_was_written(change: Change, line: str) -> None:
+    """Fails if a change that is handed over as JSON is applied as another one."""
+    found = changes.from_json(json.loads(json.dumps(changes.as_json(change))))
+    assert (found, str(found)) == (change, line)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"change": "Path", "path": "/"}, id="no-kind"),
+        pytest.param({"change": "RemoveTree", "path": "/", "more": 1}, id="a-field-too-many"),
+        pytest.param({"change": "RemoveTree"}, id="a-field-missing"),
+    ],
+)
+def test_from_json_refuses_what_is_no_change(data: dict[str, object]) -> None:
+    """Fails if anything but a change as it was written would be made."""
+    with pytest.raises(ValueError, match=r"no change|validation error"):
+        changes.from_json(data)
 
 
 def test_every_kind_of_change_is_in_the_table() -> None:

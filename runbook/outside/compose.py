@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import MissingError
-from runbook.outside import commands
+from runbook.outside import commands, engine
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE = "registry"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +38,16 @@ def require() -> Compose:
     if found is None:
         raise MissingError("Docker Compose", "neither the plugin nor docker-compose", "run the notebook 10-host")
     return found
+
+
+def containers(client: engine.Client, project: str) -> list[engine.ContainerFacts]:
+    """Return the containers of a project, running or not."""
+    return engine.containers(client, (f"{PROJECT_LABEL}={project}",))
+
+
+def registry_containers(client: engine.Client, project: str) -> list[engine.ContainerFacts]:
+    """Return the containers of a project's registry, running or not."""
+    return engine.containers(client, (f"{PROJECT_LABEL}={project}", f"com.docker.compose.service={SERVICE}"))
 
 
 def _call(path: Path, project: str, *arguments: str, timeout_seconds: float = 60) -> commands.Completed:

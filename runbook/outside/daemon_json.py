@@ -53,6 +53,12 @@ def merge(text: str | None, *, insecure_registries: Sequence[str], registry_mirr
     return merged
 
 
+def keys(text: str) -> tuple[str, ...]:
+    """Return the keys of the outer object; raises HostError with line and column for what is no object in JSON."""
+    members, _ = _read_members(text)
+    return tuple(member.key for member in members)
+
+
 def conceal(text: str) -> str:
     """Return a text of daemon.json with what may be secret in it replaced: a proxy's login, a log driver's token."""
     text = re.sub(r'(://)[^/@"\s]+@', rf"\1{_CONCEALED}@", text)
@@ -121,7 +127,11 @@ def _read_members(text: str) -> tuple[list[_Member], int]:
             place = end + 1
     if (after := _skip(text, end + 1)) < len(text):
         raise _error(text, after, f"{text[after]!r} after the end of the object")
-    _refuse_keys(text, members)
+    seen: set[str] = set()
+    for member in members:
+        if member.key in seen:
+            raise _error(text, member.key_start, f"the key {member.key!r} a second time")
+        seen.add(member.key)
     return members, end
 
 
@@ -152,12 +162,8 @@ def _refuse(constant: str) -> object:
     raise ValueError(f"{constant}, which is no JSON, below this key")
 
 
-def _refuse_keys(text: str, members: Sequence[_Member]) -> None:
-    seen: set[str] = set()
+def _refuse_wrong_keys(text: str, members: Sequence[_Member]) -> None:
     for member in members:
-        if member.key in seen:
-            raise _error(text, member.key_start, f"the key {member.key!r} a second time")
-        seen.add(member.key)
         if member.key in _WRONG_KEYS:
             right = _WRONG_KEYS[member.key]
             raise HostError(
@@ -169,6 +175,7 @@ def _refuse_keys(text: str, members: Sequence[_Member]) -> None:
 
 def _with_entries(text: str, key: str, wanted: Sequence[str], form: Callable[[str], str]) -> str:
     members, closing = _read_members(text)
+    _refuse_wrong_keys(text, members)
     member = next((member for member in members if member.key == key), None)
     if member is None:
         return _with_member(text, members, closing, key, list(dict.fromkeys(wanted))) if wanted else text

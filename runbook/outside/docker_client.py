@@ -14,8 +14,9 @@ import docker
 
 from runbook.errors import HostError
 from runbook.forms import split_reference
-from runbook.outside import commands, images, storage
+from runbook.outside import commands, images
 from runbook.outside.registry_api import Registry
+from runbook.outside.storage import Storage
 
 _SECONDS = 300
 
@@ -24,7 +25,7 @@ _SECONDS = 300
 class Proof:
     """A test image under its full reference, and a Docker client that may push and pull it.
 
-    `data` is the registry's storage, `blobs` gathers what a push left there.
+    `stored` is the registry's storage, `blobs` gathers what a push left there.
     """
 
     registry: Registry
@@ -32,7 +33,7 @@ class Proof:
     repository: str
     tag: str
     folder: Path
-    data: Path
+    stored: Storage
     blobs: set[str]
 
     @property
@@ -48,7 +49,7 @@ class Proof:
     def push(self) -> str:
         """Push the test image and return its digest, or the client's words where that fails."""
         done = self.docker("push", self.reference)
-        self.blobs.update(storage.digests(self.data, self.repository, self.tag))
+        self.blobs.update(self.stored.digests(self.repository, self.tag))
         return _digest(done)
 
     def pull(self) -> str:
@@ -73,10 +74,10 @@ def _digest(done: commands.Completed) -> str:
     )
 
 
-def refuse_occupied(data: Path, reference: str, parameter: str) -> None:
+def refuse_occupied(stored: Storage, reference: str, parameter: str) -> None:
     """Raise HostError where the proof's repository holds images that it did not push: it removes the repository."""
     repository, _ = split_reference(reference)
-    found = [tag for tag in storage.tags(data, repository) if not storage.is_proof(data, repository, tag)]
+    found = [tag for tag in stored.tags(repository) if not stored.is_proof(repository, tag)]
     if found:
         raise HostError(
             f"nobody's images in the repository {repository}, which the proof removes again",
@@ -87,16 +88,22 @@ def refuse_occupied(data: Path, reference: str, parameter: str) -> None:
 
 @contextmanager
 def proof(  # noqa: PLR0913 (where, what, and whose storage)
-    client: docker.DockerClient, registry: Registry, *, host: str, reference: str, test_image: str, data: Path
+    client: docker.DockerClient, registry: Registry, *, host: str, reference: str, test_image: str, stored: Storage
 ) -> Iterator[Proof]:
-    """Tag the test image for a registry, and take it away afterwards: from the engine, and from the registry's `data`.
+    """Tag the test image for a registry, and take it away afterwards: from the engine, and from what is `stored`.
 
     Without a `test_image` one is made on the spot; its random content makes its blobs its own, so they go too.
     """
     repository, tag = split_reference(reference)
     with tempfile.TemporaryDirectory(prefix="registry-runbook-") as folder:
         tried = Proof(
-            registry=registry, host=host, repository=repository, tag=tag, folder=Path(folder), data=data, blobs=set()
+            registry=registry,
+            host=host,
+            repository=repository,
+            tag=tag,
+            folder=Path(folder),
+            stored=stored,
+            blobs=set(),
         )
         if test_image:
             _tag(client, test_image, f"{host}/{repository}", tag)
@@ -106,7 +113,7 @@ def proof(  # noqa: PLR0913 (where, what, and whose storage)
             yield tried
         finally:
             tried.docker("image", "rm", tried.reference)
-            storage.remove_repository(data, repository, () if test_image else tuple(tried.blobs))
+            stored.remove_repository(repository, () if test_image else tuple(tried.blobs))
 
 
 def _tag(client: docker.DockerClient, test_image: str, repository: str, tag: str) -> None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from docker.errors import DockerException, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.changes import RemoveObject, RunContainer, Supervisor
-from runbook.errors import MissingError, NotReadyError
+from runbook.errors import HostError, MissingError, NotReadyError
 from runbook.outside import commands
 
 Client = docker.DockerClient
@@ -42,6 +42,11 @@ def require(timeout_seconds: float = 60) -> Client:
     if client is None:
         raise MissingError("a Docker Engine that answers", "none", "run the notebook 10-host")
     return client
+
+
+def is_desktop(client: Client) -> bool:
+    """Return whether this is the engine of Docker Desktop, in a virtual machine with settings of its own."""
+    return str(client.info()["OperatingSystem"]) == "Docker Desktop"
 
 
 def supervisor() -> Supervisor:
@@ -88,12 +93,20 @@ def _start_by_init_script() -> bool:
     return _wait_until(answers=True, timeout_seconds=10)
 
 
-def _start_as_process(timeout_seconds: float) -> None:
+def command_line() -> tuple[str, ...]:
+    """Return the command line of the running engine (proc(5)); empty where none runs."""
+    try:
+        pid = int(PID_FILE.read_text(encoding="ascii"))
+        argv = tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1])
+    except (OSError, ValueError):
+        return ()
+    return argv if argv and Path(argv[0]).name == "dockerd" else ()
+
+
+def _start_as_process(argv: tuple[str, ...], timeout_seconds: float) -> None:
     PID_FILE.unlink(missing_ok=True)
     with _PROCESS_LOG.open("ab") as log:
-        process = subprocess.Popen(
-            ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     if not _wait_until(answers=True, timeout_seconds=timeout_seconds):
         process.terminate()
         lines = _PROCESS_LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
@@ -102,14 +115,14 @@ def _start_as_process(timeout_seconds: float) -> None:
         )
 
 
-def start(by: Supervisor, timeout_seconds: float = 60) -> None:
-    """Start the engine and wait until it answers; without systemd by its init script or, failing that, as a process.
+def start(by: Supervisor, timeout_seconds: float = 60, argv: tuple[str, ...] = ("dockerd",)) -> None:
+    """Start the engine and wait until it answers; without systemd by its init script or, failing that, as `argv`.
 
     Raises NotReadyError with the engine's last words when it does not answer in time.
     """
     if by == "none":
         if not _start_by_init_script():
-            _start_as_process(timeout_seconds)
+            _start_as_process(argv, timeout_seconds)
         return
     started = commands.run("systemctl", "start", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
     if started.code != 0 or not _wait_until(answers=True, timeout_seconds=timeout_seconds):
@@ -122,7 +135,8 @@ def start(by: Supervisor, timeout_seconds: float = 60) -> None:
 
 
 def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
-    """Stop the engine, with all containers that it does not keep alive, and start it again."""
+    """Stop the engine, with all containers that it does not keep alive, and start it again, with the flags it had."""
+    argv = command_line() or ("dockerd",)
     if by == "systemd":
         commands.run("systemctl", "restart", "docker.service", timeout_seconds=timeout_seconds)
     else:
@@ -132,7 +146,7 @@ def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
                 "the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {_PROCESS_LOG}"
             )
         _wait_for_exit(timeout_seconds)
-    start(by, timeout_seconds)
+    start(by, timeout_seconds, argv)
 
 
 def _wait_for_exit(timeout_seconds: float) -> None:
@@ -152,6 +166,7 @@ class ContainerFacts:
     restart_policy: str
     publish: tuple[tuple[str, int, int], ...]
     binds: tuple[str, ...]
+    volumes: tuple[tuple[str, str], ...]
     labels: tuple[tuple[str, str], ...]
     environment: tuple[str, ...]
 
@@ -174,6 +189,9 @@ def _facts_of(container: Container) -> ContainerFacts:
             for binding in bindings or ()
         ),
         binds=tuple(host["Binds"] or ()),
+        volumes=tuple(
+            (mount["Destination"], mount["Name"]) for mount in container.attrs["Mounts"] if mount["Type"] == "volume"
+        ),
         labels=tuple(sorted((config["Labels"] or {}).items())),
         environment=tuple(config["Env"] or ()),
     )
@@ -238,16 +256,22 @@ def bridge_addresses(client: Client) -> list[str]:
 
 
 def execute(client: Client, name: str, argv: tuple[str, ...]) -> int:
-    """Run a command in a running container and return its exit code."""
-    return client.containers.get(name).exec_run(list(argv)).exit_code or 0
-
-
-def volume(client: Client, name: str) -> Path | None:
-    """Return where a named volume lies on this host, None where there is none."""
+    """Run a command in a running container and return its exit code; raises HostError where it cannot be run."""
     try:
-        return Path(client.volumes.get(name).attrs["Mountpoint"])
+        return client.containers.get(name).exec_run(list(argv)).exit_code or 0
+    except APIError as error:
+        raise HostError(
+            f"the container {name} to run {argv[0]}", str(error.explanation), f"see `docker logs {name}`"
+        ) from error
+
+
+def has_volume(client: Client, name: str) -> bool:
+    """Return whether there is a volume of that name."""
+    try:
+        client.volumes.get(name)
     except NotFound:
-        return None
+        return False
+    return True
 
 
 @contextmanager

@@ -193,7 +193,7 @@ def _registry_archive(folder: Path) -> bytes:
             *((Path(lib), lib[1:]) for lib in libraries),
         ]:
             _add(archive, name, source.read_bytes(), 0o755)
-        for applet in ("sh", "wget"):
+        for applet in ("sh", "wget", "rm", "rmdir"):
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)

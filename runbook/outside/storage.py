@@ -1,63 +1,95 @@
-"""The registry's storage on this host's disk: what the proof looks at before it pushes, and takes away afterwards.
+"""The registry's storage, seen through its container: what the proof looks at first, and takes away afterwards.
 
+Through the container, since the folders that it mounts may be root's alone, or lie in a virtual machine.
 Source: distribution, registry/storage/paths.go (the layout below docker/registry/v2).
 """
 
+import io
 import json
-from pathlib import Path
+import tarfile
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from runbook.outside import files, images
+import docker
+from docker.errors import NotFound
 
-_ROOT = Path("docker", "registry", "v2")
+from runbook.outside import engine, images
+
+ROOT = PurePosixPath("/var/lib/registry")
+_LAYOUT = ROOT / "docker" / "registry" / "v2"
 
 
-def _repository(data: Path, repository: str) -> Path:
-    return data / _ROOT / "repositories" / repository
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Storage:
+    """The storage of the registry that runs in a container, which is named."""
+
+    client: docker.DockerClient
+    container: str
+
+    def _files(self, path: PurePosixPath) -> dict[PurePosixPath, bytes]:
+        """Return the files at and below a path, by what stands below it; empty where nothing is there."""
+        try:
+            stream, _ = self.client.containers.get(self.container).get_archive(str(path))
+        except NotFound:
+            return {}
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+            members = [(member, archive.extractfile(member)) for member in archive if member.isfile()]
+            return {
+                PurePosixPath(*PurePosixPath(member.name).parts[1:]): file.read() for member, file in members if file
+            }
+
+    def _links(self, repository: str) -> dict[str, str]:
+        """Return the tags of a repository, each with the digest that it points to."""
+        found = self._files(_repository(repository) / "_manifests" / "tags")
+        current = PurePosixPath("current", "link")
+        return {
+            path.parts[0]: content.decode().strip()
+            for path, content in sorted(found.items())
+            if path.relative_to(path.parts[0]) == current
+        }
+
+    def _blob(self, digest: str) -> dict[str, object]:
+        """Return a blob that holds one object in JSON; empty where the storage does not have it."""
+        found = self._files(_blob(digest) / "data").values()
+        return next((json.loads(content) for content in found), {})
+
+    def tags(self, repository: str) -> tuple[str, ...]:
+        """Return the tags of a repository; empty where there is none."""
+        return tuple(self._links(repository))
+
+    def digests(self, repository: str, tag: str) -> tuple[str, ...]:
+        """Return the digests of a tag's manifest, configuration and layers."""
+        digest = self._links(repository).get(tag)
+        if digest is None:
+            return ()
+        content = self._blob(digest)
+        described = [content.get("config"), *(content.get("layers") or ())]  # type: ignore[misc] # JSON
+        return tuple(dict.fromkeys([digest, *(str(item["digest"]) for item in described if item)]))
+
+    def is_proof(self, repository: str, tag: str) -> bool:
+        """Return whether a tag holds a test image of the runbook, made on the spot: its label says so."""
+        digest = self._links(repository).get(tag)
+        described = self._blob(digest).get("config") if digest else None
+        if not isinstance(described, dict):
+            return False
+        configuration = self._blob(described["digest"]).get("config") or {}
+        return images.TEST_LABEL in (configuration.get("Labels") or {})  # type: ignore[attr-defined] # JSON
+
+    def remove_repository(self, repository: str, blobs: tuple[str, ...]) -> None:
+        """Remove a repository, the folders above it that are empty then, and `blobs`, which nothing else refers to."""
+        gone = [_repository(repository), *(_blob(digest) for digest in blobs)]
+        kept = {_LAYOUT / "repositories", _LAYOUT / "blobs"}
+        above = {folder for path in gone for folder in path.parents if kept & {*folder.parents}}
+        inner_first = sorted(above, key=lambda folder: -len(folder.parts))
+        engine.execute(self.client, self.container, ("rm", "-rf", *map(str, gone)))
+        if inner_first:
+            engine.execute(self.client, self.container, ("rmdir", *map(str, inner_first)))  # leaves what is not empty
 
 
-def _blob(data: Path, digest: str) -> Path:
+def _repository(repository: str) -> PurePosixPath:
+    return _LAYOUT / "repositories" / repository
+
+
+def _blob(digest: str) -> PurePosixPath:
     algorithm, _, hexadecimal = digest.partition(":")
-    return data / _ROOT / "blobs" / algorithm / hexadecimal[:2] / hexadecimal
-
-
-def tags(data: Path, repository: str) -> tuple[str, ...]:
-    """Return the tags of a repository; empty where there is none."""
-    folder = _repository(data, repository) / "_manifests" / "tags"
-    return tuple(sorted(tag.name for tag in folder.iterdir())) if folder.is_dir() else ()
-
-
-def manifest(data: Path, repository: str, tag: str) -> tuple[str, dict[str, object]]:
-    """Return a tag's manifest digest and its manifest; empty where the storage does not hold them."""
-    link = _repository(data, repository) / "_manifests" / "tags" / tag / "current" / "link"
-    digest = (files.read_text(link) or "").strip()
-    found = files.read_text(_blob(data, digest) / "data") if digest else None
-    return digest, json.loads(found) if found else {}
-
-
-def digests(data: Path, repository: str, tag: str) -> tuple[str, ...]:
-    """Return the digests of a tag's manifest, configuration and layers."""
-    digest, content = manifest(data, repository, tag)
-    described = [content.get("config"), *(content.get("layers") or ())]  # type: ignore[misc] # JSON
-    return tuple(dict.fromkeys([digest, *(str(item["digest"]) for item in described if item)])) if digest else ()
-
-
-def is_proof(data: Path, repository: str, tag: str) -> bool:
-    """Return whether a tag holds a test image of the runbook, made on the spot: its label says so."""
-    _, content = manifest(data, repository, tag)
-    described = content.get("config")
-    if not isinstance(described, dict):
-        return False
-    configuration = json.loads(files.read_text(_blob(data, described["digest"]) / "data") or "{}")
-    return images.TEST_LABEL in ((configuration.get("config") or {}).get("Labels") or {})
-
-
-def remove_repository(data: Path, repository: str, blobs: tuple[str, ...]) -> None:
-    """Remove a repository, the folders above it that are empty then, and `blobs`, which nothing else may refer to."""
-    root = data / _ROOT / "repositories"
-    files.remove_tree(_repository(data, repository))
-    for digest in blobs:
-        files.remove_tree(_blob(data, digest))
-    emptied = [*_repository(data, repository).parents, *(_blob(data, digest).parent for digest in blobs)]
-    for folder in emptied:
-        if folder.is_dir() and folder != root and data in folder.parents and not any(folder.iterdir()):
-            folder.rmdir()
+    return _LAYOUT / "blobs" / algorithm / hexadecimal[:2] / hexadecimal

@@ -10,14 +10,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import Change, ConfigureEngine, MakeDirectory, RunContainer, Supervisor
+from runbook.changes import Change, ConfigureEngine, LeftToUser, MakeDirectory, RunContainer, Supervisor
 from runbook.checks import Result, refused, says, works
 from runbook.errors import HostError
-from runbook.outside import daemon_json, docker_client, engine, engine_configuration, images, kernel, registry_api
+from runbook.outside import (
+    daemon_json,
+    docker_client,
+    engine,
+    engine_configuration,
+    engine_flags,
+    images,
+    kernel,
+    registry_api,
+    storage,
+)
 from runbook.outside.engine_configuration import Registries
 from runbook.parameters import Parameters
 
-_DATA_INSIDE = "/var/lib/registry"
 _PORT_INSIDE = 5000
 _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 (compared, not bound)
 PLAIN_HTTP = "server gave HTTP response to HTTPS client"
@@ -36,6 +45,8 @@ class BasicRegistryFacts:
     supervisor: Supervisor
     daemon_json: str | None
     registries: Registries
+    flags: tuple[engine_flags.Flag, ...] = ()
+    is_desktop: bool = False
 
 
 def gather(parameters: Parameters) -> BasicRegistryFacts:
@@ -48,6 +59,8 @@ def gather(parameters: Parameters) -> BasicRegistryFacts:
         supervisor=engine.supervisor(),
         daemon_json=engine_configuration.read_file() if _configures_engine(parameters) else None,
         registries=engine_configuration.registries(client),
+        flags=engine_flags.gather(engine.supervisor()),
+        is_desktop=engine.is_desktop(client),
     )
 
 
@@ -82,7 +95,7 @@ def plan(parameters: Parameters, facts: BasicRegistryFacts) -> list[Change]:
                 name=parameters.basic_container,
                 image=facts.image.reference,
                 publish=_publish(parameters),
-                volume=(Path(parameters.basic_data_directory), _DATA_INSIDE),
+                volume=(Path(parameters.basic_data_directory), str(storage.ROOT)),
                 restart_policy="always",
                 labels=((engine.LABEL, "basic_registry"),),
                 replaces=reason or None,
@@ -95,9 +108,12 @@ def _plan_engine(parameters: Parameters, facts: BasicRegistryFacts) -> list[Chan
     if not _configures_engine(parameters):
         return []
     insecure, mirrors = tuple(parameters.insecure_registries), tuple(parameters.registry_mirrors)
+    if facts.is_desktop:
+        return _plan_desktop(insecure, mirrors) if facts.registries.lacks(insecure, mirrors) else []
     merged = daemon_json.merge(facts.daemon_json, insecure_registries=insecure, registry_mirrors=mirrors)
     if merged == facts.daemon_json and not facts.registries.lacks(insecure, mirrors):
         return []
+    engine_flags.refuse_clash(merged, facts.flags)
     change = ConfigureEngine(
         path=daemon_json.PATH,
         before=facts.daemon_json,
@@ -107,6 +123,13 @@ def _plan_engine(parameters: Parameters, facts: BasicRegistryFacts) -> list[Chan
         registry_mirrors=mirrors,
     )
     return [change]
+
+
+def _plan_desktop(insecure: tuple[str, ...], mirrors: tuple[str, ...]) -> list[Change]:
+    """Return what only the user can do: the engine's file is in the settings of Docker Desktop."""
+    text = daemon_json.merge(None, insecure_registries=insecure, registry_mirrors=mirrors)
+    task = "in Docker Desktop, Settings, Docker Engine: add these keys to what is there, then Apply & restart"
+    return [LeftToUser(task=task, text=text)]
 
 
 def _publish(parameters: Parameters) -> tuple[str, int, int]:
@@ -122,7 +145,7 @@ def _why_run(parameters: Parameters, facts: BasicRegistryFacts) -> str | None:
         ("it is not running", found.running, True),
         ("it runs another image", found.image_id, facts.image.image_id),
         ("its port differs", found.publish, (_publish(parameters),)),
-        ("its data are elsewhere", found.binds, (f"{parameters.basic_data_directory}:{_DATA_INSIDE}",)),
+        ("its data are elsewhere", found.binds, (f"{parameters.basic_data_directory}:{storage.ROOT}",)),
         ("its restart policy differs", found.restart_policy, "always"),
     )
     return next((reason for reason, is_now, wanted in compared if is_now != wanted), None)
@@ -138,8 +161,7 @@ def check(parameters: Parameters) -> list[Result]:
     host = f"{_reached_at(parameters)}:{parameters.basic_port}"
     registry = registry_api.Registry(url=f"http://{host}")
     registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
-    data, reference = (Path(parameters.basic_data_directory), parameters.basic_test_reference)
-    docker_client.refuse_occupied(data, reference, "basic_test_reference")
+    docker_client.refuse_occupied(_stored(client, parameters), parameters.basic_test_reference, "basic_test_reference")
     with _proof(client, parameters, host, test_image=parameters.test_image) as proof:
         results = _check_push_and_pull(proof)
     addresses = kernel.host_addresses()
@@ -173,6 +195,10 @@ def _check_push_and_pull(proof: docker_client.Proof) -> list[Result]:
     ]
 
 
+def _stored(client: engine.Client, parameters: Parameters) -> storage.Storage:
+    return storage.Storage(client=client, container=parameters.basic_container)
+
+
 def _reached_at(parameters: Parameters) -> str:
     return "127.0.0.1" if parameters.basic_address == _ALL_ADDRESSES else parameters.basic_address
 
@@ -197,7 +223,7 @@ def _proof(
         host=host,
         reference=parameters.basic_test_reference,
         test_image=test_image,
-        data=Path(parameters.basic_data_directory),
+        stored=_stored(client, parameters),
     )
 
 

@@ -22,13 +22,14 @@ from runbook.changes import (
     InstallCertificate,
     IssueAuthority,
     IssueCertificate,
+    LeftToUser,
     MakeDirectory,
     SetMode,
     WriteFile,
 )
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError
-from runbook.outside import files, kernel, own_certificate, own_certificate_rules, tls
+from runbook.outside import engine, files, kernel, own_certificate, own_certificate_rules, tls
 from runbook.parameters import Parameters
 
 _FOLDER, _FILE = 0o700, 0o600
@@ -53,6 +54,7 @@ class CertificateFacts:
     trusted: str | None
     modes: tuple[tuple[Path, int | None], ...]
     brought: own_certificate.BroughtCertificate | None = None
+    is_desktop: bool = False
 
     def mode(self, path: Path) -> int | None:
         """Return the permission bits of a place that was looked at."""
@@ -86,10 +88,22 @@ def gather(parameters: Parameters) -> CertificateFacts:
         authority_key="absent" if own else _state_of_key(key_path, authority, parameters),
         server=tls.describe(server) if server else None,
         server_fits=bool(server_text and server and authority and _fits(server_text, server, authority)),
-        trusted=files.read_text(parameters.trust_path),
+        trusted=files.read_text(_trust_path(parameters)),
+        is_desktop=_is_desktop(),
         modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
         brought=_gather_brought(parameters, server_text) if own else None,
     )
+
+
+def _is_desktop() -> bool:
+    client = engine.connect()
+    return client is not None and engine.is_desktop(client)
+
+
+def _trust_path(parameters: Parameters) -> Path:
+    """Return where this engine looks for the authority; that of Docker Desktop takes it from the user's own folder."""
+    folder = Path.home() / ".docker" / "certs.d"
+    return folder / parameters.registry_host / "ca.crt" if _is_desktop() else parameters.trust_path
 
 
 def _gather_brought(parameters: Parameters, text: str | None) -> own_certificate.BroughtCertificate:
@@ -241,9 +255,18 @@ def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
     if reason:
         changes.append(_issue(parameters, facts, reason))
     if facts.authority_text is None or facts.trusted != facts.authority_text:
-        copied = CopyFile(source=certificate_path, path=parameters.trust_path, mode=0o444)
-        changes.append(copied)
+        changes.append(_trust(parameters, facts))
     return changes
+
+
+def _trust(parameters: Parameters, facts: CertificateFacts) -> Change:
+    """Return what lets the engine trust the authority: a copy of its certificate, on Docker Desktop the user's own."""
+    source = parameters.ca_certificate_path
+    if facts.is_desktop:
+        folder = f"~/.docker/certs.d/{parameters.registry_host}"
+        task = "in a terminal of your own user: copy the authority's certificate, then restart Docker Desktop"
+        return LeftToUser(task=task, text=f"mkdir -p {folder}\ncp {source} {folder}/ca.crt\n")
+    return CopyFile(source=source, path=parameters.trust_path, mode=0o444)
 
 
 def _plan_own(
@@ -266,7 +289,7 @@ def _plan_own(
             )
         )
     if facts.trusted != after:
-        changes.append(CopyFile(source=path, path=parameters.trust_path, mode=0o444))
+        changes.append(_trust(parameters, facts))
     return changes
 
 
@@ -339,7 +362,7 @@ def check(parameters: Parameters) -> list[Result]:
         works(
             f"the engine trusts the authority for {parameters.registry_host}",
             expected=f"SHA-256 {tls.fingerprint(authority)}",
-            found=f"SHA-256 {tls.fingerprint(x509.load_pem_x509_certificate(parameters.trust_path.read_bytes()))}",
+            found=f"SHA-256 {tls.fingerprint(x509.load_pem_x509_certificate(_trust_path(parameters).read_bytes()))}",
             remedy=reissue,
         ),
     ]

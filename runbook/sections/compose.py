@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from runbook import secrets
-from runbook.changes import Change, ComposeUp, WriteFile
+from runbook.changes import Change, ComposeUp, LeftToUser, WriteFile
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, MissingError
 from runbook.outside import (
@@ -24,6 +24,7 @@ from runbook.outside import (
     kernel,
     registry_api,
     registry_configuration,
+    storage,
     tls,
     yaml_text,
 )
@@ -51,6 +52,7 @@ class ComposeFacts:
     text: str | None
     hosts: str
     containers: tuple[engine.ContainerFacts, ...]
+    is_desktop: bool = False
 
 
 def gather(parameters: Parameters) -> ComposeFacts:
@@ -58,7 +60,6 @@ def gather(parameters: Parameters) -> ComposeFacts:
     client = engine.require(parameters.timeout_seconds)
     compose.require()
     configuration = _configuration(parameters)
-    project = f"com.docker.compose.project={parameters.compose_project}"
     return ComposeFacts(
         address=kernel.address_of(parameters.address),
         image=images.require(client, parameters),
@@ -67,7 +68,8 @@ def gather(parameters: Parameters) -> ComposeFacts:
         changed=max(files.changed_at(path) for path in (parameters.configuration_path, parameters.certificate_path)),
         text=files.read_text(parameters.compose_path),
         hosts=files.read_text(hosts_file.PATH) or "",
-        containers=tuple(engine.containers(client, (project, "com.docker.compose.service=registry"))),
+        containers=tuple(compose.registry_containers(client, parameters.compose_project)),
+        is_desktop=engine.is_desktop(client),
     )
 
 
@@ -98,14 +100,14 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
         "ports": [f"{parameters.port}:443"],
         "volumes": [
             f"{parameters.configuration_directory}:{registry_configuration.INSIDE}:ro",
-            f"{parameters.data_volume}:/var/lib/registry",
+            f"{parameters.data_volume}:{storage.ROOT}",
         ],
         "healthcheck": {"test": ["CMD", *_HEALTH], "interval": "10s", "timeout": "5s", "retries": 3},
     }
     made_from = json.dumps([service, facts.image.image_id, facts.configuration, facts.certificate])
     revision = hashlib.sha256(made_from.encode()).hexdigest()
     labels = {engine.LABEL: "compose", _REVISION: revision}
-    return {"services": {"registry": service | {"labels": labels}}, "volumes": {parameters.data_volume: {}}}
+    return {"services": {compose.SERVICE: service | {"labels": labels}}, "volumes": {parameters.data_volume: {}}}
 
 
 def is_made(facts: ComposeFacts) -> bool:
@@ -125,7 +127,10 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
         )
     changes: list[Change] = []
     hosts = hosts_file.with_name(facts.hosts, facts.address, parameters.domain)
-    if facts.hosts != hosts:
+    if facts.hosts != hosts and facts.is_desktop:
+        task = f"as an administrator: make {hosts_file.PATH} (on Windows, that of System32) name the registry"
+        changes.append(LeftToUser(task=task, text=hosts_file.with_name("", facts.address, parameters.domain)))
+    elif facts.hosts != hosts:
         changes.append(WriteFile(path=hosts_file.PATH, before=facts.hosts, after=hosts, mode=0o644, keep=True))
     data = content(parameters, facts)
     wanted = yaml_text.render(data)
@@ -145,7 +150,7 @@ def _why_up(data: dict[str, object], facts: ComposeFacts) -> str | None:
     if len(facts.containers) != 1:
         return "it is not there" if not facts.containers else f"there are {len(facts.containers)} containers of it"
     [found] = facts.containers
-    revision = data["services"]["registry"]["labels"][_REVISION]  # type: ignore[index] # YAML data
+    revision = data["services"][compose.SERVICE]["labels"][_REVISION]  # type: ignore[index] # YAML data
     compared: tuple[tuple[str, object, object], ...] = (
         ("it is not running", found.running, True),
         ("it started before its configuration or certificate was written", found.started > facts.changed, True),
@@ -236,12 +241,11 @@ def _check_configuration(
 
 
 def _check_container(client: engine.Client, parameters: Parameters) -> list[Result]:
-    project = f"com.docker.compose.project={parameters.compose_project}"
-    [found] = engine.containers(client, (project, "com.docker.compose.service=registry"))
+    [found] = compose.registry_containers(client, parameters.compose_project)
     healthy = engine.execute(client, found.name, _HEALTH)
     unhealthy = engine.execute(client, found.name, (*_HEALTH[:-1], f"{_HEALTH[-1]}-that-does-not-exist"))
     understood = yaml_text.read_back(compose.resolved(parameters.compose_path, parameters.compose_project))
-    image = understood["services"]["registry"]["image"]  # type: ignore[index] # YAML data
+    image = understood["services"][compose.SERVICE]["image"]  # type: ignore[index] # YAML data
     again = "run this notebook again"
     return [
         works(

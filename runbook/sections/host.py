@@ -19,7 +19,17 @@ from runbook.changes import (
 )
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, NotReadyError
-from runbook.outside import compose, engine, files, images, kernel, packages, registry_api
+from runbook.outside import (
+    compose,
+    engine,
+    engine_configuration,
+    engine_flags,
+    files,
+    images,
+    kernel,
+    packages,
+    registry_api,
+)
 from runbook.parameters import Parameters
 
 FORWARDING = "net.ipv4.ip_forward"
@@ -38,6 +48,7 @@ class EngineFacts:
     running: tuple[str, ...]
     publishers: tuple[tuple[int, str, bool], ...]
     image: str | None
+    is_desktop: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +65,8 @@ class HostFacts:
     compose: str | None
     forwarding: int | None
     drop_in: str | None
+    daemon_json: str | None
+    flags: tuple[engine_flags.Flag, ...]
     listeners: tuple[kernel.Listener, ...]
 
 
@@ -74,6 +87,8 @@ def gather(parameters: Parameters) -> HostFacts:
         compose=f"{' '.join(found_compose.argv)} {found_compose.version}" if found_compose else None,
         forwarding=kernel.read_setting(FORWARDING),
         drop_in=files.read_text(kernel.DROP_IN),
+        daemon_json=engine_configuration.read_file(),
+        flags=engine_flags.gather(supervisor) if installed else (),
         listeners=tuple(kernel.listeners({parameters.port, parameters.basic_port})),
     )
 
@@ -84,22 +99,22 @@ def _gather_engine(parameters: Parameters) -> EngineFacts | None:
         return None
     running = [found for found in engine.containers(client) if found.running]
     image = images.find(client, parameters)
+    desktop = engine.is_desktop(client)
     return EngineFacts(
         version=client.version()["Version"],
-        has_nat_chain=kernel.has_nat_chain("DOCKER"),
+        has_nat_chain=desktop or kernel.has_nat_chain("DOCKER"),
         running=tuple(sorted(found.name for found in running)),
         publishers=tuple(
             (outside, found.name, _is_ours(found, parameters)) for found in running for _, outside, _ in found.publish
         ),
         image=image.reference if image else None,
+        is_desktop=desktop,
     )
 
 
 def _is_ours(found: engine.ContainerFacts, parameters: Parameters) -> bool:
     """Return whether a container is one that the next sections make, or replace by their own."""
-    return (
-        found.label(engine.LABEL) is not None or found.label("com.docker.compose.project") == parameters.compose_project
-    )
+    return found.label(engine.LABEL) is not None or found.label(compose.PROJECT_LABEL) == parameters.compose_project
 
 
 def packages_for(facts: HostFacts) -> tuple[str, ...]:
@@ -121,9 +136,14 @@ def is_made(facts: HostFacts) -> bool:
 def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
     """Return what makes the host ready; empty where it is.
 
-    Raises HostError where the runbook cannot repair it: a port taken by another process, no engine and no apt.
+    On Docker Desktop it is the image alone: engine and kernel are in its virtual machine. Raises HostError where the
+    runbook cannot repair it: a port taken by another process, a daemon.json with which the engine does not start, no
+    engine and no apt.
     """
     _refuse_taken_ports(parameters, facts)
+    engine_flags.refuse_clash(facts.daemon_json, facts.flags)
+    if facts.engine is not None and facts.engine.is_desktop:
+        return [] if facts.engine.image else [_obtain(parameters)]
     changes: list[Change] = []
     if missing := packages_for(facts):
         if not facts.has_apt:
@@ -145,15 +165,17 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
         reason = "its nat chain DOCKER is gone, and only its start puts it back"
         changes.append(RestartEngine(supervisor=facts.supervisor, reason=reason, stops=facts.engine.running))
     if facts.engine is None or facts.engine.image is None:
-        changes.append(
-            ObtainImage(
-                sources=images.sources(parameters),
-                reference=parameters.registry_image,
-                digest=parameters.registry_image_digest,
-                archive=parameters.registry_image_archive,
-            )
-        )
+        changes.append(_obtain(parameters))
     return changes
+
+
+def _obtain(parameters: Parameters) -> ObtainImage:
+    return ObtainImage(
+        sources=images.sources(parameters),
+        reference=parameters.registry_image,
+        digest=parameters.registry_image_digest,
+        archive=parameters.registry_image_archive,
+    )
 
 
 # How those distributions that have no apt install an engine and Compose: their own documentation, and docs.docker.com.
@@ -200,8 +222,7 @@ def check(parameters: Parameters) -> list[Result]:
         except NotReadyError as error:
             answered = error.found
     afterwards = probed.ask("/v2/")
-    boot = engine.is_enabled() if engine.supervisor() == "systemd" else "no systemd here: start it at boot yourself"
-    return [
+    answers = [
         works(
             f"a container with a published port answers at {address}",
             expected=200,
@@ -214,6 +235,13 @@ def check(parameters: Parameters) -> list[Result]:
             found="no answer" if afterwards.status is None else f"status {afterwards.status}",
             remedy="something else answers on the ports of this host: find it with `ss -ltnp`",
         ),
+    ]
+    return answers if engine.is_desktop(client) else [*answers, *_check_host()]
+
+
+def _check_host() -> list[Result]:
+    boot = engine.is_enabled() if engine.supervisor() == "systemd" else "no systemd here: start it at boot yourself"
+    return [
         works(
             "containers are forwarded",
             expected=1,

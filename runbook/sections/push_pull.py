@@ -5,7 +5,6 @@ Notebook: 60-push-pull. Source: OCI Distribution Specification 1.1; RFC 7617 (Ba
 
 import datetime
 from dataclasses import dataclass
-from pathlib import Path
 
 from cryptography import x509
 
@@ -14,7 +13,7 @@ from runbook.changes import Change
 from runbook.checks import Result, refused, says, works
 from runbook.errors import MissingError
 from runbook.forms import split_reference
-from runbook.outside import docker_client, engine, kernel, registry_api, storage, tls
+from runbook.outside import compose, docker_client, engine, kernel, registry_api, storage, tls
 from runbook.parameters import Parameters
 
 _CONFIGURATION = "run the notebooks 40-configuration and 50-compose"
@@ -25,26 +24,32 @@ _LOG = "read the registry's log: `docker logs`"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PushPullFacts:
-    """What the proof needs: the registry's storage on this host."""
+    """What the proof needs: the container that the registry runs in."""
 
-    data: Path
+    container: str
 
 
 def gather(parameters: Parameters) -> PushPullFacts:
     """Return the facts; raises MissingError where no registry runs, HostError where the test repository is in use."""
     client = engine.require(parameters.timeout_seconds)
-    data = engine.volume(client, f"{parameters.compose_project}_{parameters.data_volume}")
-    if data is None or not parameters.ca_certificate_path.exists():
+    found = _container(client, parameters)
+    stored = storage.Storage(client=client, container=found.name)
+    docker_client.refuse_occupied(stored, parameters.test_reference, "test_reference")
+    return PushPullFacts(container=found.name)
+
+
+def _container(client: engine.Client, parameters: Parameters) -> engine.ContainerFacts:
+    running = [found for found in compose.registry_containers(client, parameters.compose_project) if found.running]
+    if not running or not parameters.ca_certificate_path.exists():
         raise MissingError(
-            "the registry over TLS", "its volume or its authority is not there", "run the notebook 50-compose"
+            "the registry over TLS", "it does not run, or its authority is not there", "run the notebook 50-compose"
         )
-    docker_client.refuse_occupied(data, parameters.test_reference, "test_reference")
-    return PushPullFacts(data=data)
+    return running[0]
 
 
 def is_made(facts: PushPullFacts) -> bool:
     """Return whether this section was carried out before."""
-    return facts.data.is_dir()
+    return bool(facts.container)
 
 
 def plan(parameters: Parameters, facts: PushPullFacts) -> list[Change]:
@@ -56,7 +61,8 @@ def plan(parameters: Parameters, facts: PushPullFacts) -> list[Change]:
 def check(parameters: Parameters) -> list[Result]:
     """Return the proof; the test repository is removed again, and the operator's own Docker login is not touched."""
     client = engine.require(parameters.timeout_seconds)
-    data = gather(parameters).data
+    found = _container(client, parameters)
+    stored = storage.Storage(client=client, container=found.name)
     authority = parameters.ca_certificate_path.read_text(encoding="ascii")
     login = (parameters.username, secrets.require_password(parameters.password_path))
     registry = registry_api.Registry(
@@ -70,13 +76,13 @@ def check(parameters: Parameters) -> list[Result]:
         host=parameters.registry_host,
         reference=parameters.test_reference,
         test_image=parameters.test_image,
-        data=data,
+        stored=stored,
     ) as proof:
-        results += _check_images(proof, login, data)
+        results += _check_images(proof, login, found, f"{parameters.compose_project}_{parameters.data_volume}")
         results += _check_trust(parameters, proof)
         results += _check_delete(parameters, proof)
         results += _check_logout(parameters, proof)
-    return [*results, _check_nothing_left(parameters, data)]
+    return [*results, _check_nothing_left(parameters, stored)]
 
 
 def _stranger() -> str:
@@ -136,13 +142,15 @@ def _check_login(parameters: Parameters, registry: registry_api.Registry) -> lis
     ]
 
 
-def _check_images(proof: docker_client.Proof, login: tuple[str, str], data: Path) -> list[Result]:
+def _check_images(
+    proof: docker_client.Proof, login: tuple[str, str], found: engine.ContainerFacts, volume: str
+) -> list[Result]:
     username, password = login
     wrong = proof.docker("login", proof.host, "-u", username, "--password-stdin", stdin=secrets.generate())
     logged_in = proof.docker("login", proof.host, "-u", username, "--password-stdin", stdin=password)
     before = proof.in_registry()
     pushed = proof.push()
-    registered, stored = proof.in_registry(), storage.tags(data, proof.repository)
+    registered, tags = proof.in_registry(), proof.stored.tags(proof.repository)
     pulled = proof.pull()
     return [
         refused(
@@ -173,8 +181,8 @@ def _check_images(proof: docker_client.Proof, login: tuple[str, str], data: Path
         works("docker pull, after the image was removed, gives it too", expected=pushed, found=pulled, remedy=_LOG),
         works(
             "the image lies in the volume of the Compose file",
-            expected=proof.tag,
-            found=", ".join(stored),
+            expected=f"{volume}: {proof.tag}",
+            found=f"{dict(found.volumes).get(str(storage.ROOT), 'elsewhere')}: {', '.join(tags)}",
             remedy=_CONFIGURATION,
         ),
     ]
@@ -237,11 +245,11 @@ def _check_logout(parameters: Parameters, proof: docker_client.Proof) -> list[Re
     ]
 
 
-def _check_nothing_left(parameters: Parameters, data: Path) -> Result:
+def _check_nothing_left(parameters: Parameters, stored: storage.Storage) -> Result:
     repository, _ = split_reference(parameters.test_reference)
     return works(
         "the proof left no image behind",
         expected="no tag",
-        found=", ".join(storage.tags(data, repository)) or "no tag",
-        remedy=f"look at {repository} in {data}",
+        found=", ".join(stored.tags(repository)) or "no tag",
+        remedy=f"look at the tags of {repository}",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runbook.changes import Change, RemoveObject, RemoveTree, RestoreFile, WriteFile
 from runbook.checks import Result, refused, works
-from runbook.outside import engine, files, hosts_file, images, kernel, registry_api, tls
+from runbook.outside import compose, engine, files, hosts_file, images, kernel, registry_api, tls
 from runbook.parameters import Parameters
 
 
@@ -79,15 +79,17 @@ def gather(parameters: Parameters) -> TearDownFacts:
 
 def _objects(parameters: Parameters) -> list[tuple[str, str]]:
     client = engine.require(parameters.timeout_seconds)
-    project = f"com.docker.compose.project={parameters.compose_project}"
     basic = engine.container(client, parameters.basic_container)
     volume = f"{parameters.compose_project}_{parameters.data_volume}"
     image = images.find(client, parameters)
     return [
-        *[("container", found.name) for found in engine.containers(client, (project,))],
+        *[("container", found.name) for found in compose.containers(client, parameters.compose_project)],
         *([("container", basic.name)] if basic is not None and basic.label(engine.LABEL) else []),
-        *[("network", name) for name in engine.networks(client, project)],
-        *([("volume", volume)] if engine.volume(client, volume) is not None else []),
+        *[
+            ("network", name)
+            for name in engine.networks(client, f"{compose.PROJECT_LABEL}={parameters.compose_project}")
+        ],
+        *([("volume", volume)] if engine.has_volume(client, volume) else []),
         *([("image", image.reference)] if image is not None else []),
     ]
 

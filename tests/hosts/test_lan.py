@@ -138,3 +138,25 @@ def test_lan_lets_the_engine_check_the_file_before_it_is_written(proven_trixie: 
     assert "nothing was written" in str(refused.error)
     assert snapshot(host) == before
     host.run("rm", DAEMON_JSON)
+
+
+def test_lan_finds_a_flag_that_clashes_before_the_engine_is_touched(hosts: tuple[Host, Host]) -> None:
+    """Fails where the document's DOCKER_OPTS, beside daemon.json, is found only by an engine that does not start."""
+    host, _ = hosts
+    own = host.run("cat", DAEMON_JSON, check=False).stdout
+    defaults = host.read("/etc/default/docker")
+    options = 'DOCKER_OPTS="--registry-mirror=https://m.test --insecure-registry=192.168.199.100:5000"'
+    host.write("/etc/default/docker", f"{defaults}{options}\n")
+    host.write(DAEMON_JSON, "{}")
+    before, line = snapshot(host), len(defaults.splitlines()) + 1
+    refused = run_listed(host, "new.test:5000", check=False)
+    assert f"the flag is in /etc/default/docker line {line}: {options}" in str(refused.error)
+    assert snapshot(host) == before
+
+    host.write(DAEMON_JSON, '{"insecure-registries": ["new.test:5000"]}')  # what the engine says to it
+    said = host.run("sh", "-c", f"{options}; dockerd $DOCKER_OPTS", check=False)
+    assert "specified both as a flag and in the configuration file: insecure-registries" in said.stderr
+    refused = run(host, "10-host", check=False)
+    assert f"the flag is in /etc/default/docker line {line}" in str(refused.error)
+    host.write("/etc/default/docker", defaults)
+    host.write(DAEMON_JSON, own or "{}")

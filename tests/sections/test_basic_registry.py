@@ -2,17 +2,19 @@
 
 import dataclasses
 import datetime
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from runbook.changes import Change, ConfigureEngine, MakeDirectory, RunContainer
+from runbook.changes import Change, ConfigureEngine, LeftToUser, MakeDirectory, RunContainer
 from runbook.errors import HostError
 from runbook.outside.engine import ContainerFacts
 from runbook.outside.engine_configuration import Registries
+from runbook.outside.engine_flags import Flag
 from runbook.outside.images import RegistryImage
-from runbook.parameters import Parameters
+from runbook.parameters import Parameters, read
 from runbook.sections import basic_registry
 from runbook.sections.basic_registry import BasicRegistryFacts
 
@@ -28,6 +30,7 @@ RUNNING = ContainerFacts(
     restart_policy="always",
     publish=(("127.0.0.1", 5000, 5000),),
     binds=("/opt/data/registry:/var/lib/registry",),
+    volumes=(),
     labels=LABELS,
     environment=(),
 )
@@ -91,6 +94,7 @@ def after(facts: BasicRegistryFacts, changes: Sequence[Change]) -> BasicRegistry
                     restart_policy=change.restart_policy,
                     publish=(change.publish,),
                     binds=(f"{change.volume[0]}:{change.volume[1]}",),
+                    volumes=(),
                     labels=change.labels,
                     environment=(),
                 )
@@ -186,6 +190,30 @@ def test_plan_compares_the_file_and_the_running_engine(
 def test_plan_configures_the_engine_before_the_container() -> None:
     """Fails if a registry is opened to the network before the engine can be told of it."""
     assert [type(change) for change in basic_registry.plan(LAN, NEW)] == [ConfigureEngine, MakeDirectory, RunContainer]
+
+
+DESKTOP = dataclasses.replace(MADE, is_desktop=True)
+LISTS = read({"insecure_registries": ["192.168.1.2:5000"], "registry_mirrors": ["https://m.test"]}, where="here")
+
+
+def test_plan_shows_on_docker_desktop_what_to_paste() -> None:
+    """Fails if a host's daemon.json is written that Docker Desktop never reads, or the text to paste is not shown."""
+    [left] = basic_registry.plan(LISTS, DESKTOP)
+    assert isinstance(left, LeftToUser)
+    assert "Settings, Docker Engine" in str(left)
+    assert json.loads(left.text) == {
+        "registry-mirrors": ["https://m.test"],
+        "insecure-registries": ["192.168.1.2:5000"],
+    }
+    listed = Registries(insecure=("192.168.1.2:5000",), mirrors=("https://m.test",))
+    assert basic_registry.plan(LISTS, dataclasses.replace(DESKTOP, registries=listed)) == []
+
+
+def test_plan_refuses_a_list_that_is_a_flag_too() -> None:
+    """Fails if daemon.json is written, and the engine reloaded, though it refuses the key beside its flag."""
+    flag = Flag(name="insecure-registry", place="/etc/default/docker line 2", line="DOCKER_OPTS=…")
+    with pytest.raises(HostError, match="the flag is in /etc/default/docker line 2: DOCKER_OPTS=…"):
+        basic_registry.plan(LISTS, dataclasses.replace(MADE, flags=(flag,)))
 
 
 def test_plan_leaves_daemon_json_alone_where_nothing_is_listed() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import Change, CopyFile, IssueAuthority, IssueCertificate, MakeDirectory, SetMode
+from runbook.changes import Change, CopyFile, IssueAuthority, IssueCertificate, LeftToUser, MakeDirectory, SetMode
 from runbook.errors import HostError
 from runbook.outside.tls import Certificate
 from runbook.parameters import Parameters, read
@@ -52,6 +52,7 @@ NEW = CertificateFacts(
     trusted=None,
     modes=tuple(dict.fromkeys(MODES).items()),
 )
+DESKTOP = dataclasses.replace(MADE, is_desktop=True, trusted="other")
 ISSUE = IssueCertificate(
     path=SSL / "registry.test.pem",
     subject=(("O", "Registry Runbook"), ("CN", "registry.test")),
@@ -250,3 +251,11 @@ def test_plan_signs_up_to_the_authority_s_last_day() -> None:
 def test_is_made_looks_at_the_server_certificate() -> None:
     """Fails if a host without certificates counts as one whose certificates differ."""
     assert (certificates.is_made(MADE), certificates.is_made(NEW)) == (True, False)
+
+
+def test_plan_shows_on_docker_desktop_how_to_trust() -> None:
+    """Fails if the trust is placed where Docker Desktop does not look, or is asked for though it is there."""
+    [left] = certificates.plan(Parameters(), DESKTOP)
+    assert isinstance(left, LeftToUser)
+    assert "cp /etc/registry-runbook/ca/ca.crt ~/.docker/certs.d/registry.test/ca.crt" in left.text
+    assert certificates.plan(Parameters(), dataclasses.replace(DESKTOP, trusted="PEM")) == []

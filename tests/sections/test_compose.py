@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runbook.changes import Change, ComposeUp, WriteFile
+from runbook.changes import Change, ComposeUp, LeftToUser, WriteFile
 from runbook.errors import HostError
 from runbook.outside import hosts_file, yaml_text
 from runbook.outside.engine import ContainerFacts
@@ -59,6 +59,7 @@ def after(facts: ComposeFacts, changes: Sequence[Change], parameters: Parameters
                     restart_policy="unless-stopped",
                     publish=(("0.0.0.0", 443, 443),),  # noqa: S104 (nothing is bound)
                     binds=(),
+                    volumes=(),
                     labels=tuple(sorted(labels_of(facts, parameters).items())),
                     environment=facts.image.environment,
                 )
@@ -197,3 +198,10 @@ def test_plan_refuses_an_image_that_overrides_the_configuration() -> None:
 def test_is_made_looks_at_the_containers() -> None:
     """Fails if a service that was never up counts as one that went down."""
     assert (compose.is_made(MADE), compose.is_made(NEW)) == (True, False)
+
+
+def test_plan_shows_on_docker_desktop_the_line_for_hosts() -> None:
+    """Fails if /etc/hosts is changed beside Docker Desktop, or the line to paste is not shown."""
+    left = compose.plan(Parameters(), dataclasses.replace(NEW, is_desktop=True))[0]
+    assert isinstance(left, LeftToUser)
+    assert left.text.splitlines()[1] == "192.168.1.2 registry.test"

@@ -17,7 +17,7 @@ from runbook.changes import (
     WriteFile,
 )
 from runbook.errors import HostError
-from runbook.outside import kernel
+from runbook.outside import engine_flags, kernel
 from runbook.outside.kernel import Listener
 from runbook.parameters import Parameters
 from runbook.sections import host
@@ -35,6 +35,8 @@ READY = HostFacts(
     compose="docker-compose 1.29.2",
     forwarding=1,
     drop_in=host.DROP_IN_TEXT,
+    daemon_json=None,
+    flags=(),
     listeners=(),
 )
 BARE = dataclasses.replace(
@@ -113,6 +115,31 @@ def after(facts: HostFacts, changes: Sequence[Change]) -> HostFacts:
 def test_plan_brings_what_is_missing(facts: HostFacts, expected: list[Change]) -> None:
     """Fails if a host that complies gets a change, or another fault than the one found is repaired (A4)."""
     assert expected == host.plan(Parameters(), facts)
+
+
+@pytest.mark.parametrize(("image", "expected"), [("registry:3.1.1", []), (None, [IMAGE])])
+def test_plan_leaves_the_host_of_docker_desktop_alone(image: str | None, expected: list[Change]) -> None:
+    """Fails if a host is changed whose engine is in a virtual machine of its own."""
+    desktop = dataclasses.replace(ENGINE, is_desktop=True, image=image)
+    facts = dataclasses.replace(
+        BARE, engine_installed=True, compose="docker compose 2.40.3", engine=desktop, forwarding=None, has_apt=False
+    )
+    assert expected == host.plan(Parameters(), facts)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param('{"log-level": "info"}', "the flag is in /etc/default/docker line 2", id="clash"),
+        pytest.param('{"log-level": "info"', "one object in JSON", id="no-brace"),
+    ],
+)
+def test_plan_refuses_files_that_the_engine_does_not_start_with(text: str, told: str) -> None:
+    """Fails if the engine is started, or restarted, with files that it refuses, and its message is all there is."""
+    flag = engine_flags.Flag(name="log-level", place="/etc/default/docker line 2", line="")
+    facts = dataclasses.replace(READY, engine=None, daemon_json=text, flags=(flag,))
+    with pytest.raises(HostError, match=told):
+        host.plan(Parameters(), facts)
 
 
 @pytest.mark.parametrize(("facts", "changes"), PLANS)

@@ -1,7 +1,5 @@
 """60-push-pull: a proof, which changes nothing."""
 
-from pathlib import Path
-
 import pytest
 
 from runbook.outside import tls
@@ -12,14 +10,14 @@ from tests import chains
 
 
 @pytest.mark.parametrize("delete_enabled", [True, False])
-def test_plan_changes_nothing(tmp_path: Path, *, delete_enabled: bool) -> None:
+def test_plan_changes_nothing(*, delete_enabled: bool) -> None:
     """Fails if the proof would leave the host or the registry other than it found them."""
-    assert push_pull.plan(Parameters(delete_enabled=delete_enabled), PushPullFacts(data=tmp_path)) == []
+    assert push_pull.plan(Parameters(delete_enabled=delete_enabled), PushPullFacts(container="registry-1")) == []
 
 
-def test_is_made_looks_at_the_storage(tmp_path: Path) -> None:
-    """Fails if a registry without its storage counts as one that was proven."""
-    found = [push_pull.is_made(PushPullFacts(data=path)) for path in (tmp_path, tmp_path / "absent")]
+def test_is_made_looks_at_the_container() -> None:
+    """Fails if what does not run counts as proven."""
+    found = [push_pull.is_made(PushPullFacts(container=name)) for name in ("registry-1", "")]
     assert found == [True, False]
 
 
