@@ -1,9 +1,15 @@
-"""The executor: the only module that changes the host."""
+"""The executor: the only module that changes the host.
+
+`python -m runbook.apply` is the same for root: it makes the changes that are handed to it, one JSON object a line.
+"""
 
 import datetime
+import json
 import os
+import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,6 +42,7 @@ from runbook.changes import (
     SetPassword,
     StartEngine,
     WriteFile,
+    from_json,
 )
 from runbook.errors import ApplyError, ChangedError, HostError, RunbookError
 from runbook.outside import (
@@ -48,6 +55,7 @@ from runbook.outside import (
     kernel,
     own_certificate,
     packages,
+    sudo,
     tls,
 )
 
@@ -67,21 +75,41 @@ class Outcome:
 def apply(changes: Sequence[Change], *, timeout_seconds: float = 60) -> list[Outcome]:
     """Make the changes in order and return what became of each; `timeout_seconds` bounds each wait for an engine.
 
+    A user who is not root makes those that need no root; the others are handed over to one call of sudo.
     Stops at the first failure with an ApplyError that says what was done and what was not; the cause is chained.
-    Raises HostError, with nothing changed, where there is something to change and this is not root.
     """
-    if changes and os.geteuid() != 0:
-        raise HostError("root, to change this host", f"user id {os.geteuid()}", "run it with sudo")
     outcomes: list[Outcome] = []
-    for change in changes:
-        started = time.monotonic()
-        try:
-            note = _make(change, timeout_seconds)
-        except (RunbookError, OSError) as error:
-            raise _failure(change, error, outcomes, len(changes)) from error
-        state: State = "left to you" if isinstance(change, LeftToUser) else "done"
-        outcomes.append(Outcome(change=change, state=state, seconds=time.monotonic() - started, note=note))
+    with ExitStack() as stack:
+        root: sudo.Root | None = None
+        for change in changes:
+            started = time.monotonic()
+            try:
+                if os.geteuid() != 0 and needs_root(change):
+                    root = root or stack.enter_context(sudo.root("runbook.apply", timeout_seconds))
+                    note = root.make(change)
+                else:
+                    note = _make(change, timeout_seconds)
+            except (RunbookError, OSError) as error:
+                raise _failure(change, error, outcomes, len(changes)) from error
+            state: State = "left to you" if isinstance(change, LeftToUser) else "done"
+            outcomes.append(Outcome(change=change, state=state, seconds=time.monotonic() - started, note=note))
     return outcomes
+
+
+def needs_root(change: Change) -> bool:
+    """Return whether this user, who may speak to the engine, cannot make a change without root."""
+    match change:
+        case InstallPackages() | StartEngine() | EnableEngine() | RestartEngine() | SetKernel() | ConfigureEngine():
+            return True
+        case RunContainer() | ComposeUp() | RemoveObject() | LeftToUser():
+            return False
+        case ObtainImage():
+            return "package" in change.sources
+        case SetMode():
+            return not files.is_own(change.path)
+        case IssueAuthority():
+            return not files.may_change(change.key_path)
+    return not files.may_change(change.path)
 
 
 def _failure(change: Change, error: Exception, outcomes: Sequence[Outcome], planned: int) -> ApplyError:
@@ -248,3 +276,33 @@ def _set_password(change: SetPassword) -> None:
         if not text.strip().startswith(f"{change.username}:")
     ]
     files.write(change.path, "".join(f"{text}\n" for text in (*others, line)).encode(), 0o600)
+
+
+def _give(change: Change, owner: tuple[int, int]) -> None:
+    """Give what a change has made, and nobody else may read, to the user that it was made for."""
+    places = (change.key_path,) if isinstance(change, IssueAuthority) else (getattr(change, "path", None),)
+    for path in places:
+        if path is not None and (mode := files.mode_of(path)) is not None and not mode & 0o077:
+            os.chown(path, *owner, follow_symlinks=False)
+
+
+def main() -> None:
+    """Make the changes that come in as JSON, one a line, and answer each with its note or its error, one a line.
+
+    The first line says for whom: `owner`, the user's and group's number, and `timeout_seconds`.
+    """
+    header = json.loads(sys.stdin.readline())
+    for line in sys.stdin:
+        change = from_json(json.loads(line))
+        try:
+            answer = {"note": _make(change, header["timeout_seconds"])}
+            _give(change, tuple(header["owner"]))
+        except RunbookError as error:
+            answer = {"expected": error.expected, "found": error.found, "remedy": error.remedy}
+        except OSError as error:
+            answer = {"expected": f"to {change}", "found": str(error), "remedy": "remove the cause"}
+        print(json.dumps(answer), flush=True)  # noqa: T201 (the answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,15 +2,17 @@
 
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import bcrypt
 import pytest
 
 from runbook import changes
-from runbook.apply import apply
+from runbook.apply import apply, needs_root
 from runbook.changes import Change, GenerateSecret, MakeDirectory, RemoveTree, SetMode, SetPassword, WriteFile
-from runbook.errors import ApplyError, ChangedError, HostError, SecretError
+from runbook.errors import ApplyError, ChangedError, SecretError
 from runbook.outside import files
 from runbook.secrets import placeholder
 from tests.conftest import somebody_else
@@ -93,14 +95,41 @@ def test_apply_tells_what_the_system_says(tmp_path: Path) -> None:
     assert "done before it: nothing; not reached: 0" in caught.value.found
 
 
-def test_apply_refuses_before_the_first_change_without_root(tmp_path: Path) -> None:
-    """Fails if another user gets as far as a half-made host, or is refused although nothing is to be done."""
-    tmp_path.chmod(0o777)
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Give a folder that others may enter: pytest's own are root's alone."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_needs_root_asks_only_where_it_must(open_folder: Path) -> None:
+    """Fails if root gets a change that the user can make, or the user one that ends in `Permission denied`."""
+    mine, theirs = open_folder / "mine", open_folder / "theirs"
+    for folder, mode in ((mine, 0o755), (mine / "theirs", 0o755), (theirs, 0o755), (theirs / "closed", 0o700)):
+        folder.mkdir(mode=mode)
+    os.chown(mine, 65534, 65534)
+    (mine / "f").touch()
+    system: list[Change] = [
+        changes.EnableEngine(),
+        changes.InstallPackages(names=("x",)),
+        changes.SetKernel(name="x", before=0, after=1),
+        changes.ObtainImage(sources=("pull", "package"), reference="x", digest="", archive=""),
+        SetMode(path=mine / "f", before=0o644, after=0o600),
+        RemoveTree(path=mine),
+        RemoveTree(path=theirs / "f"),
+        SetMode(path=theirs / "closed" / "f", before=0o644, after=0o600),
+        MakeDirectory(path=theirs / "a" / "b", mode=0o700),
+    ]
+    own: list[Change] = [
+        changes.ComposeUp(path=theirs / "c", project="p", reason="x"),
+        changes.ObtainImage(sources=("pull",), reference="x", digest="", archive=""),
+        MakeDirectory(path=mine / "a" / "b", mode=0o700),
+        RemoveTree(path=mine / "f"),
+        SetMode(path=mine, before=0o755, after=0o700),
+    ]
     with somebody_else():
-        assert apply([]) == []
-        with pytest.raises(HostError, match="root, to change this host; found user id 65534"):
-            apply([MakeDirectory(path=tmp_path / "d", mode=0o700)])
-    assert list(tmp_path.iterdir()) == []
+        assert [change for change in (*system, *own) if needs_root(change)] == system
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Other programs: argument lists, never a shell; a secret goes through standard input."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,23 @@ class Completed:
     def said(self) -> str:
         """What a person reads of it: both streams, without blank ends."""
         return "\n".join(part for part in (self.output.strip(), self.error.strip()) if part)
+
+
+_SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where dockerd and iptables are: not on a user's PATH
+
+
+def _path() -> str:
+    return os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS))
+
+
+def which(name: str) -> str | None:
+    """Return the path of a program, those of the system's administration included; None where there is none."""
+    return shutil.which(name, path=_path())
+
+
+def as_root(*argv: str) -> tuple[str, ...]:
+    """Return the command as root runs it: as it is, or by sudo, which must not ask."""
+    return argv if os.geteuid() == 0 else ("sudo", "-n", "--", *argv)
 
 
 def run(
@@ -47,7 +65,7 @@ def run(
             errors="replace",
             check=False,
             timeout=timeout_seconds,
-            env={**os.environ, "LC_ALL": "C", **(environment or {})},
+            env={**os.environ, "LC_ALL": "C", "PATH": _path(), **(environment or {})},
         )
     except FileNotFoundError as error:
         raise CommandError(f"the program {argv[0]}", "it is not on this host", f"install {argv[0]}") from error

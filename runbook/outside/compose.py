@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ class Compose:
 def find() -> Compose | None:
     """Return the Compose of this host, the plugin first; None where there is none."""
     for argv in (("docker", "compose"), ("docker-compose",)):
-        if shutil.which(argv[0]) is None:
+        if commands.which(argv[0]) is None:
             continue
         said = commands.run(*argv, "version", "--short", allowed=None)
         if said.code == 0 and (version := re.search(r"\d+\.\d+\.\d+", said.output)):

@@ -2,7 +2,6 @@
 
 import datetime
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -27,11 +26,20 @@ PID_FILE = Path("/var/run/docker.pid")
 
 
 def connect(timeout_seconds: float = 60) -> Client | None:
-    """Return a client of the engine that this environment names (DOCKER_HOST), None where none answers."""
+    """Return a client of the engine that this environment names (DOCKER_HOST), None where none answers.
+
+    Raises HostError where one is there that this user may not speak to.
+    """
     try:
         client = docker.from_env(timeout=int(timeout_seconds))
         client.ping()
-    except DockerException:
+    except DockerException as error:
+        if "Permission denied" in str(error):
+            raise HostError(
+                "to be allowed to speak to the engine",
+                "permission denied at its socket: this user is not in the group docker",
+                'run `sudo usermod -aG docker "$USER"`, log in again, and run this again; or run it as root',
+            ) from error
         return None
     return client
 
@@ -56,7 +64,7 @@ def supervisor() -> Supervisor:
 
 def is_installed() -> bool:
     """Return whether the engine and its client are on this host."""
-    return shutil.which("dockerd") is not None and shutil.which("docker") is not None
+    return commands.which("dockerd") is not None and commands.which("docker") is not None
 
 
 def is_enabled() -> bool:
@@ -86,7 +94,7 @@ def _wait_until(*, answers: bool, timeout_seconds: float) -> bool:
 
 
 def _start_by_init_script() -> bool:
-    if not Path("/etc/init.d/docker").exists() or shutil.which("service") is None:
+    if not Path("/etc/init.d/docker").exists() or commands.which("service") is None:
         return False
     if commands.run("service", "docker", "start", allowed=None).code != 0:
         return False

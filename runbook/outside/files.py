@@ -48,6 +48,24 @@ def _lstat(path: Path) -> int | None:
         raise _not_allowed(path) from error
 
 
+def may_change(path: Path) -> bool:
+    """Return whether this user may write, replace or remove what is at a path, with all below it."""
+    try:
+        above = next(folder for folder in path.parents if folder.exists())
+        folders = [above, path, *(item for item in path.rglob("*") if item.is_dir())] if path.is_dir() else [above]
+    except PermissionError:
+        return False
+    return all(os.access(folder, os.W_OK | os.X_OK, effective_ids=True) for folder in folders)
+
+
+def is_own(path: Path) -> bool:
+    """Return whether what is at a path is this user's, who alone may set its mode."""
+    try:
+        return path.lstat().st_uid == os.geteuid()
+    except PermissionError:
+        return False
+
+
 def _not_allowed(path: Path) -> HostError:
     return HostError(f"to be allowed to read {path}", f"user id {os.geteuid()} is not", "run it as root")
 

@@ -1,6 +1,5 @@
 """The distribution's packages, through apt."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -21,7 +20,7 @@ def release() -> dict[str, str]:
 
 def has_apt() -> bool:
     """Return whether this host installs its packages with apt."""
-    return shutil.which("apt-get") is not None
+    return commands.which("apt-get") is not None
 
 
 def install(names: tuple[str, ...]) -> None:
