@@ -8,8 +8,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -35,6 +35,7 @@ from runbook.changes import (
     RemoveObject,
     RemoveTree,
     RestartEngine,
+    RestoreEngineFile,
     RestoreFile,
     RunContainer,
     SetKernel,
@@ -58,6 +59,7 @@ from runbook.outside import (
     sudo,
     tls,
 )
+from runbook.outside.engine_configuration import Registries
 
 State = Literal["done", "left to you"]
 
@@ -96,11 +98,12 @@ def apply(changes: Sequence[Change], *, timeout_seconds: float = 60) -> list[Out
     return outcomes
 
 
+_SYSTEM = (InstallPackages, StartEngine, EnableEngine, RestartEngine, ConfigureEngine, RestoreEngineFile, SetKernel)
+
+
 def needs_root(change: Change) -> bool:
     """Return whether this user, who may speak to the engine, cannot make a change without root."""
     match change:
-        case InstallPackages() | StartEngine() | EnableEngine() | RestartEngine() | SetKernel() | ConfigureEngine():
-            return True
         case RunContainer() | ComposeUp() | RemoveObject() | LeftToUser():
             return False
         case ObtainImage():
@@ -109,7 +112,7 @@ def needs_root(change: Change) -> bool:
             return not files.is_own(change.path)
         case IssueAuthority():
             return not files.may_change(change.key_path)
-    return not files.may_change(change.path)
+    return isinstance(change, _SYSTEM) or not files.may_change(change.path)
 
 
 def _failure(change: Change, error: Exception, outcomes: Sequence[Outcome], planned: int) -> ApplyError:
@@ -166,6 +169,8 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
             return change.text.strip()
         case RestoreFile():
             files.restore(change.path)
+        case RestoreEngineFile():
+            _restore_engine_file(change, timeout_seconds)
         case RemoveObject():
             engine.remove(engine.require(), change)
         case RemoveTree():
@@ -195,17 +200,55 @@ def _configure_engine(change: ConfigureEngine, timeout_seconds: float) -> str:
         found, insecure_registries=change.insecure_registries, registry_mirrors=change.registry_mirrors
     )
     engine_configuration.validate(merged)
-    kept = None if found is None else files.keep(change.path)
-    mode = files.mode_of(change.path) or 0o644
-    files.write(change.path, merged.encode(), mode)
-    try:
+    beside = (files.kept_path(change.path), files.made_path(change.path))
+    is_first = not any(path.exists() for path in beside)
+    kept = files.keep_or_mark(change.path)
+    with _put_back(change, found, timeout_seconds, and_remove=beside if is_first else ()):
+        files.write(change.path, merged.encode(), files.mode_of(change.path) or 0o644)
         _reload_engine(change, timeout_seconds)
+    return "" if kept is None else f"the earlier version is {kept}"
+
+
+def _restore_engine_file(change: RestoreEngineFile, timeout_seconds: float) -> None:
+    found = files.read_text(change.path)
+    before = files.read_text(change.kept) if change.kept else None
+    insecure, mirrors = daemon_json.lists(before)
+    with _put_back(change, found, timeout_seconds):
+        files.write(change.path, daemon_json.without_registries(before).encode(), files.mode_of(change.path) or 0o644)
+        engine_configuration.reload(
+            change.supervisor,
+            wanted=Registries(insecure=insecure, mirrors=mirrors),
+            unwanted=Registries(
+                insecure=tuple(entry for entry in change.insecure_registries if entry not in insecure),
+                mirrors=tuple(entry for entry in change.registry_mirrors if entry not in mirrors),
+            ),
+            timeout_seconds=timeout_seconds,
+        )
+    if change.kept:
+        files.restore(change.path)
+    else:
+        files.remove_tree(change.path)
+    files.remove_tree(files.made_path(change.path))
+
+
+@contextmanager
+def _put_back(
+    change: ConfigureEngine | RestoreEngineFile,
+    text: str | None,
+    timeout_seconds: float,
+    and_remove: Sequence[Path] = (),
+) -> Iterator[None]:
+    """Where the engine refuses, put daemon.json back as it was, `text`, and the engine with it."""
+    mode = files.mode_of(change.path) or 0o644
+    try:
+        yield
     except RunbookError as error:
-        _write_or_remove(change.path, found, mode)
+        _write_or_remove(change.path, text, mode)
+        for path in and_remove:
+            files.remove_tree(path)
         engine_configuration.recover(change.supervisor, timeout_seconds)
         told = f"{error.found} (so {change.path} is as it was before, and the engine answers)"
         raise HostError(error.expected, told, error.remedy) from error
-    return "" if kept is None else f"the earlier version is {kept}"
 
 
 def _write_or_remove(path: Path, text: str | None, mode: int) -> None:
@@ -218,8 +261,7 @@ def _write_or_remove(path: Path, text: str | None, mode: int) -> None:
 def _reload_engine(change: ConfigureEngine, timeout_seconds: float) -> None:
     engine_configuration.reload(
         change.supervisor,
-        insecure=change.insecure_registries,
-        mirrors=change.registry_mirrors,
+        wanted=Registries(insecure=change.insecure_registries, mirrors=change.registry_mirrors),
         timeout_seconds=timeout_seconds,
     )
 

@@ -344,6 +344,26 @@ class RestoreFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RestoreEngineFile:
+    """Put daemon.json back as it was before the first run, and let the running engine forget what it listed by it.
+
+    `kept` is the earlier version, None where there was no file.
+    """
+
+    path: Path
+    kept: Path | None
+    supervisor: Supervisor
+    insecure_registries: tuple[str, ...]
+    registry_mirrors: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        how = f"put {self.kept} back as {self.path}" if self.kept else f"remove {self.path}"
+        listed = ", ".join((*self.insecure_registries, *self.registry_mirrors))
+        return f"{how}, and reload the engine without {listed} (no container stops)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RemoveObject:
     """Remove something of the engine's: a container goes with the volumes that have no name."""
 
@@ -387,6 +407,7 @@ Change = (
     | ComposeUp
     | LeftToUser
     | RestoreFile
+    | RestoreEngineFile
     | RemoveObject
     | RemoveTree
 )

@@ -130,6 +130,22 @@ LINES: list[tuple[Change, str]] = [
         changes.ComposeUp(path=Path("/c/docker-compose.yml"), project="registry", reason="it is not there"),
         "bring up /c/docker-compose.yml as project registry (it is not there)",
     ),
+    (
+        changes.RestoreEngineFile(
+            path=Path("/d"),
+            kept=Path("/d.before"),
+            supervisor="systemd",
+            insecure_registries=("r.test:5000",),
+            registry_mirrors=("https://m.test",),
+        ),
+        "put /d.before back as /d, and reload the engine without r.test:5000, https://m.test (no container stops)",
+    ),
+    (
+        changes.RestoreEngineFile(
+            path=Path("/d"), kept=None, supervisor="none", insecure_registries=("r.test",), registry_mirrors=()
+        ),
+        "remove /d, and reload the engine without r.test (no container stops)",
+    ),
     (changes.LeftToUser(task="paste this", text="{}"), "left to you: paste this"),
     (changes.RestoreFile(path=Path("/p"), kept=Path("/p.before")), "put /p.before back as /p"),
     (changes.RemoveObject(kind="volume", name="v"), "remove the volume v"),

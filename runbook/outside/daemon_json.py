@@ -53,6 +53,21 @@ def merge(text: str | None, *, insecure_registries: Sequence[str], registry_mirr
     return merged
 
 
+def without_registries(text: str | None) -> str:
+    """Return a text of daemon.json that says of both lists what `text` says, or that they are empty.
+
+    An engine keeps what it lists when a key is gone: only an empty list takes it away. None stands for no file.
+    """
+    found: dict[str, object] = json.loads(text) if text else {}
+    return json.dumps({INSECURE_REGISTRIES: [], REGISTRY_MIRRORS: []} | found)
+
+
+def lists(text: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the insecure registries and the mirrors of a text of daemon.json; None stands for no file."""
+    found = json.loads(without_registries(text))
+    return tuple(found[INSECURE_REGISTRIES]), tuple(found[REGISTRY_MIRRORS])
+
+
 def keys(text: str) -> tuple[str, ...]:
     """Return the keys of the outer object; raises HostError with line and column for what is no object in JSON."""
     members, _ = _read_members(text)

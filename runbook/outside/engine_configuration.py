@@ -35,6 +35,9 @@ class Registries:
         ]
 
 
+_NONE = Registries()
+
+
 def registries(client: engine.Client) -> Registries:
     """Return what the running engine lists."""
     found = client.info()["RegistryConfig"]
@@ -137,17 +140,18 @@ def _tell(by: Supervisor) -> str:
     return ""
 
 
-def reload(by: Supervisor, *, insecure: tuple[str, ...], mirrors: tuple[str, ...], timeout_seconds: float) -> None:
-    """Let the running engine read daemon.json again, and wait until it lists what is wanted; no container stops.
+def reload(by: Supervisor, *, wanted: Registries, unwanted: Registries = _NONE, timeout_seconds: float) -> None:
+    """Let the running engine read daemon.json again, and wait until it lists what it should; no container stops.
 
-    Raises HostError with the engine's own words where it does not.
+    It must list all of `wanted` and nothing of `unwanted`. Raises HostError with the engine's own words where it does
+    not.
     """
     log, started = _Log(by), time.monotonic()
     refusal = _tell(by)
     while True:
         client = engine.connect(timeout_seconds)
-        lacks = registries(client).lacks(insecure, mirrors) if client else ["an engine that answers"]
-        if not lacks and not refusal:
+        found = _differences(registries(client), wanted, unwanted) if client else "no engine answers"
+        if not found and not refusal:
             return
         waited, complaints = time.monotonic() - started, log.complaints()
         if waited >= timeout_seconds or ((complaints or refusal) and waited >= _GRACE_SECONDS):
@@ -155,10 +159,18 @@ def reload(by: Supervisor, *, insecure: tuple[str, ...], mirrors: tuple[str, ...
         time.sleep(0.2)
     said = "; ".join(part for part in (refusal, *complaints) if part) or "nothing in its log"
     raise HostError(
-        f"the engine to list {', '.join((*insecure, *mirrors))} within {timeout_seconds:g} s of its reload",
-        f"it lacks {', '.join(lacks) or 'nothing'}, and says: {said}",
+        f"the engine to list what {daemon_json.PATH} does within {timeout_seconds:g} s of its reload",
+        f"{found or 'it does'}; it says: {said}",
         f"mend what the engine names in {daemon_json.PATH} or in its flags",
     )
+
+
+def _differences(listed: Registries, wanted: Registries, unwanted: Registries) -> str:
+    lacks = listed.lacks(wanted.insecure, wanted.mirrors)
+    absent = set(listed.lacks(unwanted.insecure, unwanted.mirrors))
+    still = [entry for entry in (*unwanted.insecure, *unwanted.mirrors) if entry not in absent]
+    parts = (f"it lacks {', '.join(lacks)}" if lacks else "", f"it still lists {', '.join(still)}" if still else "")
+    return ", and ".join(part for part in parts if part)
 
 
 def recover(by: Supervisor, timeout_seconds: float) -> None:

@@ -12,6 +12,7 @@ from boltons.fileutils import atomic_save
 from runbook.errors import HostError
 
 KEPT = ".before-registry-runbook"  # ending of the earlier version of a file that the runbook did not make
+MADE = ".made-by-registry-runbook"  # ending of the empty file beside one that was not there before
 
 
 def read_text(path: Path) -> str | None:
@@ -127,6 +128,21 @@ def kept_path(path: Path) -> Path:
 def kept_version(path: Path) -> Path | None:
     """Return where the earlier version of a file is kept, None where there is none."""
     return kept_path(path) if kept_path(path).exists() else None
+
+
+def made_path(path: Path) -> Path:
+    """Return where it is marked that a file was not there before."""
+    return path.with_name(path.name + MADE)
+
+
+def keep_or_mark(path: Path) -> Path | None:
+    """Keep the earlier version of a file, once, and return its path; where there was no file, mark that."""
+    if made_path(path).exists():
+        return None
+    if path.exists():
+        return keep(path)
+    write(made_path(path), b"", 0o644)
+    return None
 
 
 def names_in(path: Path) -> tuple[str, ...]:

@@ -6,10 +6,31 @@ Notebook: 90-tear-down.
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import Change, RemoveObject, RemoveTree, RestoreFile, WriteFile
+from runbook.changes import (
+    Change,
+    LeftToUser,
+    RemoveObject,
+    RemoveTree,
+    RestoreEngineFile,
+    RestoreFile,
+    Supervisor,
+    WriteFile,
+)
 from runbook.checks import Result, refused, works
-from runbook.outside import compose, engine, files, hosts_file, images, kernel, registry_api, tls
+from runbook.outside import compose, daemon_json, engine, files, hosts_file, images, kernel, registry_api, tls
 from runbook.parameters import Parameters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFile:
+    """A daemon.json that the runbook has changed: its earlier version, None where there was no file.
+
+    `is_as_merged` says whether the earlier version with the registries of the parameters gives what is there now.
+    """
+
+    kept: Path | None
+    is_as_merged: bool
+    supervisor: Supervisor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +46,7 @@ class TearDownFacts:
     hosts_kept: str | None
     present: tuple[tuple[Path, tuple[str, ...]], ...]
     kept: tuple[tuple[Path, Path], ...]
+    engine_file: EngineFile | None = None
 
     def has(self, path: Path) -> bool:
         """Return whether a place is there."""
@@ -74,6 +96,21 @@ def gather(parameters: Parameters) -> TearDownFacts:
         hosts_kept=files.read_text(hosts_kept) if hosts_kept else None,
         present=tuple((path, files.names_in(path)) for path in places if files.mode_of(path) is not None),
         kept=tuple((path, kept) for path in made if (kept := files.kept_version(path)) is not None),
+        engine_file=_engine_file(parameters),
+    )
+
+
+def _engine_file(parameters: Parameters) -> EngineFile | None:
+    kept = files.kept_version(daemon_json.PATH)
+    if kept is None and not files.made_path(daemon_json.PATH).exists():
+        return None
+    merged = daemon_json.merge(
+        files.read_text(kept) if kept else None,
+        insecure_registries=parameters.insecure_registries,
+        registry_mirrors=parameters.registry_mirrors,
+    )
+    return EngineFile(
+        kept=kept, is_as_merged=merged == files.read_text(daemon_json.PATH), supervisor=engine.supervisor()
     )
 
 
@@ -108,6 +145,7 @@ def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
         if kind not in asked or asked[kind] in parameters.also_remove
     ]
     changes += _plan_hosts(facts)
+    changes += _plan_engine_file(parameters, facts)
     kept = dict(facts.kept)
     gone: set[Path] = set()
     for path in _made(parameters):
@@ -133,6 +171,28 @@ def _plan_hosts(facts: TearDownFacts) -> list[Change]:
         return [RestoreFile(path=hosts_file.PATH, kept=kept)]
     changes: list[Change] = [WriteFile(path=hosts_file.PATH, before=facts.hosts, after=without, mode=0o644)]
     return changes
+
+
+def _plan_engine_file(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
+    """Return what gives daemon.json its earlier text; one that somebody has changed since is left to the user."""
+    found = facts.engine_file
+    if found is None:
+        return []
+    if found.is_as_merged:
+        restored = RestoreEngineFile(
+            path=daemon_json.PATH,
+            kept=found.kept,
+            supervisor=found.supervisor,
+            insecure_registries=tuple(parameters.insecure_registries),
+            registry_mirrors=tuple(parameters.registry_mirrors),
+        )
+        return [restored]
+    beside = found.kept or files.made_path(daemon_json.PATH)
+    before = f"as {found.kept}" if found.kept else "no file"
+    text = f"before the first run: {before}\n"
+    text += "give the same insecure_registries and registry_mirrors as to the runs that listed them;\n"
+    text += f"or take them out of {daemon_json.PATH}, let the engine read it, and remove {beside}\n"
+    return [LeftToUser(task=f"{daemon_json.PATH} was changed since, or by another list", text=text)]
 
 
 def _plan_folders(parameters: Parameters, facts: TearDownFacts, gone: set[Path]) -> list[Change]:

@@ -63,6 +63,18 @@ def run(host: Host, *arguments: str, check: bool = True, environment: Mapping[st
     return Report(data=json.loads(done.stdout))
 
 
+def papermill(host: Host, notebook: str, *arguments: str) -> list[str]:
+    """Run a notebook by papermill's own command, which must end well, and return the changes that it made."""
+    argv = (".venv/bin/papermill", f"notebooks/{notebook}.ipynb", "/root/out.ipynb", *arguments)
+    host.run(*argv, directory=PROJECT, timeout_seconds=300)
+    outputs = [
+        output for cell in json.loads(host.read("/root/out.ipynb"))["cells"] for output in cell.get("outputs", ())
+    ]
+    records = [output.get("metadata", {}).get("registry-runbook", {}) for output in outputs]
+    assert "checks" in [record.get("kind") for record in records]
+    return [outcome["change"]["summary"] for record in records for outcome in record.get("outcomes", ())]
+
+
 def snapshot(host: Host) -> str:
     """Return what a run that changes nothing leaves as it was."""
     return host.run("sh", "-ec", _SNAPSHOT).stdout

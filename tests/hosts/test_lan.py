@@ -9,7 +9,8 @@ import pytest
 
 from .conftest import start_with_project
 from .lab import Host
-from .product import Report, run, snapshot
+from .product import Report, papermill, run, snapshot
+from .test_host_faults import NAT_GONE
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 FOREIGN = '{\n\t"debug": false,\n\t"labels": ["rack=7", "note=http://me:hidden@rack"]\n}\n'
@@ -73,7 +74,8 @@ def test_lan_push_is_refused_before_and_works_after(hosts: tuple[Host, Host]) ->
     assert "hidden" not in json.dumps(made.data)
 
     as_it_was = snapshot(host)
-    assert run_listed(host, registry).changes == []
+    by_file = ("-f", "parameters/lan.yml", "-y", f"insecure_registries: ['{registry}']")
+    assert papermill(host, "20-basic-registry", *by_file) == []
     assert snapshot(host) == as_it_was
     assert started(host) == before
 
@@ -160,3 +162,16 @@ def test_lan_finds_a_flag_that_clashes_before_the_engine_is_touched(hosts: tuple
     assert f"the flag is in /etc/default/docker line {line}" in str(refused.error)
     host.write("/etc/default/docker", defaults)
     host.write(DAEMON_JSON, own or "{}")
+
+
+def test_host_without_systemd_restarts_the_engine_as_it_ran(hosts: tuple[Host, Host]) -> None:
+    """Fails where an engine that somebody started by hand is not restarted, or loses the flags that it was given."""
+    _, host = hosts
+    host.run("sh", "-c", "kill $(cat /var/run/docker.pid); while pgrep -x dockerd >/dev/null; do sleep 0.1; done")
+    host.run("sh", "-c", "setsid dockerd --debug >/var/log/dockerd.log 2>&1 </dev/null &")
+    host.run("sh", "-c", "timeout 30 sh -c 'until docker info >/dev/null 2>&1; do sleep 0.2; done'")
+    host.run("sh", "-c", NAT_GONE)
+    [restart] = run(host, "10-host").changes
+    assert restart.startswith("restart the engine: its nat chain DOCKER is gone")
+    assert "Debug Mode: true" in host.run("docker", "info").stdout
+    assert run(host, "10-host").changes == []

@@ -4,15 +4,10 @@ from runbook.outside import tls
 from tests import chains
 
 from .lab import Host
-from .product import Report, run, snapshot
+from .product import Report, papermill, run, snapshot
 
-FOLDER = "/root/brought"
-OWN = (
-    *("-p", "certificate_source", "own"),
-    *("-p", "own_certificate_file", f"{FOLDER}/chain.pem"),
-    *("-p", "own_key_file", f"{FOLDER}/key.pem"),
-    *("-p", "own_authority_file", f"{FOLDER}/root.pem"),
-)
+FOLDER = "/etc/ssl/registry"
+OWN = ("-f", "parameters/own-certificate.yml")
 
 
 def bring(host: Host, chain: chains.Chain) -> None:
@@ -48,6 +43,7 @@ def test_run_proves_own_certificate_then_changes_nothing(proven_bookworm: Host) 
     as_it_was = snapshot(host)
     second = run_own(host)
     assert (second.error, second.changes, second.failed) == (None, [], [])
+    assert papermill(host, "30-certificates", *OWN) == []
     assert snapshot(host) == as_it_was
 
     host.run("mv", *(f"/etc/registry-runbook/ca/ca.crt{end}" for end in (".before-registry-runbook", "")))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import Change, RemoveObject, RemoveTree, RestoreFile, WriteFile
-from runbook.outside import files, hosts_file, kernel
+from runbook.changes import Change, LeftToUser, RemoveObject, RemoveTree, RestoreEngineFile, RestoreFile, WriteFile
+from runbook.outside import daemon_json, files, hosts_file, kernel
 from runbook.parameters import Parameters, read
 from runbook.sections import tear_down
-from runbook.sections.tear_down import TearDownFacts
+from runbook.sections.tear_down import EngineFile, TearDownFacts
 
 PARAMETERS = read({}, where="a test")
 BEFORE = "127.0.0.1 localhost registry.test\n"
@@ -130,3 +130,37 @@ def test_plan_puts_kept_files_back() -> None:
 def test_plan_changes_nothing_where_nothing_is(parameters: Parameters) -> None:
     """Fails if a second run would still change something."""
     assert tear_down.plan(parameters, BARE) == []
+
+
+KEPT_ENGINE_FILE = files.kept_path(daemon_json.PATH)
+
+
+@pytest.mark.parametrize("kept", [KEPT_ENGINE_FILE, None], ids=["a-file-before", "no-file-before"])
+def test_plan_gives_daemon_json_back(kept: Path | None) -> None:
+    """Fails if the engine keeps a list that the runbook made, or a file that it merged into stays merged."""
+    parameters = read({"insecure_registries": ["r.test:5000"], "registry_mirrors": ["https://m.test"]}, where="a test")
+    merged = EngineFile(kept=kept, is_as_merged=True, supervisor="none")
+    assert tear_down.plan(parameters, dataclasses.replace(BARE, engine_file=merged)) == [
+        RestoreEngineFile(
+            path=daemon_json.PATH,
+            kept=kept,
+            supervisor="none",
+            insecure_registries=("r.test:5000",),
+            registry_mirrors=("https://m.test",),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kept", "beside"),
+    [
+        pytest.param(KEPT_ENGINE_FILE, "/etc/docker/daemon.json.before-registry-runbook", id="a-file-before"),
+        pytest.param(None, "/etc/docker/daemon.json.made-by-registry-runbook", id="no-file-before"),
+    ],
+)
+def test_plan_leaves_a_daemon_json_that_was_changed_since_to_the_user(kept: Path | None, beside: str) -> None:
+    """Fails if what somebody wrote after the runbook is lost, or nobody is told what is left of it."""
+    changed = EngineFile(kept=kept, is_as_merged=False, supervisor="systemd")
+    [left] = tear_down.plan(PARAMETERS, dataclasses.replace(BARE, engine_file=changed))
+    assert isinstance(left, LeftToUser)
+    assert beside in left.text
