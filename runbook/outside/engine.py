@@ -282,11 +282,20 @@ def has_volume(client: Client, name: str) -> bool:
     return True
 
 
+def _start(container: Container) -> None:
+    try:
+        container.start()
+    except APIError as error:
+        told = "a container with a published port to start"
+        raise HostError(told, str(error.explanation), "run the notebook 10-host") from error
+
+
 @contextmanager
 def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]:
     """Run a container for as long as a check lasts, and yield the port of this host that its port `inside` has."""
-    probe = client.containers.run(image, detach=True, ports={f"{inside}/tcp": None}, labels={LABEL: "probe"})
+    probe = client.containers.create(image, detach=True, ports={f"{inside}/tcp": None}, labels={LABEL: "probe"})
     try:
+        _start(probe)
         probe.reload()
         yield int(probe.attrs["NetworkSettings"]["Ports"][f"{inside}/tcp"][0]["HostPort"])
     finally:
