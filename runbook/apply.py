@@ -22,6 +22,7 @@ from runbook.changes import (
     Change,
     ComposeUp,
     ConfigureEngine,
+    ConfigureNginx,
     CopyFile,
     EnableEngine,
     GenerateSecret,
@@ -33,6 +34,7 @@ from runbook.changes import (
     MakeDirectory,
     ObtainImage,
     RemoveObject,
+    RemoveSite,
     RemoveTree,
     RestartEngine,
     RestoreEngineFile,
@@ -54,6 +56,7 @@ from runbook.outside import (
     files,
     images,
     kernel,
+    nginx,
     own_certificate,
     packages,
     sudo,
@@ -98,7 +101,10 @@ def apply(changes: Sequence[Change], *, timeout_seconds: float = 60) -> list[Out
     return outcomes
 
 
-_SYSTEM = (InstallPackages, StartEngine, EnableEngine, RestartEngine, ConfigureEngine, RestoreEngineFile, SetKernel)
+_SYSTEM = (
+    *(InstallPackages, StartEngine, EnableEngine, RestartEngine, ConfigureEngine, RestoreEngineFile, SetKernel),
+    *(ConfigureNginx, RemoveSite),
+)
 
 
 def needs_root(change: Change) -> bool:
@@ -146,6 +152,10 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
             return _write(change)
         case ConfigureEngine():
             return _configure_engine(change, timeout_seconds)
+        case ConfigureNginx():
+            _configure_nginx(change, timeout_seconds)
+        case RemoveSite():
+            _remove_site(change, timeout_seconds)
         case CopyFile():
             files.write(change.path, change.source.read_bytes(), change.mode)
         case GenerateSecret():
@@ -249,6 +259,36 @@ def _put_back(
         engine_configuration.recover(change.supervisor, timeout_seconds)
         told = f"{error.found} (so {change.path} is as it was before, and the engine answers)"
         raise HostError(error.expected, told, error.remedy) from error
+
+
+def _refuse_changed_site(path: Path, before: str | None) -> None:
+    if files.read_text(path) != before:
+        raise ChangedError(f"{path} as it was when the plan was made", "another text", "plan again")
+
+
+def _configure_nginx(change: ConfigureNginx, timeout_seconds: float) -> None:
+    _refuse_changed_site(change.path, change.before)
+    try:
+        if change.after != change.before:
+            files.write(change.path, change.after.encode(), 0o644)
+        nginx.load(change, timeout_seconds)
+    except RunbookError as error:
+        raise _put_site_back(change, error) from error
+
+
+def _remove_site(change: RemoveSite, timeout_seconds: float) -> None:
+    _refuse_changed_site(change.path, change.before)
+    files.remove_tree(change.path)
+    try:
+        nginx.leave(change, timeout_seconds)
+    except RunbookError as error:
+        raise _put_site_back(change, error) from error
+
+
+def _put_site_back(change: ConfigureNginx | RemoveSite, error: RunbookError) -> HostError:
+    _write_or_remove(change.path, change.before, 0o644)
+    nginx.recover()
+    return HostError(error.expected, f"{error.found} (so {change.path} is as it was before)", error.remedy)
 
 
 def _write_or_remove(path: Path, text: str | None, mode: int) -> None:

@@ -172,6 +172,47 @@ class ConfigureEngine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ConfigureNginx:
+    """Write the runbook's site of nginx, and let nginx read it: tested first, started where it does not run.
+
+    nginx must then serve the certificate of this fingerprint for `domain` at `served_at` (ADDRESS:PORT), or the file is
+    put back as it was.
+    """
+
+    path: Path
+    before: str | None
+    after: str
+    supervisor: Supervisor
+    domain: str
+    served_at: str
+    fingerprint: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        written = "" if self.before == self.after else f"{'write' if self.before is None else 'change'} {self.path}, "
+        return f"{written}test nginx's configuration, and let nginx read it ({self.reason}; its other sites stay)"
+
+    def diff(self) -> str:
+        """Return the change of text as a unified diff."""
+        return _diff(self.path, self.before, self.after)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoveSite:
+    """Remove the runbook's site of nginx, and let nginx read that; `frees_port` is one that nginx must then leave."""
+
+    path: Path
+    before: str
+    frees_port: int | None
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        freed = "" if self.frees_port is None else f", which must leave port {self.frees_port}"
+        return f"remove {self.path} and reload nginx{freed} (its other sites stay)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CopyFile:
     """Copy a file that holds nothing secret, in place of what is there."""
 
@@ -396,6 +437,8 @@ Change = (
     | SetMode
     | WriteFile
     | ConfigureEngine
+    | ConfigureNginx
+    | RemoveSite
     | CopyFile
     | GenerateSecret
     | IssueAuthority

@@ -84,7 +84,10 @@ def run(  # noqa: PLR0913 (one argument an option)
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Run NOTEBOOKS (10 to 60 where none is named, in their order), each with its plan, its changes and its proof."""
+    """Run NOTEBOOKS (10 to 60 where none is named, in their order), each with its plan, its changes and its proof.
+
+    55-nginx is among those that are not named only with the parameter proxy: nginx.
+    """
     from runbook import runner, summary
 
     names = runner.names()
@@ -92,11 +95,12 @@ def run(  # noqa: PLR0913 (one argument an option)
         if name not in names:
             raise click.UsageError(f"expected a notebook ({', '.join(names)}); found {name!r}")
     values = _values(file or _default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
+    way = runner.names_of_way(read(values, where="set in the parameter file or with -p"))
     if output is not None:
         output.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = output or runner.new_folder(datetime.datetime.now(datetime.UTC))
     runs = []
-    for done in runner.run(notebooks or runner.names_of_way(), values, folder):
+    for done in runner.run(notebooks or way, values, folder):
         click.echo(summary.progress(done), err=True)
         runs.append(done)
     if as_json:
@@ -116,7 +120,7 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
 
     file = file or _default_file()
     parameters = read(_values(file, given), where=f"set in {file} or with -p")
-    states = [overview.state(name, parameters) for name in overview.SECTIONS]
+    states = [overview.state(name, parameters) for name in overview.sections(parameters)]
     if as_json:
         plain = [
             {

@@ -13,7 +13,15 @@ from runbook.parameters import Parameters
 from runbook.report import Table
 from runbook.sections import host
 
-SECTIONS = ("10-host", "20-basic-registry", "30-certificates", "40-configuration", "50-compose", "60-push-pull")
+SECTIONS = (
+    "10-host",
+    "20-basic-registry",
+    "30-certificates",
+    "40-configuration",
+    "50-compose",
+    "55-nginx",
+    "60-push-pull",
+)
 StateName = Literal["done", "to do", "differs", "waits", "refuses"]
 
 
@@ -25,6 +33,11 @@ class State:
     name: StateName
     changes: tuple[Change, ...] = ()
     reason: str = ""
+
+
+def sections(parameters: Parameters) -> list[str]:
+    """Return the sections that lead to a proven registry: 55-nginx among them only where a proxy is asked for."""
+    return [name for name in SECTIONS if name != "55-nginx" or parameters.proxy == "nginx"]
 
 
 def section(notebook: str) -> Section:

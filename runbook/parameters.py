@@ -124,6 +124,12 @@ class Parameters(BaseModel):
         "", description="image on this host to push as proof; empty: a few kilobytes made on the spot"
     )
 
+    proxy: Literal["none", "nginx"] = Field("none", description="none, or nginx: this host's nginx in front ends TLS")
+    backend_port: forms.Port = Field(5002, description="port on 127.0.0.1 of the registry behind nginx, plain HTTP")
+    proxy_layer_megabytes: Annotated[int, Field(ge=2, le=100_000)] = Field(
+        200, description="size of the layer that the proof sends through nginx and reads back"
+    )
+
     also_remove: list[forms.Removable] = Field(
         [], description="what a tear-down removes too: data, basic-data, authority, secrets, image"
     )
@@ -135,8 +141,6 @@ class Parameters(BaseModel):
             raise ValueError(
                 "domain|a name with a dot, or a port other than 443: clients take a single label for docker.io's"
             )
-        if self.port == self.basic_port:
-            raise ValueError("basic_port|a port other than that of the registry over TLS")
         if self.registry_image_source == "archive" and not self.registry_image_archive:
             raise ValueError(
                 "registry_image_archive|the path of a docker save file, since registry_image_source is archive"
@@ -155,6 +159,15 @@ class Parameters(BaseModel):
             mounted = Path(getattr(self, name))
             if private.is_relative_to(mounted) or mounted.is_relative_to(private):
                 raise ValueError(f"private_directory|a folder apart from {name}, which a container mounts")
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        """Refuse two registries on one port."""
+        if self.port == self.basic_port:
+            raise ValueError("basic_port|a port other than that of the registry over TLS")
+        if self.proxy == "nginx" and self.backend_port in (self.port, self.basic_port):
+            raise ValueError("backend_port|a port other than those of nginx and of the basic registry")
         return self
 
     @property

@@ -12,7 +12,8 @@ import nbformat
 import platformdirs
 from traitlets.config import Config
 
-from runbook import report
+from runbook import overview, report
+from runbook.parameters import Parameters
 
 PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = PROJECT / "notebooks"
@@ -37,9 +38,9 @@ def names() -> list[str]:
     return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
 
 
-def names_of_way() -> list[str]:
-    """Return the names of the notebooks that lead to a proven registry; those from 70 on run only when named."""
-    return [name for name in names() if name < "70"]
+def names_of_way(parameters: Parameters) -> list[str]:
+    """Return the names of the notebooks that lead to a proven registry; the others run only when named."""
+    return ["00-index", *overview.sections(parameters)]
 
 
 def title(name: str) -> str:

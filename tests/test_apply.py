@@ -85,6 +85,28 @@ def test_apply_leaves_daemon_json_that_changed_since_the_plan(tmp_path: Path) ->
     assert names_in(tmp_path) == ["daemon.json"]
 
 
+@pytest.mark.parametrize("now", ["edited\n", None], ids=["edited", "gone"])
+def test_apply_leaves_a_site_of_nginx_that_changed_since_the_plan(tmp_path: Path, now: str | None) -> None:
+    """Fails if an edit between plan and apply is written over or removed, or nginx hears of it."""
+    path = tmp_path / "site"
+    if now is not None:
+        path.write_text(now, encoding="utf-8")
+    made = changes.ConfigureNginx(
+        path=path,
+        before="planned\n",
+        after="new\n",
+        supervisor="none",
+        domain="r.test",
+        served_at="127.0.0.1:1",
+        fingerprint="ff",
+        reason="the registry's site changes",
+    )
+    for change in (made, changes.RemoveSite(path=path, before="planned\n", frees_port=None)):
+        with pytest.raises(ApplyError, match="site as it was when the plan was made"):
+            apply([change])
+        assert files.read_text(path) == now
+
+
 def test_apply_tells_what_the_system_says(tmp_path: Path) -> None:
     """Fails if an error of the operating system ends in a traceback, or hides the change that met it."""
     (tmp_path / "f").write_text("", encoding="utf-8")

@@ -77,6 +77,17 @@ ENGINE = changes.ConfigureEngine(
     insecure_registries=("a:1", "b:1"),
     registry_mirrors=("http://m",),
 )
+NGINX = changes.ConfigureNginx(
+    path=Path("/n/site"),
+    before=None,
+    after="server {}\n",
+    supervisor="systemd",
+    domain="r.test",
+    served_at="192.168.1.2:443",
+    fingerprint="ff",
+    reason="the registry's site is not there",
+)
+READ = "test nginx's configuration, and let nginx read it"
 PLAIN = "plain HTTP for a:1, b:1"
 BUILT = "build it from the distribution's package docker-registry"
 WHERE = "127.0.0.1:5000 to 5000, data in /opt/data"
@@ -113,6 +124,23 @@ LINES: list[tuple[Change, str]] = [
     (
         dataclasses.replace(ENGINE, before="{...}\n", insecure_registries=()),
         "reload the engine, which does not know yet what is in /d.json: mirrors http://m (no container stops)",
+    ),
+    (NGINX, f"write /n/site, {READ} (the registry's site is not there; its other sites stay)"),
+    (
+        dataclasses.replace(NGINX, before="a\n", reason="the registry's site changes"),
+        f"change /n/site, {READ} (the registry's site changes; its other sites stay)",
+    ),
+    (
+        dataclasses.replace(NGINX, before="server {}\n", reason="nginx does not run"),
+        f"{READ} (nginx does not run; its other sites stay)",
+    ),
+    (
+        changes.RemoveSite(path=Path("/n/site"), before="server {}\n", frees_port=443),
+        "remove /n/site and reload nginx, which must leave port 443 (its other sites stay)",
+    ),
+    (
+        changes.RemoveSite(path=Path("/n/site"), before="server {}\n", frees_port=None),
+        "remove /n/site and reload nginx (its other sites stay)",
     ),
     (changes.CopyFile(source=Path("/a"), path=Path("/b"), mode=0o444), "copy /a to /b (0444)"),
     (
@@ -209,11 +237,12 @@ def test_every_kind_of_change_is_in_the_table() -> None:
         pytest.param(WRITTEN, "--- (no file)\n+++ /c/new\n@@ -0,0 +1 @@\n+a", id="new-file"),
         pytest.param(CHANGED, "--- /c/hosts\n+++ /c/hosts\n@@ -1 +1 @@\n-a\n+b", id="changed-file"),
         pytest.param(ENGINE, "--- (no file)\n+++ /d.json\n@@ -0,0 +1 @@\n+{...}", id="engine"),
+        pytest.param(NGINX, "--- (no file)\n+++ /n/site\n@@ -0,0 +1 @@\n+server {}", id="nginx"),
         pytest.param(changes.WriteFile(path=Path("/e"), before="", after="", mode=0o600), "", id="same-text"),
     ],
 )
 def test_diff_shows_what_goes_and_what_comes(
-    change: changes.WriteFile | changes.ConfigureEngine, expected: str
+    change: changes.WriteFile | changes.ConfigureEngine | changes.ConfigureNginx, expected: str
 ) -> None:
     """Fails if a plan shows another text than the one that is written."""
     assert expected == change.diff()

@@ -87,7 +87,7 @@ def test_notebook_section_and_test_share_a_name() -> None:
     assert sorted(expected) == sections
     tests = {path.stem for path in (PROJECT / "tests" / "sections").glob("test_*.py")}
     assert [name for name in expected if f"test_{name}" not in tests] == []
-    assert tuple(name for name in runner.names_of_way() if name != "00-index") == overview.SECTIONS
+    assert [name for name in runner.names() if name < "70"] == ["00-index", *overview.SECTIONS]
 
 
 @pytest.mark.parametrize("folder", ["", "outside", "sections"])

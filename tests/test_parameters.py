@@ -15,6 +15,8 @@ from runbook.parameters import Parameters, from_text, load_file, read
     [
         pytest.param({"domain": "registry"}, "domain: a name with a dot", id="single-label-on-443"),
         pytest.param({"port": 5000}, "basic_port: a port other than", id="one-port-twice"),
+        pytest.param({"proxy": "nginx", "backend_port": 443}, "backend_port: a port other than", id="behind-itself"),
+        pytest.param({"proxy": "nginx", "basic_port": 5002}, "backend_port: a port other than", id="behind-basic"),
         pytest.param({"registry_image_source": "archive"}, "registry_image_archive: the path", id="no-archive"),
         pytest.param({"renew_before_days": 366}, "renew_before_days: fewer days", id="renewed-at-once"),
         pytest.param({"ca_validity_days": 366}, "validity_days", id="server-made-a-moment-after-its-authority"),

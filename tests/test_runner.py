@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from runbook import runner
+from runbook.parameters import Parameters
 
 
 def test_names_are_in_the_order_of_the_document() -> None:
@@ -13,6 +14,13 @@ def test_names_are_in_the_order_of_the_document() -> None:
     expected = ["00-index", "10-host", "20-basic-registry", "30-certificates", "40-configuration", "50-compose"]
     assert expected == runner.names()[:6]
     assert sorted(runner.names()) == runner.names()
+
+
+def test_way_leads_past_nginx_only_where_a_proxy_is_asked_for() -> None:
+    """Fails if a run without a proxy shows a notebook that does nothing, or one with a proxy leaves it out."""
+    without, with_it = (runner.names_of_way(Parameters(proxy=proxy)) for proxy in ("none", "nginx"))
+    assert set(with_it) - set(without) == {"55-nginx"}
+    assert with_it == [name for name in runner.names() if name < "70"]
 
 
 @pytest.mark.parametrize("name", runner.names())

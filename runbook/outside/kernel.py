@@ -59,6 +59,11 @@ def host_addresses() -> list[str]:
     ]
 
 
+def has_ipv6() -> bool:
+    """Return whether a program of this host can listen on IPv6 addresses."""
+    return Path("/proc/net/if_inet6").exists()
+
+
 def default_address() -> str:
     """Return the address that this host speaks from to others: that of the default route, else the first it has.
 

@@ -3,8 +3,11 @@
 Source: OCI Distribution Specification 1.1, and the Docker Registry HTTP API V2 for `_catalog`.
 """
 
+import hashlib
+import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -19,6 +22,8 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 _SECONDS = 10.0
+_BLOB_SECONDS = 300.0  # a registry answers when it has stored all
+_PIECE_BYTES = 1 << 18
 _SERVER_ERROR = 500
 
 
@@ -40,15 +45,108 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registry:
-    """A registry to ask: its base URL, the login to send with each request, and whom to trust."""
+    """A registry to ask: its base URL, the login to send with each request, whom to trust, and the name to verify."""
 
     url: str
     login: tuple[str, str] | None = None
     tls: ssl.SSLContext | None = None
+    server_name: str | None = None
 
     def ask(self, path: str, *, method: str = "GET") -> Answer:
         """Ask for a path once, as `ask` does."""
-        return ask(self.url + path, method=method, login=self.login, tls=self.tls)
+        return ask(self.url + path, method=method, login=self.login, tls=self.tls, server_name=self.server_name)
+
+    def begin_upload(self, repository: str) -> str:
+        """Begin the upload of a blob and return the address that it is to be sent to, or what came instead (end-4a)."""
+        answer = self.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
+        return answer.headers.get("location", str(answer))
+
+    def upload(self, repository: str, size: int) -> tuple[str, str]:
+        """Upload a blob of random content as Docker does, its size unsaid; return its digest, and the status or error.
+
+        The content is never held as a whole (end-5, end-6). An address of another server is not gone to.
+        """
+        location, content = self.begin_upload(repository), _RandomContent(size)
+        if not location.startswith(f"{self.url}/"):
+            return "", location
+        try:
+            with self._stream("PATCH", location, content=content) as sent:
+                if sent.status_code != httpx.codes.ACCEPTED:
+                    return "", str(sent.status_code)
+                closing = httpx.URL(sent.headers["location"]).copy_merge_params({"digest": content.digest})
+            with self._stream("PUT", str(closing)) as closed:
+                return content.digest, str(closed.status_code)
+        except httpx.HTTPError as error:
+            return "", str(error) or type(error).__name__
+
+    def download(self, repository: str, digest: str) -> str:
+        """Read a blob, never held as a whole, and return the digest of what came, or the status or error (end-2)."""
+        found = hashlib.sha256()
+        try:
+            with self._stream("GET", f"{self.url}/v2/{repository}/blobs/{digest}") as answer:
+                if answer.status_code != httpx.codes.OK:
+                    return str(answer.status_code)
+                for piece in answer.iter_raw(_PIECE_BYTES):
+                    found.update(piece)
+        except httpx.HTTPError as error:
+            return str(error) or type(error).__name__
+        return f"sha256:{found.hexdigest()}"
+
+    def _stream(
+        self, method: str, url: str, *, content: Iterable[bytes] | None = None
+    ) -> AbstractContextManager[httpx.Response]:
+        return _stream(
+            url,
+            method=method,
+            login=self.login,
+            tls=self.tls,
+            server_name=self.server_name,
+            content=content,
+            timeout_seconds=_BLOB_SECONDS,
+        )
+
+
+class _RandomContent:
+    """Bytes that nobody has had before, made while they are sent; `digest` is that of those made so far."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._hash = hashlib.sha256()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._left:
+            piece = os.urandom(min(_PIECE_BYTES, self._left))
+            self._left -= len(piece)
+            self._hash.update(piece)
+            yield piece
+
+    @property
+    def digest(self) -> str:
+        """The digest of what was made."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+@contextmanager
+def _stream(  # noqa: PLR0913 (all that a request is made from)
+    url: str,
+    *,
+    method: str,
+    login: tuple[str, str] | None,
+    tls: ssl.SSLContext | None,
+    server_name: str | None,
+    content: Iterable[bytes] | None = None,
+    timeout_seconds: float = _SECONDS,
+) -> Iterator[httpx.Response]:
+    headers = {"Accept": MANIFEST_TYPES} | ({"Content-Type": "application/octet-stream"} if content else {})
+    credentials = httpx.BasicAuth(login[0].encode(), login[1].encode()) if login else None
+    extensions = {"sni_hostname": server_name} if server_name else {}
+    with (
+        httpx.Client(verify=tls or True, trust_env=False, timeout=timeout_seconds) as client,
+        client.stream(
+            method, url, headers=headers, auth=credentials, content=content, extensions=extensions
+        ) as response,
+    ):
+        yield response
 
 
 def ask(
@@ -64,14 +162,8 @@ def ask(
     `tls` says whom to trust: without it, the public authorities. `server_name` is the name to verify, where it
     is not that of the URL. A login goes out as UTF-8 (RFC 7617 2.1).
     """
-    headers = {"Accept": MANIFEST_TYPES}
-    credentials = httpx.BasicAuth(login[0].encode(), login[1].encode()) if login else None
-    extensions = {"sni_hostname": server_name} if server_name else {}
     try:
-        with (
-            httpx.Client(verify=tls or True, trust_env=False, timeout=_SECONDS) as client,
-            client.stream(method, url, headers=headers, auth=credentials, extensions=extensions) as response,
-        ):
+        with _stream(url, method=method, login=login, tls=tls, server_name=server_name) as response:
             stream = response.extensions["network_stream"]
             secured = stream.get_extra_info("ssl_object")
             address = str(stream.get_extra_info("server_addr")[0])  # before the connection is closed with the body

@@ -9,6 +9,8 @@ from pathlib import Path
 from runbook.errors import HostError
 
 INSIDE = Path("/etc/docker/registry")  # where the container sees the configuration's folder
+TLS_PORT = 443  # inside the container, where the registry ends TLS itself
+PLAIN_PORT = 5000  # inside the container, where nginx does that in front
 HEALTH_PORT = 5001  # of the debug server, inside the container and on its loopback alone
 
 # All that a configuration of ours may hold. The registry takes an unknown key for nothing: with `auht:` for `auth:` it

@@ -3,6 +3,7 @@
 Notebook: 50-compose. Source: Compose specification; hosts(5).
 """
 
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from runbook import secrets
-from runbook.changes import Change, ComposeUp, LeftToUser, WriteFile
+from runbook.changes import Change, ComposeUp, LeftToUser, RemoveSite, WriteFile
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, MissingError
 from runbook.outside import (
@@ -22,6 +23,7 @@ from runbook.outside import (
     hosts_file,
     images,
     kernel,
+    nginx,
     registry_api,
     registry_configuration,
     storage,
@@ -40,8 +42,8 @@ class ComposeFacts:
     """How the service is now.
 
     `configuration` is the text of config.yml, secrets hidden; `certificate` the fingerprint of the server certificate
-    on disk; `changed` when the later of the two files was written. They decide, beside the Compose file, whether the
-    container runs what is wanted.
+    on disk, empty behind nginx, which serves it; `changed` when the later of the two files was written. They decide,
+    beside the Compose file, whether the container runs what is wanted. `nginx_site` is the runbook's site of nginx.
     """
 
     address: str
@@ -53,6 +55,7 @@ class ComposeFacts:
     hosts: str
     containers: tuple[engine.ContainerFacts, ...]
     is_desktop: bool = False
+    nginx_site: str | None
 
 
 def gather(parameters: Parameters) -> ComposeFacts:
@@ -60,16 +63,20 @@ def gather(parameters: Parameters) -> ComposeFacts:
     client = engine.require(parameters.timeout_seconds)
     compose.require()
     configuration = _configuration(parameters)
+    certificate = tls.fingerprint(_certificate(parameters))
+    behind = parameters.proxy == "nginx"
+    read_at_start = (parameters.configuration_path, *(() if behind else (parameters.certificate_path,)))
     return ComposeFacts(
         address=kernel.address_of(parameters.address),
         image=images.require(client, parameters),
         configuration=configuration,
-        certificate=tls.fingerprint(_certificate(parameters)),
-        changed=max(files.changed_at(path) for path in (parameters.configuration_path, parameters.certificate_path)),
+        certificate="" if behind else certificate,
+        changed=max(files.changed_at(path) for path in read_at_start),
         text=files.read_text(parameters.compose_path),
         hosts=files.read_text(hosts_file.PATH) or "",
         containers=tuple(compose.registry_containers(client, parameters.compose_project)),
         is_desktop=engine.is_desktop(client),
+        nginx_site=nginx.read_site(),
     )
 
 
@@ -97,7 +104,7 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
         "image": facts.image.reference,
         "command": ["serve", str(registry_configuration.INSIDE / "config.yml")],
         "restart": _POLICY,
-        "ports": [f"{parameters.port}:443"],
+        "ports": [_publish(parameters)],
         "volumes": [
             f"{parameters.configuration_directory}:{registry_configuration.INSIDE}:ro",
             f"{parameters.data_volume}:{storage.ROOT}",
@@ -108,6 +115,12 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
     revision = hashlib.sha256(made_from.encode()).hexdigest()
     labels = {engine.LABEL: "compose", _REVISION: revision}
     return {"services": {compose.SERVICE: service | {"labels": labels}}, "volumes": {parameters.data_volume: {}}}
+
+
+def _publish(parameters: Parameters) -> str:
+    if parameters.proxy == "nginx":
+        return f"127.0.0.1:{parameters.backend_port}:{registry_configuration.PLAIN_PORT}"
+    return f"{parameters.port}:{registry_configuration.TLS_PORT}"
 
 
 def is_made(facts: ComposeFacts) -> bool:
@@ -126,6 +139,8 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
             f"no REGISTRY_* in the image {facts.image.reference}", ", ".join(overrides), "take another image"
         )
     changes: list[Change] = []
+    if parameters.proxy == "none" and facts.nginx_site is not None:
+        changes.append(RemoveSite(path=nginx.PATH, before=facts.nginx_site, frees_port=parameters.port))
     hosts = hosts_file.with_name(facts.hosts, facts.address, parameters.domain)
     if facts.hosts != hosts and facts.is_desktop:
         task = f"as an administrator: make {hosts_file.PATH} (on Windows, that of System32) name the registry"
@@ -169,28 +184,59 @@ def _why_up(data: dict[str, object], facts: ComposeFacts) -> str | None:
 def check(parameters: Parameters) -> list[Result]:
     """Return the proof, from outside, that the service runs with our configuration and our certificate."""
     client = engine.require(parameters.timeout_seconds)
-    trusted = tls.trusting(parameters.ca_certificate_path.read_text(encoding="ascii"))
-    registry = registry_api.Registry(url=f"https://{parameters.registry_host}", tls=trusted)
+    registry = _registry(parameters)
     anonymous = registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
     login = (parameters.username, secrets.require_password(parameters.password_path))
-    known = registry_api.Registry(url=registry.url, tls=trusted, login=login)
+    known = dataclasses.replace(registry, login=login)
+    reached = _check_loopback if parameters.proxy == "nginx" else _check_served
     return [
-        *_check_name(parameters, anonymous),
+        _check_name(parameters),
+        *reached(parameters, anonymous),
         *_check_configuration(parameters, anonymous, known),
         *_check_container(client, parameters),
     ]
 
 
-def _check_name(parameters: Parameters, anonymous: registry_api.Answer) -> list[Result]:
-    address = kernel.address_of(parameters.address)
+def _registry(parameters: Parameters) -> registry_api.Registry:
+    """Return the registry as this notebook leaves it: on loopback over plain HTTP where nginx is to stand in front."""
+    if parameters.proxy == "nginx":
+        return registry_api.Registry(url=f"http://127.0.0.1:{parameters.backend_port}")
+    trusted = tls.trusting(parameters.ca_certificate_path.read_text(encoding="ascii"))
+    return registry_api.Registry(url=f"https://{parameters.registry_host}", tls=trusted)
+
+
+def _check_name(parameters: Parameters) -> Result:
     resolved = sorted({str(item[4][0]) for item in socket.getaddrinfo(parameters.domain, parameters.port)})
+    return works(
+        f"{parameters.domain} stands for this host",
+        expected=kernel.address_of(parameters.address),
+        found=", ".join(resolved),
+        remedy="see /etc/hosts",
+    )
+
+
+def _check_loopback(parameters: Parameters, anonymous: registry_api.Answer) -> list[Result]:
+    address = kernel.address_of(parameters.address)
+    outside = registry_api.ask(f"http://{address}:{parameters.backend_port}/v2/")
     return [
         works(
-            f"{parameters.domain} stands for this host",
-            expected=address,
-            found=", ".join(resolved),
-            remedy="see /etc/hosts",
+            "the registry answers on loopback, over plain HTTP",
+            expected="127.0.0.1",
+            found=anonymous.server_address,
+            remedy="read the container's log: `docker logs`",
         ),
+        refused(
+            f"plain HTTP at {address}, past nginx",
+            expected="no answer",
+            found="no answer" if outside.status is None else f"status {outside.status}",
+            remedy=f"find what listens there with `ss -ltnp`, or set backend_port, now {parameters.backend_port}",
+        ),
+    ]
+
+
+def _check_served(parameters: Parameters, anonymous: registry_api.Answer) -> list[Result]:
+    address = kernel.address_of(parameters.address)
+    return [
         works(
             "the registry answers there, and a client that verifies accepts it",
             expected=address,
@@ -209,7 +255,6 @@ def _check_name(parameters: Parameters, anonymous: registry_api.Answer) -> list[
 def _check_configuration(
     parameters: Parameters, anonymous: registry_api.Answer, known: registry_api.Registry
 ) -> list[Result]:
-    plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
     nothing = known.ask(f"/v2/runbook/nothing/manifests/sha256:{'0' * 64}", method="DELETE")
     remedy = (
         "the registry does not run with config.yml: look for REGISTRY_* in its container (`docker inspect`), and for "
@@ -230,7 +275,7 @@ def _check_configuration(
             found=anonymous.headers.get("x-content-type-options"),
             remedy=remedy,
         ),
-        refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=remedy),
+        *_check_plain(parameters, remedy),
         refused(
             "to delete what is not there (404 where delete is on, 405 where it is off)",
             expected=404 if parameters.delete_enabled else 405,
@@ -238,6 +283,13 @@ def _check_configuration(
             remedy=remedy,
         ),
     ]
+
+
+def _check_plain(parameters: Parameters, remedy: str) -> list[Result]:
+    if parameters.proxy == "nginx":
+        return []
+    plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
+    return [refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=remedy)]
 
 
 def _check_container(client: engine.Client, parameters: Parameters) -> list[Result]:

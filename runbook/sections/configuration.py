@@ -35,8 +35,10 @@ class ConfigurationFacts:
 
 
 def content(parameters: Parameters) -> dict[str, object]:
-    """Return config.yml as data; `http.secret` is a placeholder."""
-    certificate = str(registry_configuration.INSIDE / "ssl" / parameters.certificate_path.name)
+    """Return config.yml as data; `http.secret` is a placeholder.
+
+    Behind nginx the registry has no TLS of its own, and takes its public address from the headers that nginx sets.
+    """
     return {
         "version": 0.1,
         "log": {
@@ -54,16 +56,28 @@ def content(parameters: Parameters) -> dict[str, object]:
             "htpasswd": {"realm": parameters.realm, "path": str(registry_configuration.INSIDE / "auth" / "htpasswd")}
         },
         "http": {
-            "addr": ":443",
-            "host": f"https://{parameters.registry_host}",
+            **_address(parameters),
             "secret": secrets.placeholder(parameters.http_secret_path),
             "headers": {"X-Content-Type-Options": ["nosniff"]},
             "http2": {"disabled": False},
-            "tls": {"certificate": certificate, "key": certificate, "minimumtls": "tls1.2"},
+            **_tls(parameters),
             "debug": {"addr": f"127.0.0.1:{registry_configuration.HEALTH_PORT}"},
         },
         "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
     }
+
+
+def _address(parameters: Parameters) -> dict[str, object]:
+    if parameters.proxy == "nginx":
+        return {"addr": f":{registry_configuration.PLAIN_PORT}"}
+    return {"addr": f":{registry_configuration.TLS_PORT}", "host": f"https://{parameters.registry_host}"}
+
+
+def _tls(parameters: Parameters) -> dict[str, object]:
+    if parameters.proxy == "nginx":
+        return {}
+    certificate = str(registry_configuration.INSIDE / "ssl" / parameters.certificate_path.name)
+    return {"tls": {"certificate": certificate, "key": certificate, "minimumtls": "tls1.2"}}
 
 
 def _users(path: Path) -> dict[str, str]:
@@ -181,6 +195,7 @@ def check(parameters: Parameters) -> list[Result]:
     password = secrets.require_password(parameters.password_path)
     hashed = _users(parameters.htpasswd_path).get(parameters.username, "")
     again = "run this notebook again"
+    key = "tls" if parameters.proxy == "none" else "addr"
     return [
         works(
             "config.yml reads back as the parameters say",
@@ -195,9 +210,9 @@ def check(parameters: Parameters) -> list[Result]:
             remedy="report this",
         ),
         refused(
-            "config.yml with `tlss:` for `tls:`",
+            f"config.yml with `{key}s:` for `{key}:`",
             expected="refused",
-            found=_judge("tls", "tlss", data),
+            found=_judge(key, f"{key}s", data),
             remedy="report this",
         ),
         works(

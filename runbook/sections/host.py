@@ -27,6 +27,7 @@ from runbook.outside import (
     files,
     images,
     kernel,
+    nginx,
     packages,
     registry_api,
 )
@@ -68,6 +69,7 @@ class HostFacts:
     daemon_json: str | None
     flags: tuple[engine_flags.Flag, ...]
     listeners: tuple[kernel.Listener, ...]
+    has_nginx_site: bool
 
 
 def gather(parameters: Parameters) -> HostFacts:
@@ -89,8 +91,15 @@ def gather(parameters: Parameters) -> HostFacts:
         drop_in=files.read_text(kernel.DROP_IN),
         daemon_json=engine_configuration.read_file(),
         flags=engine_flags.gather(supervisor) if installed else (),
-        listeners=tuple(kernel.listeners({parameters.port, parameters.basic_port})),
+        listeners=tuple(kernel.listeners(set(_ports(parameters)))),
+        has_nginx_site=nginx.read_site() is not None,
     )
+
+
+def _ports(parameters: Parameters) -> dict[int, str]:
+    """Return the ports that the registries need, each with its parameter."""
+    behind = {parameters.backend_port: "backend_port"} if parameters.proxy == "nginx" else {}
+    return behind | {parameters.basic_port: "basic_port", parameters.port: "port"}
 
 
 def _gather_engine(parameters: Parameters) -> EngineFacts | None:
@@ -200,14 +209,21 @@ def _refuse_taken_ports(parameters: Parameters, facts: HostFacts) -> None:
     holders = {port: name for port, name, is_ours in publishers if not is_ours}
     ours = {port for port, _, is_ours in publishers if is_ours}
     for listener in facts.listeners:
-        if listener.port not in ours:
+        if listener.port not in ours and not _is_nginx_in_front(parameters, facts, listener):
             holder = f"the container {holders[listener.port]}" if listener.port in holders else str(listener)
-            name = "port" if listener.port == parameters.port else "basic_port"
+            name = _ports(parameters)[listener.port]
+            in_front = "set proxy: nginx, " if (name, listener.process) == ("port", "nginx") else ""
             raise HostError(
                 f"the port {listener.port} to be free",
                 f"{holder} listens there",
-                f"stop it, or set the parameter {name}",
+                f"stop it, {in_front}or set the parameter {name}",
             )
+
+
+def _is_nginx_in_front(parameters: Parameters, facts: HostFacts, listener: kernel.Listener) -> bool:
+    """Return whether a listener is the nginx that is to stand in front, or that 50-compose takes our site from."""
+    is_nginx = (listener.port, listener.process) == (parameters.port, "nginx")
+    return is_nginx and (parameters.proxy == "nginx" or facts.has_nginx_site)
 
 
 def check(parameters: Parameters) -> list[Result]:

@@ -10,6 +10,7 @@ from runbook.changes import (
     Change,
     LeftToUser,
     RemoveObject,
+    RemoveSite,
     RemoveTree,
     RestoreEngineFile,
     RestoreFile,
@@ -17,7 +18,7 @@ from runbook.changes import (
     WriteFile,
 )
 from runbook.checks import Result, refused, works
-from runbook.outside import compose, daemon_json, engine, files, hosts_file, images, kernel, registry_api, tls
+from runbook.outside import compose, daemon_json, engine, files, hosts_file, images, kernel, nginx, registry_api, tls
 from runbook.parameters import Parameters
 
 
@@ -38,7 +39,8 @@ class TearDownFacts:
     """What is there of all that the runbook may have made.
 
     `objects` are containers, networks, the volume and the image, by kind and name; `present` the files and folders,
-    with what lies in a folder; `kept` the earlier version of each file that was not the runbook's.
+    with what lies in a folder; `kept` the earlier version of each file that was not the runbook's; `nginx_site` the
+    text of its site of nginx.
     """
 
     objects: tuple[tuple[str, str], ...]
@@ -47,6 +49,7 @@ class TearDownFacts:
     present: tuple[tuple[Path, tuple[str, ...]], ...]
     kept: tuple[tuple[Path, Path], ...]
     engine_file: EngineFile | None = None
+    nginx_site: str | None
 
     def has(self, path: Path) -> bool:
         """Return whether a place is there."""
@@ -97,6 +100,7 @@ def gather(parameters: Parameters) -> TearDownFacts:
         present=tuple((path, files.names_in(path)) for path in places if files.mode_of(path) is not None),
         kept=tuple((path, kept) for path in made if (kept := files.kept_version(path)) is not None),
         engine_file=_engine_file(parameters),
+        nginx_site=nginx.read_site(),
     )
 
 
@@ -139,7 +143,10 @@ def is_made(facts: TearDownFacts) -> bool:
 def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
     """Return what takes away what the runbook made; data, authority, secrets and image only where they are named."""
     asked = {"volume": "data", "image": "image"}
-    changes: list[Change] = [
+    changes: list[Change] = []
+    if facts.nginx_site is not None:
+        changes.append(RemoveSite(path=nginx.PATH, before=facts.nginx_site, frees_port=None))
+    changes += [
         RemoveObject(kind=kind, name=name)  # type: ignore[arg-type] # the kinds that _objects gives
         for kind, name in facts.objects
         if kind not in asked or asked[kind] in parameters.also_remove

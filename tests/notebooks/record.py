@@ -46,7 +46,7 @@ def with_parameters(text: str, *, everything: bool) -> str:
     """Return a notebook with the lines of its parameters cell as the model says them, in the model's order."""
     notebook: dict[str, Any] = json.loads(text)
     [cell] = [cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", ())]
-    there = {line.partition(":")[0] for line in cell["source"]}
+    there = {line.partition(":")[0].strip() for line in cell["source"]}
     lines = [parameter_line(name) for name in Parameters.model_fields if everything or name in there]
     cell["source"] = "\n".join(lines).splitlines(keepends=True)
     return dump(notebook)

@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import hashlib
 import http.server
 import ssl
 import threading
@@ -59,11 +60,42 @@ class Answering(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Taking(Answering):
+    """What takes a blob as a registry does, in `blob`; `/v2/full` takes none, `/v2/lost` sends uploads elsewhere."""
+
+    blob = b""
+
+    def do_POST(self) -> None:
+        """Begin an upload."""
+        host = "elsewhere.test" if self.path.startswith("/v2/lost/") else self.headers["Host"]
+        self.answer(202, {"Location": f"http://{host}{self.path}1?_state=x"})
+
+    def do_PATCH(self) -> None:
+        """Take the content, which comes in pieces, and say where to close."""
+        received = b""
+        while size := int(self.rfile.readline(), 16):
+            received += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        type(self).blob = received
+        status = 413 if self.path.startswith("/v2/full/") else 202
+        self.answer(status, {"Location": f"http://{self.headers['Host']}{self.path}"})
+
+    def do_PUT(self) -> None:
+        """Close the upload, where the digest is that of the content."""
+        digest = f"digest=sha256%3A{hashlib.sha256(self.blob).hexdigest()}"
+        self.answer(201 if self.path.endswith(f"?_state=x&{digest}") else 400)
+
+    def do_GET(self) -> None:
+        """Give the content back."""
+        self.answer(200 if self.path.startswith("/v2/r/blobs/sha256:") else 404, body=self.blob)
+
+
 @contextmanager
-def serving(context: ssl.SSLContext | None = None) -> Iterator[int]:
+def serving(context: ssl.SSLContext | None = None, handler: type[Answering] = Answering) -> Iterator[int]:
     """Serve on a port of loopback, over TLS where a context is given, and yield the port."""
     Answering.asked = 0
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -177,6 +209,30 @@ def test_ask_tells_why_no_answer_came(secured: int, plain: int) -> None:
     assert [answer.status for answer in found] == [None] * 3
     assert [bool(answer.error) and answer.error == str(answer) for answer in found] == [True] * 3
     assert "refused" in found[2].error
+
+
+def test_upload_sends_what_download_brings_back() -> None:
+    """Fails if a proof of a large layer compares anything but what went over the wire, or sends the same one twice."""
+    size = 600_000  # more than one piece
+    with serving(handler=Taking) as port:
+        registry = Registry(url=f"http://127.0.0.1:{port}")
+        digest, answer = registry.upload("r", size)
+        assert (answer, len(Taking.blob)) == ("201", size)
+        assert digest == f"sha256:{hashlib.sha256(Taking.blob).hexdigest()}" == registry.download("r", digest)
+        assert registry.download("other", digest) == "404"
+        assert registry.upload("r", size)[0] != digest
+        Taking.blob += b"x"
+        assert registry.download("r", digest) != digest
+
+
+def test_upload_tells_what_keeps_it_from_ending() -> None:
+    """Fails if a body limit ends in a traceback, or a login is sent to where a wrong header points."""
+    with serving(handler=Taking) as port:
+        registry = Registry(url=f"http://127.0.0.1:{port}", login=LOGIN)
+        assert registry.upload("full", 10) == ("", "413")
+        assert registry.upload("lost", 10) == ("", "http://elsewhere.test/v2/lost/blobs/uploads/1?_state=x")
+    assert "refused" in Registry(url="http://127.0.0.1:1").upload("r", 10)[1]
+    assert "refused" in Registry(url="http://127.0.0.1:1").download("r", "sha256:0")
 
 
 def test_answer_is_shown_as_status_or_reason() -> None:

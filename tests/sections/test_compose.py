@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from runbook.changes import Change, ComposeUp, LeftToUser, WriteFile
+from runbook.changes import Change, ComposeUp, LeftToUser, RemoveSite, WriteFile
 from runbook.errors import HostError
-from runbook.outside import hosts_file, yaml_text
+from runbook.outside import hosts_file, nginx, yaml_text
 from runbook.outside.engine import ContainerFacts
 from runbook.outside.images import RegistryImage
 from runbook.parameters import Parameters
@@ -30,6 +30,7 @@ NEW = ComposeFacts(
     text=None,
     hosts=HOSTS,
     containers=(),
+    nginx_site=None,
 )
 OURS = f"{HOSTS}# registry-runbook begin\n192.168.1.2 registry.test\n# registry-runbook end\n"
 COMPOSE_PATH = Path("/etc/docker/registry/docker-compose.yml")
@@ -178,6 +179,24 @@ def test_content_repairs_the_document_s_file() -> None:
     command, *argv = service["healthcheck"].pop("test")
     assert service["healthcheck"] == {"interval": "10s", "timeout": "5s", "retries": 3}
     assert (command, argv[0], argv[-1]) == ("CMD", "wget", "http://127.0.0.1:5001/debug/health")
+
+
+def test_plan_takes_nginx_s_site_away_before_the_registry_needs_its_port() -> None:
+    """Fails if the way back from nginx ends at a taken port, or the site goes while nginx is to stay in front."""
+    facts = dataclasses.replace(NEW, nginx_site="server {}\n")
+    first, *others = compose.plan(Parameters(port=8443), facts)
+    assert first == RemoveSite(path=nginx.PATH, before="server {}\n", frees_port=8443)
+    assert isinstance(others[-1], ComposeUp)
+    behind = compose.plan(Parameters(proxy="nginx"), facts)
+    assert [change for change in behind if isinstance(change, RemoveSite)] == []
+
+
+def test_content_publishes_on_loopback_alone_behind_nginx() -> None:
+    """Fails if the network reaches the registry past nginx, over plain HTTP; or a change of the two is not seen."""
+    behind = Parameters(proxy="nginx", backend_port=5003)
+    content: Any = compose.content(behind, NEW)
+    assert content["services"]["registry"]["ports"] == ["127.0.0.1:5003:5000"]
+    assert isinstance(compose.plan(behind, MADE)[-1], ComposeUp)
 
 
 def test_plan_keeps_a_compose_file_that_is_not_ours() -> None:

@@ -135,6 +135,14 @@ def test_content_names_places_as_the_container_sees_them() -> None:
     assert "/srv/elsewhere" not in str(content)
 
 
+def test_content_behind_nginx_leaves_tls_and_the_public_address_to_it() -> None:
+    """Fails if the registry behind nginx speaks TLS, or names an address whatever nginx's headers say."""
+    content: Any = configuration.content(Parameters(proxy="nginx"))
+    assert content["http"]["addr"] == ":5000"
+    assert not {"tls", "host"} & set(content["http"])
+    assert content["auth"] == configuration.content(Parameters())["auth"]
+
+
 def test_is_made_looks_at_config_yml() -> None:
     """Fails if a host without a configuration counts as one whose configuration differs."""
     assert (configuration.is_made(MADE), configuration.is_made(NEW)) == (True, False)

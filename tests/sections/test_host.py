@@ -38,6 +38,7 @@ READY = HostFacts(
     daemon_json=None,
     flags=(),
     listeners=(),
+    has_nginx_site=False,
 )
 BARE = dataclasses.replace(
     READY, engine_installed=False, engine_enabled=False, engine=None, compose=None, forwarding=0, drop_in=None
@@ -232,6 +233,38 @@ def test_plan_takes_ports_that_are_ours() -> None:
     """Fails if a second run takes the registry of the first for a stranger."""
     engine = dataclasses.replace(ENGINE, publishers=((443, "registry_1", True), (5000, "registry", True)))
     assert host.plan(Parameters(), dataclasses.replace(READY, engine=engine, listeners=(NGINX, PROXY))) == []
+
+
+BEHIND = Parameters(proxy="nginx")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "has_site"),
+    [pytest.param(BEHIND, False, id="nginx-in-front"), pytest.param(Parameters(), True, id="our-site-goes-first")],
+)
+def test_plan_takes_an_nginx_on_the_port_of_the_registry(parameters: Parameters, *, has_site: bool) -> None:
+    """Fails if an nginx with other sites is no place for the registry, or our own site keeps it from coming back."""
+    assert host.plan(parameters, dataclasses.replace(READY, listeners=(NGINX,), has_nginx_site=has_site)) == []
+
+
+@pytest.mark.parametrize(
+    ("listener", "told"),
+    [
+        pytest.param(Listener(port=443, process="apache2", pid=7), "apache2 .* parameter port", id="not-nginx"),
+        pytest.param(Listener(port=5002, process="nginx", pid=7), "nginx .* parameter backend_port", id="backend"),
+        pytest.param(Listener(port=5000, process="nginx", pid=7), "nginx .* parameter basic_port", id="basic"),
+    ],
+)
+def test_plan_refuses_what_takes_a_port_from_nginx_or_the_registry_behind_it(listener: Listener, told: str) -> None:
+    """Fails if a proxy lets any listener pass, or nginx on a port where it has no place."""
+    with pytest.raises(HostError, match=told):
+        host.plan(BEHIND, dataclasses.replace(READY, listeners=(listener,)))
+
+
+def test_plan_names_the_way_beside_an_nginx() -> None:
+    """Fails if an operator whose nginx has the port is not told that the registry can stand behind it."""
+    with pytest.raises(HostError, match="stop it, set proxy: nginx, or set the parameter port"):
+        host.plan(Parameters(), dataclasses.replace(READY, listeners=(NGINX,)))
 
 
 @pytest.mark.parametrize(

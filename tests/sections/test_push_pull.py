@@ -3,6 +3,7 @@
 import pytest
 
 from runbook.outside import tls
+from runbook.outside.registry_api import Answer
 from runbook.parameters import Parameters
 from runbook.sections import push_pull
 from runbook.sections.push_pull import PushPullFacts
@@ -19,6 +20,19 @@ def test_is_made_looks_at_the_container() -> None:
     """Fails if what does not run counts as proven."""
     found = [push_pull.is_made(PushPullFacts(container=name)) for name in ("registry-1", "")]
     assert found == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        pytest.param(b"ours", "Hostname mismatch", id="the-registry-s-certificate"),
+        pytest.param(b"theirs", "certificate verify failed", id="another-site-s-certificate"),
+    ],
+)
+def test_refusal_of_another_name_follows_the_certificate_served_there(other: bytes, expected: str) -> None:
+    """Fails if the proof fails beside another site of nginx, or takes any refusal where only the registry answers."""
+    named, asked = (Answer(status=401, server_certificate=certificate) for certificate in (b"ours", other))
+    assert expected == push_pull.refusal_of_another_name(named, asked)
 
 
 @pytest.mark.parametrize(

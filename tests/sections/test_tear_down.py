@@ -5,8 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import Change, LeftToUser, RemoveObject, RemoveTree, RestoreEngineFile, RestoreFile, WriteFile
-from runbook.outside import daemon_json, files, hosts_file, kernel
+from runbook.changes import (
+    Change,
+    LeftToUser,
+    RemoveObject,
+    RemoveSite,
+    RemoveTree,
+    RestoreEngineFile,
+    RestoreFile,
+    WriteFile,
+)
+from runbook.outside import daemon_json, files, hosts_file, kernel, nginx
 from runbook.parameters import Parameters, read
 from runbook.sections import tear_down
 from runbook.sections.tear_down import EngineFile, TearDownFacts
@@ -17,7 +26,7 @@ AFTER = hosts_file.with_name(BEFORE, "192.168.1.2", "registry.test")
 KEPT_HOSTS = files.kept_path(hosts_file.PATH)
 FOLDER, PRIVATE = Path("/etc/docker/registry"), Path("/etc/registry-runbook")
 TRUST = Path("/etc/docker/certs.d")
-BARE = TearDownFacts(objects=(), hosts=BEFORE, hosts_kept=None, present=(), kept=())
+BARE = TearDownFacts(objects=(), hosts=BEFORE, hosts_kept=None, present=(), kept=(), nginx_site=None)
 MADE = TearDownFacts(
     objects=(
         ("container", "registry_registry_1"),
@@ -46,6 +55,7 @@ MADE = TearDownFacts(
         (PRIVATE, ("ca", "secrets")),
     ),
     kept=(),
+    nginx_site=None,
 )
 ALL = read({"also_remove": ["data", "basic-data", "authority", "secrets", "image"]}, where="a test")
 
@@ -114,6 +124,12 @@ def test_plan_gives_hosts_file_its_earlier_text(hosts: str, kept: str | None, ex
     """Fails if a line that was there before is lost, or one that came later."""
     changes = tear_down.plan(PARAMETERS, dataclasses.replace(BARE, hosts=hosts, hosts_kept=kept))
     assert changes == expected
+
+
+def test_plan_takes_nginx_s_site_away_before_its_certificate() -> None:
+    """Fails if a site stays whose certificate is gone: nginx would not start with it any more."""
+    changes = tear_down.plan(PARAMETERS, dataclasses.replace(MADE, nginx_site="server {}\n"))
+    assert changes[0] == RemoveSite(path=nginx.PATH, before="server {}\n", frees_port=None)
 
 
 def test_plan_puts_kept_files_back() -> None:

@@ -1,0 +1,245 @@
+"""nginx of this host: the runbook's one file among its sites, tested before it counts, and what nginx then serves.
+
+Source: nginx.org, "How nginx processes a request" and "Controlling nginx", ngx_http_core_module and
+ngx_http_proxy_module; distribution.github.io, "Authenticate proxy with nginx".
+"""
+
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from cryptography import x509
+
+from runbook.changes import ConfigureNginx, RemoveSite, Supervisor
+from runbook.errors import HostError
+from runbook.outside import commands, files, kernel, registry_api, tls, yaml_text
+
+# The last of the distribution's sites: the first site of a port answers for all names that no site has.
+PATH = Path("/etc/nginx/sites-enabled/zz-registry-runbook")
+HEADER = yaml_text.HEADER
+_PID_FILE = Path("/run/nginx.pid")
+_ERROR_LOG = Path("/var/log/nginx/error.log")
+_GRACE_SECONDS = 3.0  # nginx tries five times in 2.5 s to take a port, and complains each time
+_TRIAL_SECONDS = 120  # the longest that a second nginx runs, whatever becomes of this process
+
+
+def site(
+    names: Sequence[str], listen: Sequence[str], *, certificate: Path, backend_port: int, body_limit: str = "0"
+) -> str:
+    """Return the text of the site: TLS ends here, and the registry is reached on loopback; a body limit of 0 is none.
+
+    A layer is passed on as it comes, neither kept in nginx's memory nor on its disk. The registry makes the addresses
+    of uploads from `Host` and `X-Forwarded-Proto`.
+    """
+    listening = "".join(f"    listen {place} ssl;\n" for place in listen)
+    return f"""{HEADER}server {{
+{listening}    server_name {" ".join(names)};
+    ssl_certificate {certificate};
+    ssl_certificate_key {certificate};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    client_max_body_size {body_limit};
+
+    location / {{
+        proxy_pass http://127.0.0.1:{backend_port};
+        proxy_http_version 1.1;
+        proxy_request_buffering off;
+        proxy_buffering off;
+        proxy_read_timeout 900s;
+        proxy_send_timeout 900s;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Real-IP $remote_addr;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-Proto $scheme;
+    }}
+}}
+"""
+
+
+def read_site() -> str | None:
+    """Return the text of the runbook's site, None where there is none; raises HostError for a file of somebody else."""
+    text = files.read_text(PATH)
+    if text is not None and not text.startswith(HEADER):
+        raise HostError(f"only the runbook's own site at {PATH}", "a file that it did not make", "move it elsewhere")
+    return text
+
+
+def is_installed() -> bool:
+    """Return whether nginx is on this host."""
+    return commands.which("nginx") is not None
+
+
+def reads_sites() -> bool:
+    """Return whether this nginx is laid out as the distribution's, with a folder of sites."""
+    return PATH.parent.is_dir()
+
+
+def is_running() -> bool:
+    """Return whether nginx runs as this host's service."""
+    try:
+        return psutil.Process(int(_PID_FILE.read_text(encoding="ascii"))).name() == "nginx"
+    except (OSError, ValueError, psutil.NoSuchProcess):
+        return False
+
+
+def is_enabled() -> bool:
+    """Return whether systemd starts nginx at boot."""
+    return commands.run("systemctl", "is-enabled", "nginx.service", allowed=None).output.strip() == "enabled"
+
+
+def served(domain: str, address: str) -> str:
+    """Return the fingerprint of the certificate that is served for a name at ADDRESS:PORT, or why none is."""
+    answer = registry_api.ask(f"https://{address}/", tls=tls.trusting_anybody(), server_name=domain)
+    if not answer.server_certificate:
+        return str(answer)
+    return tls.fingerprint(x509.load_der_x509_certificate(answer.server_certificate))
+
+
+class _ErrorLog:
+    """What nginx complains of in its error log, from now on."""
+
+    def __init__(self) -> None:
+        self._offset = _ERROR_LOG.stat().st_size if _ERROR_LOG.exists() else 0
+
+    def complaints(self) -> list[str]:
+        """Return why it refuses a configuration, in its words, each once."""
+        if not _ERROR_LOG.exists():
+            return []
+        with _ERROR_LOG.open("rb") as file:
+            file.seek(self._offset)
+            lines = file.read().decode(errors="replace").splitlines()
+        return list(dict.fromkeys(_words(line) for line in lines if "[emerg]" in line))
+
+
+def _words(line: str) -> str:
+    return line.partition("[emerg] ")[2].partition(": ")[2]  # after the process that wrote it
+
+
+def _test() -> None:
+    """Let nginx test its whole configuration; raises HostError with its words where it refuses it."""
+    done = commands.run("nginx", "-t", "-q", allowed=None)
+    if done.code != 0:
+        raise HostError("`nginx -t` to pass", done.said, "mend what nginx names; it runs on as it was before")
+
+
+def _tell(by: Supervisor, timeout_seconds: float) -> str:
+    """Let nginx read its configuration, started where it does not run; return its words where that fails."""
+    start = ("systemctl", "start", "nginx.service") if by == "systemd" else ("nginx",)
+    argv = ("nginx", "-s", "reload") if is_running() else start
+    done = commands.run(*argv, allowed=None, timeout_seconds=timeout_seconds)
+    return "" if done.code == 0 else done.said
+
+
+def load(change: ConfigureNginx, timeout_seconds: float) -> None:
+    """Let nginx read its sites, now and at boot, and wait until it serves the wanted certificate.
+
+    Raises HostError with nginx's own words where it does not.
+    """
+    _test()
+    log = _ErrorLog()
+    if change.supervisor == "systemd" and not is_enabled():
+        commands.run("systemctl", "enable", "nginx.service")
+    refusal = _tell(change.supervisor, timeout_seconds)
+
+    def missing() -> str:
+        found = served(change.domain, change.served_at)
+        return "" if found == change.fingerprint else f"there is {found}"
+
+    remedy = f"see which site of nginx takes {change.served_at}, and what else listens there (`ss -ltnp`)"
+    wanted = f"nginx to serve the certificate on disk for {change.domain} at {change.served_at}"
+    _wait(missing, (wanted, remedy), log, refusal, timeout_seconds)
+
+
+def leave(change: RemoveSite, timeout_seconds: float) -> None:
+    """Let a running nginx read that the site is gone, and wait until it has left the port that is to be free.
+
+    Raises HostError where it does not, for another site has that port too.
+    """
+    if not is_running():
+        return
+    _test()
+    log = _ErrorLog()
+    refusal = _tell("none", timeout_seconds)
+
+    def holders() -> str:
+        found = kernel.listeners({change.frees_port} if change.frees_port is not None else set())
+        return ", ".join(str(item) for item in found if item.process == "nginx")
+
+    wanted = f"port {change.frees_port} to be free once the runbook's site of nginx is gone"
+    _wait(holders, (wanted, "set proxy: nginx, or another port"), log, refusal, timeout_seconds)
+
+
+def _wait(
+    missing: Callable[[], str], told: tuple[str, str], log: _ErrorLog, refusal: str, timeout_seconds: float
+) -> None:
+    """Poll until nothing is missing; `told` is what was expected, and the remedy."""
+    started = time.monotonic()
+    while found := missing():
+        waited, complaints = time.monotonic() - started, log.complaints()
+        if waited >= timeout_seconds or ((complaints or refusal) and waited >= _GRACE_SECONDS):
+            said = "; ".join(part for part in (refusal, *complaints) if part)
+            raise HostError(told[0], f"{found}, and nginx says: {said}" if said else found, told[1])
+        time.sleep(0.1)
+
+
+def recover() -> None:
+    """Bring a running nginx back to the files that are there again, where they pass its test."""
+    if is_running() and commands.run("nginx", "-t", "-q", allowed=None).code == 0:
+        _tell("none", _GRACE_SECONDS)
+
+
+@contextmanager
+def trial(render: Callable[[str], str]) -> Iterator[str]:
+    """Run a second nginx with one site only, at ADDRESS:PORT of loopback, which is yielded, while a check lasts.
+
+    It has its files in a folder of its own, and ends by itself after a while, whatever becomes of this process.
+    """
+    with socket.socket() as probe, tempfile.TemporaryDirectory(prefix="registry-runbook-") as folder:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        probe.close()
+        own = Path(folder, "nginx.conf")
+        own.write_text(_TRIAL.format(folder=folder, site=render(address)), encoding="ascii")
+        argv = (
+            "timeout",
+            str(_TRIAL_SECONDS),
+            str(commands.which("nginx")),
+            "-e",
+            f"{folder}/error.log",
+            "-c",
+            str(own),
+        )
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            _wait_until_up(process, address, Path(folder, "error.log"))
+            yield address
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+_TRIAL = """daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+{site}}}
+"""
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + 10
+    while not registry_api.ask(f"https://{address}/", tls=tls.trusting_anybody()).server_certificate:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise HostError("a second nginx to start", files.read_text(log) or "no message", "see `nginx -V`")
+        time.sleep(0.05)

@@ -1,0 +1,274 @@
+"""nginx in front: TLS ends at this host's own nginx, beside its other sites; the registry is behind it on loopback.
+
+Notebook: 55-nginx. Source: distribution.github.io, "Authenticate proxy with nginx"; nginx.org, "Server names".
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from runbook import secrets
+from runbook.changes import Change, ConfigureNginx, InstallPackages, Supervisor
+from runbook.checks import Result, refused, works
+from runbook.errors import HostError, MissingError
+from runbook.forms import split_reference
+from runbook.outside import compose, docker_client, engine, kernel, nginx, packages, registry_api, storage, tls
+from runbook.outside.registry_configuration import PLAIN_PORT
+from runbook.parameters import Parameters
+
+_AGAIN = "run this notebook again"
+_COMPOSE = "run the notebooks 40-configuration and 50-compose, then this one"
+_SITE = f"see {nginx.PATH}, and nginx's error log"
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NginxFacts:
+    """How nginx is now.
+
+    `reads_sites` is whether it is laid out as the distribution's; `served` the fingerprint of the certificate that is
+    served under the registry's name, or why none is; `certificate` that of the one on disk.
+    """
+
+    has_apt: bool
+    supervisor: Supervisor
+    installed: bool
+    reads_sites: bool
+    running: bool
+    enabled: bool
+    text: str | None
+    address: str
+    has_ipv6: bool
+    served: str
+    certificate: str
+
+
+def gather(parameters: Parameters) -> NginxFacts | None:
+    """Return the facts, None where no proxy is asked for; raises MissingError for what an earlier notebook provides."""
+    if parameters.proxy == "none":
+        return None
+    docker_client.refuse_occupied(_stored(parameters), parameters.test_reference, "test_reference")
+    supervisor, address = engine.supervisor(), kernel.address_of(parameters.address)
+    installed = nginx.is_installed()
+    return NginxFacts(
+        has_apt=packages.has_apt(),
+        supervisor=supervisor,
+        installed=installed,
+        reads_sites=nginx.reads_sites(),
+        running=nginx.is_running(),
+        enabled=supervisor == "none" or (installed and nginx.is_enabled()),
+        text=nginx.read_site(),
+        address=address,
+        has_ipv6=kernel.has_ipv6(),
+        served=nginx.served(parameters.domain, f"{address}:{parameters.port}"),
+        certificate=_certificate(parameters),
+    )
+
+
+def _stored(parameters: Parameters) -> storage.Storage:
+    """Return the registry's storage; raises MissingError where the registry does not run on loopback."""
+    client = engine.require(parameters.timeout_seconds)
+    running = [found for found in compose.registry_containers(client, parameters.compose_project) if found.running]
+    if [found.publish for found in running] != [(("127.0.0.1", parameters.backend_port, PLAIN_PORT),)]:
+        raise MissingError(
+            f"the registry on 127.0.0.1:{parameters.backend_port}, for nginx to stand in front of",
+            "it does not run there",
+            "run the notebooks 40-configuration and 50-compose with proxy: nginx",
+        )
+    return storage.Storage(client=client, container=running[0].name)
+
+
+def _certificate(parameters: Parameters) -> str:
+    try:
+        return tls.fingerprint(x509.load_pem_x509_certificate(parameters.certificate_path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise MissingError(
+            f"a server certificate in {parameters.certificate_path}", str(error), "run the notebook 30-certificates"
+        ) from error
+
+
+def is_made(facts: NginxFacts | None) -> bool:
+    """Return whether this section was carried out before."""
+    return facts is not None and facts.text is not None
+
+
+def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
+    """Return what puts nginx in front; empty where it is, and where no proxy is asked for.
+
+    Raises HostError where there is no nginx and no apt, or an nginx that is not laid out as the distribution's.
+    """
+    if facts is None:
+        return []
+    if not facts.installed and not facts.has_apt:
+        raise HostError("nginx", "none, and no apt here", "install nginx, then run this again")
+    if facts.installed and not facts.reads_sites:
+        raise HostError(
+            f"an nginx with the folder {nginx.PATH.parent}, as the distribution's has it",
+            "no such folder",
+            "make it, and include its files at the end of the block `http` of nginx.conf",
+        )
+    changes: list[Change] = [] if facts.installed else [InstallPackages(names=("nginx",))]
+    wanted = nginx.site(
+        (parameters.domain, *parameters.extra_names),
+        (str(parameters.port), *((f"[::]:{parameters.port}",) if facts.has_ipv6 else ())),
+        certificate=parameters.certificate_path,
+        backend_port=parameters.backend_port,
+    )
+    if (reason := _why_configure(facts, wanted)) is not None:
+        changes.append(
+            ConfigureNginx(
+                path=nginx.PATH,
+                before=facts.text,
+                after=wanted,
+                supervisor=facts.supervisor,
+                domain=parameters.domain,
+                served_at=f"{facts.address}:{parameters.port}",
+                fingerprint=facts.certificate,
+                reason=reason,
+            )
+        )
+    return changes
+
+
+def _why_configure(facts: NginxFacts, wanted: str) -> str | None:
+    """Return why nginx is to read its sites, None where it serves the registry's as wanted."""
+    compared: tuple[tuple[str, object, object], ...] = (
+        ("the registry's site is not there", facts.text is None, False),
+        ("the registry's site changes", facts.text, wanted),
+        ("nginx does not run", facts.running, True),
+        ("nginx does not start at boot", facts.enabled, True),
+        ("it does not serve the certificate that is on disk", facts.served, facts.certificate),
+    )
+    return next((reason for reason, is_now, right in compared if is_now != right), None)
+
+
+def check(parameters: Parameters) -> list[Result]:
+    """Return the proof that nginx lets through what the registry needs, and refuses what the registry refuses.
+
+    A large layer goes through it and comes back; the test repository is removed again.
+    """
+    if parameters.proxy == "none":
+        return [_check_no_site()]
+    stored = _stored(parameters)
+    repository, _ = split_reference(parameters.test_reference)
+    trusted = tls.trusting(parameters.ca_certificate_path.read_text(encoding="ascii"))
+    stranger = registry_api.Registry(url=f"https://{parameters.registry_host}", tls=trusted)
+    anonymous = registry_api.wait_until_ready(stranger, timeout_seconds=parameters.timeout_seconds)
+    login = (parameters.username, secrets.require_password(parameters.password_path))
+    known = dataclasses.replace(stranger, login=login)
+    blobs: list[str] = []
+    try:
+        return [
+            *_check_front(parameters, anonymous, known),
+            *_check_headers(parameters, known, repository),
+            *_check_limit(parameters, known, repository, blobs),
+            *_check_layer(parameters, known, repository, blobs),
+        ]
+    finally:
+        stored.remove_repository(repository, tuple(blobs))
+
+
+def _check_no_site() -> Result:
+    return refused(
+        "a site of nginx, since no proxy is asked for (proxy: none)",
+        expected="no site",
+        found="no site" if nginx.read_site() is None else str(nginx.PATH),
+        remedy="run the notebook 50-compose, which removes it",
+    )
+
+
+def _check_front(parameters: Parameters, anonymous: registry_api.Answer, known: registry_api.Registry) -> list[Result]:
+    plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
+    served = tls.fingerprint(x509.load_der_x509_certificate(anonymous.server_certificate))
+    enabled = nginx.is_enabled() if engine.supervisor() == "systemd" else "no systemd here: start it at boot yourself"
+    return [
+        works(
+            f"nginx answers for {parameters.registry_host}, and a client that verifies accepts it",
+            expected=f"nginx at {kernel.address_of(parameters.address)}",
+            found=f"{anonymous.headers.get('server', 'nobody').partition('/')[0]} at {anonymous.server_address}",
+            remedy=_SITE,
+        ),
+        works(
+            "it serves the certificate that is on disk",
+            expected=_certificate(parameters)[:16],
+            found=served[:16],
+            remedy=_AGAIN,
+        ),
+        works(
+            "nginx starts at boot",
+            expected=True if engine.supervisor() == "systemd" else enabled,
+            found=enabled,
+            remedy="run `systemctl enable nginx`",
+        ),
+        refused("an anonymous request", expected=401, found=anonymous.status, remedy=_COMPOSE),
+        works(f"the login of {parameters.username}", expected=200, found=known.ask("/v2/").status, remedy=_COMPOSE),
+        refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=_SITE),
+    ]
+
+
+def _check_headers(parameters: Parameters, known: registry_api.Registry, repository: str) -> list[Result]:
+    behind = registry_api.Registry(url=f"http://127.0.0.1:{parameters.backend_port}", login=known.login)
+    return [
+        works(
+            "an upload is sent to the public address",
+            expected=known.url,
+            found=_origin(known.begin_upload(repository)),
+            remedy=_SITE,
+        ),
+        refused(
+            "the public address, for an upload past nginx and without its headers",
+            expected=behind.url,
+            found=_origin(behind.begin_upload(repository)),
+            remedy=_COMPOSE,
+        ),
+    ]
+
+
+def _origin(location: str) -> str:
+    """Return scheme and host of an address, or the text that is none."""
+    return location.partition("/v2/")[0]
+
+
+def _check_limit(
+    parameters: Parameters, known: registry_api.Registry, repository: str, blobs: list[str]
+) -> list[Result]:
+    def limited(address: str) -> str:
+        return nginx.site(
+            (parameters.domain,),
+            (address,),
+            certificate=parameters.certificate_path,
+            backend_port=parameters.backend_port,
+            body_limit="1m",
+        )
+
+    with nginx.trial(limited) as address:
+        tried = dataclasses.replace(known, url=f"https://{address}", server_name=parameters.domain)
+        small, passed = tried.upload(repository, _MEGABYTE // 2)
+        large, stopped = tried.upload(repository, 2 * _MEGABYTE)
+    blobs.extend(digest for digest in (small, large) if digest)
+    return [
+        works("half a megabyte, with nginx's own body limit back", expected="201", found=passed, remedy=_SITE),
+        refused("two megabytes, with nginx's own body limit back", expected="413", found=stopped, remedy=_SITE),
+    ]
+
+
+def _check_layer(
+    parameters: Parameters, known: registry_api.Registry, repository: str, blobs: list[str]
+) -> list[Result]:
+    digest, stored = known.upload(repository, parameters.proxy_layer_megabytes * _MEGABYTE)
+    blobs.extend([digest] if digest else [])
+    return [
+        works(
+            f"a layer of {parameters.proxy_layer_megabytes} MB goes through nginx",
+            expected="201",
+            found=stored,
+            remedy=_SITE,
+        ),
+        works(
+            "it comes back with the digest that was sent",
+            expected=digest or "a digest",
+            found=known.download(repository, digest) if digest else "nothing was sent",
+            remedy=_SITE,
+        ),
+    ]
