@@ -11,7 +11,7 @@ from rich.table import Table as TextTable
 from rich.text import Text
 
 from runbook.apply import Outcome
-from runbook.changes import Change, ConfigureEngine, LeftToUser, WriteFile, as_json
+from runbook.changes import Change, ConfigureEngine, ConfigureNginx, LeftToUser, WriteFile, as_json
 from runbook.checks import Result
 
 RECORD = "registry-runbook"  # where an output's metadata keeps the data behind a table
@@ -87,7 +87,7 @@ def changes_table(changes: Sequence[Change]) -> Table:
 def _detail(change: Change) -> str:
     """Return what is shown below a plan of a change: the diff of a file, a text to paste, or nothing."""
     match change:
-        case WriteFile() | ConfigureEngine():
+        case WriteFile() | ConfigureEngine() | ConfigureNginx():
             return change.diff()
         case LeftToUser():
             return change.text

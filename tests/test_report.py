@@ -13,6 +13,7 @@ from runbook import checks, report
 from runbook.apply import Outcome
 from runbook.changes import EnableEngine, MakeDirectory, WriteFile
 from runbook.report import Table
+from tests.test_changes import LINES
 
 MADE = MakeDirectory(path=Path("/p"), mode=0o700)
 WRITTEN = WriteFile(path=Path("/f"), before=None, after="<b>&\n", mode=0o600)
@@ -28,6 +29,13 @@ def test_changes_table_numbers_the_changes_and_shows_their_diffs() -> None:
     shown = [" ".join(line.split()) for line in table.text().splitlines()]
     rows = ["# Change", "1 make the folder /p (0700)", "2 write /f (0600)"]
     assert [*rows, "--- (no file)", "+++ /f", "@@ -0,0 +1 @@", "+<b>&"] == shown
+
+
+def test_changes_table_shows_the_diff_of_each_change_that_has_one() -> None:
+    """Fails if a file's text is planned, and not shown, for it is written by another kind of change."""
+    with_diff = [change for change, _ in LINES if hasattr(change, "diff") and change.diff()]
+    assert len({type(change) for change in with_diff}) > 1
+    assert report.changes_table(with_diff).details == tuple(change.diff() for change in with_diff)
 
 
 @pytest.mark.parametrize(

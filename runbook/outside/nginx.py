@@ -4,6 +4,7 @@ Source: nginx.org, "How nginx processes a request" and "Controlling nginx", ngx_
 ngx_http_proxy_module; distribution.github.io, "Authenticate proxy with nginx".
 """
 
+import re
 import socket
 import subprocess
 import tempfile
@@ -112,18 +113,21 @@ class _ErrorLog:
         with _ERROR_LOG.open("rb") as file:
             file.seek(self._offset)
             lines = file.read().decode(errors="replace").splitlines()
-        return list(dict.fromkeys(_words(line) for line in lines if "[emerg]" in line))
+        return _refusals(lines)
 
 
-def _words(line: str) -> str:
-    return line.partition("[emerg] ")[2].partition(": ")[2]  # after the process that wrote it
+def _refusals(lines: Sequence[str]) -> list[str]:
+    """Return what nginx says in the lines for which it gives up, each once, without time and process."""
+    found = (re.search(r"\[emerg\] (?:\d+#\d+: )?(.*)", line) for line in lines)
+    return list(dict.fromkeys(item.group(1) for item in found if item))
 
 
 def _test() -> None:
     """Let nginx test its whole configuration; raises HostError with its words where it refuses it."""
     done = commands.run("nginx", "-t", "-q", allowed=None)
     if done.code != 0:
-        raise HostError("`nginx -t` to pass", done.said, "mend what nginx names; it runs on as it was before")
+        said = "; ".join(_refusals(done.said.splitlines())) or done.said
+        raise HostError("`nginx -t` to pass", said, "mend what nginx names, which runs on as it was")
 
 
 def _tell(by: Supervisor, timeout_seconds: float) -> str:
@@ -204,15 +208,8 @@ def trial(render: Callable[[str], str]) -> Iterator[str]:
         probe.close()
         own = Path(folder, "nginx.conf")
         own.write_text(_TRIAL.format(folder=folder, site=render(address)), encoding="ascii")
-        argv = (
-            "timeout",
-            str(_TRIAL_SECONDS),
-            str(commands.which("nginx")),
-            "-e",
-            f"{folder}/error.log",
-            "-c",
-            str(own),
-        )
+        argv = ("timeout", "--kill-after=5", str(_TRIAL_SECONDS), str(commands.which("nginx")))
+        argv += ("-e", f"{folder}/error.log", "-c", str(own))
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_until_up(process, address, Path(folder, "error.log"))

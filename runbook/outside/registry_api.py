@@ -68,7 +68,7 @@ class Registry:
         """
         location, content = self.begin_upload(repository), _RandomContent(size)
         if not location.startswith(f"{self.url}/"):
-            return "", location
+            return "", location.partition("?")[0]
         try:
             with self._stream("PATCH", location, content=content) as sent:
                 if sent.status_code != httpx.codes.ACCEPTED:

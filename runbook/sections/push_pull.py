@@ -206,7 +206,10 @@ def _check_trust(parameters: Parameters, proof: docker_client.Proof) -> list[Res
     refusal = proof.docker("pull", elsewhere).said
     trusted = parameters.trust_path.parent.parent / f"{address}:{parameters.port}"
     served = registry_api.ask(f"https://{address}:{parameters.port}/v2/", tls=tls.trusting_anybody()).server_certificate
-    unknown = refusal_at(address, tls.describe(x509.load_der_x509_certificate(served)))
+    now = datetime.datetime.now(datetime.UTC)
+    unknown = (
+        refusal_at(address, tls.describe(x509.load_der_x509_certificate(served)), now) if served else "certificate"
+    )
     return [
         refused(
             f"the engine at {address}:{parameters.port}, for which no trust was placed",
@@ -217,12 +220,15 @@ def _check_trust(parameters: Parameters, proof: docker_client.Proof) -> list[Res
     ]
 
 
-def refusal_at(address: str, served: tls.Certificate) -> str:
-    """Return the engine's reason for refusing, at an address without trust, a registry that serves this certificate.
+def refusal_at(address: str, served: tls.Certificate, now: datetime.datetime) -> str:
+    """Return the engine's reason for refusing, at an address without trust, a server with this certificate.
 
-    It judges the address first, and a certificate that was brought along need not have it, then the authority. Source:
-    Go, crypto/x509, Certificate.Verify and HostnameError.Error.
+    It may be that of another site of the nginx in front. The engine judges the dates first, then the address, which a
+    certificate that was brought along need not have, then the authority. Source: Go, crypto/x509, Certificate.Verify
+    and HostnameError.Error.
     """
+    if not served.not_before <= now <= served.not_after:
+        return "certificate has expired or is not yet valid"
     if tls.covers(served, address):
         return "certificate signed by unknown authority"
     return f"not {address}" if served.addresses else "doesn't contain any IP SANs"

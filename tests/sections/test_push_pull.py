@@ -1,5 +1,7 @@
 """60-push-pull: a proof, which changes nothing."""
 
+import datetime
+
 import pytest
 
 from runbook.outside import tls
@@ -46,4 +48,6 @@ def test_refusal_of_another_name_follows_the_certificate_served_there(other: byt
 def test_refusal_at_is_what_the_engine_says(addresses: tuple[str, ...], expected: str) -> None:
     """Fails if a certificate that is not for this host's address makes the proof fail, though it is refused there."""
     served = tls.describe(chains.issue("registry.test", addresses=addresses).server)
-    assert expected == push_pull.refusal_at("192.168.1.2", served)
+    assert expected == push_pull.refusal_at("192.168.1.2", served, served.not_before)
+    late = served.not_after + datetime.timedelta(seconds=1)
+    assert push_pull.refusal_at("192.168.1.2", served, late) == "certificate has expired or is not yet valid"
