@@ -208,8 +208,8 @@ def trial(render: Callable[[str], str]) -> Iterator[str]:
         probe.close()
         own = Path(folder, "nginx.conf")
         own.write_text(_TRIAL.format(folder=folder, site=render(address)), encoding="ascii")
-        argv = ("timeout", "--kill-after=5", str(_TRIAL_SECONDS), str(commands.which("nginx")))
-        argv += ("-e", f"{folder}/error.log", "-c", str(own))
+        limited = ("timeout", "--kill-after=5", str(_TRIAL_SECONDS))
+        argv = (*limited, str(commands.which("nginx")), "-e", f"{folder}/error.log", "-c", str(own))
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_until_up(process, address, Path(folder, "error.log"))
