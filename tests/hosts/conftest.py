@@ -70,6 +70,13 @@ def plain() -> Iterator[Host]:
         yield host
 
 
+@pytest.fixture(scope="session")
+def sid() -> Iterator[Host]:
+    """Debian's unstable without systemd, with Docker Engine 28 and Compose 2; nothing starts the engine."""
+    with start_with_project("sid") as host:
+        yield host
+
+
 @pytest.fixture
 def new_host() -> Iterator[NewHost]:
     """Start hosts for one test alone, which may break them."""

@@ -9,6 +9,8 @@ from .machine import execute
 
 REPOSITORY = "registry-runbook-host"
 MIRROR = "http://deb.debian.org/debian"
+# A mirror that is not brought up to date daily has a release file of sid that has expired; the image keeps the option.
+SUITE_OPTIONS = {"sid": ('--aptopt=Acquire::Check-Valid-Until "false"',)}
 
 # policy-rc.d keeps the build from starting services; a host without systemd keeps it, as Debian's containers do.
 INSTALL = """
@@ -37,9 +39,9 @@ class Recipe:
         return f"{REPOSITORY}:{self.name}-{digest[:12]}"
 
     @property
-    def has_engine(self) -> bool:
-        """Whether Docker Engine is installed, and so started by systemd."""
-        return "docker.io" in self.packages
+    def starts_engine(self) -> bool:
+        """Whether Docker Engine is installed, and systemd is there to start it."""
+        return self.boots and "docker.io" in self.packages
 
 
 TOOLS = ("ca-certificates", "curl", "iproute2", "iptables", "openssl", "procps", "python3", "strace", "sudo")
@@ -48,7 +50,8 @@ PLAIN = Recipe(name="plain", base="bookworm", packages=TOOLS, boots=False)
 BARE = Recipe(name="bare", base=PLAIN, packages=SYSTEMD)
 BOOKWORM = Recipe(name="bookworm", base=BARE, packages=("docker.io", "docker-compose"))
 TRIXIE = Recipe(name="trixie", base="trixie", packages=(*TOOLS, *SYSTEMD, "docker.io", "docker-cli", "docker-compose"))
-RECIPES = {recipe.name: recipe for recipe in (PLAIN, BARE, BOOKWORM, TRIXIE)}
+SID = Recipe(name="sid", base="sid", packages=(*TOOLS, "docker.io", "docker-cli", "docker-compose"), boots=False)
+RECIPES = {recipe.name: recipe for recipe in (PLAIN, BARE, BOOKWORM, TRIXIE, SID)}
 
 
 def has_image(reference: str) -> bool:
@@ -62,7 +65,8 @@ def ensure_suite(suite: str) -> str:
     if not has_image(reference):
         with tempfile.TemporaryDirectory() as folder:
             archive = f"{folder}/{suite}.tar"
-            execute("mmdebstrap", "--quiet", "--variant=minbase", suite, archive, MIRROR, timeout_seconds=600)
+            options = ("--quiet", "--variant=minbase", *SUITE_OPTIONS.get(suite, ()))
+            execute("mmdebstrap", *options, suite, archive, MIRROR, timeout_seconds=600)
             execute("docker", "import", archive, reference, timeout_seconds=120)
     return reference
 

@@ -127,7 +127,7 @@ class Host:
             state = self.run("systemctl", "is-system-running", check=False)
             if state.stdout.strip() not in {"running", "degraded"}:  # degraded: no kernel modules to load
                 return str(state)
-        if self.recipe.has_engine:
+        if self.recipe.starts_engine:
             information = self.run("docker", "info", check=False)
             return str(information) if information.code != 0 else ""
         return ""

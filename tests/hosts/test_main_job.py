@@ -10,7 +10,7 @@ from .product import run, script_run, snapshot
 DOCUMENT = ("-f", "parameters/document.yml")
 
 
-@pytest.mark.parametrize("recipe", ["bookworm", "trixie", "bare", "plain"])
+@pytest.mark.parametrize("recipe", ["bookworm", "trixie", "bare", "plain", "sid"])
 def test_run_proves_registry_then_changes_nothing(new_host: NewHost, recipe: str) -> None:
     """Fails where the README's command does not end with all proven, or a second one changes anything at all.
 
