@@ -42,6 +42,7 @@ for path in /etc/hosts /etc/hostname /etc/resolv.conf; do
     text=$(cat "$path"); umount "$path"; echo "$text" >"$path"
 done
 """
+UNMOUNT_AGAIN = "umount /etc/hosts /etc/hostname /etc/resolv.conf"  # beneath are the host's own, as it left them
 WRITE = 'mkdir -p "$(dirname "$1")"; cat >"$1"; chmod "$2" "$1"'
 
 
@@ -63,6 +64,7 @@ class Host:
 
     name: str
     address: str
+    network: str
     recipe: Recipe
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -107,6 +109,17 @@ class Host:
         self.run("mkdir", "-p", destination)
         unpack = ("docker", "exec", "--interactive", self.name, "tar", "-x", "-C", destination)
         execute(*unpack, input_bytes=pack_project())
+
+    def restart(self) -> None:
+        """Shut a host that boots down and start it again, with its files, its address, and a kernel set up anew."""
+        self.run("systemctl", "poweroff")
+        execute("docker", "wait", self.name, timeout_seconds=120)
+        with alone():
+            execute("docker", "network", "disconnect", self.network, self.name)
+            execute("docker", "network", "connect", f"--ip={self.address}", self.network, self.name)
+            execute("docker", "start", self.name)
+        self.run("sh", "-ec", UNMOUNT_AGAIN)
+        self.wait_until_up()
 
     def wait_until_up(self, *, timeout_seconds: float = 90.0) -> float:
         """Wait for systemd and the engine, where the recipe has them, and return the seconds waited.
@@ -207,7 +220,9 @@ def start_host(recipe: Recipe, *, address: str | None = None, network: Network =
             ensure_network(network)
             start_container(name, recipe, address=address, network=network)
         found = execute("docker", "inspect", ADDRESS, name).stdout.strip()
-        host = Host(name=name, address=found, recipe=recipe, environment=choose_environment(os.environ))
+        host = Host(
+            name=name, address=found, network=network.name, recipe=recipe, environment=choose_environment(os.environ)
+        )
         if recipe.boots:
             host.run("sh", "-ec", UNMOUNT)
         host.wait_until_up()

@@ -102,6 +102,19 @@ def test_start_host_gives_files_and_kernel_settings_of_its_own(new_host: NewHost
     assert before == execute(*read).stdout
 
 
+def test_restart_boots_anew_and_keeps_what_a_host_keeps(bookworm: Host) -> None:
+    """Fails if the host goes on running, or if its files, its address or how they are written are not its own."""
+    host = bookworm
+    host.write("/etc/hosts", host.read("/etc/hosts") + "192.0.2.1 elsewhere.test\n")
+    host.write("/run/before", "gone with the memory")
+    addresses = host.run("hostname", "-I").stdout.split()
+    host.restart()
+    assert host.run("test", "-e", "/run/before", check=False).code == 1
+    assert host.read("/etc/hosts").endswith("192.0.2.1 elsewhere.test\n")
+    assert host.run("hostname", "-I").stdout.split() == addresses
+    host.run("sh", "-ec", "cp /etc/hosts /etc/hosts.new; mv /etc/hosts.new /etc/hosts; docker info")
+
+
 def test_start_host_takes_the_address(new_host: NewHost) -> None:
     """Fails if the document's own address cannot be had beside the session's hosts."""
     host = new_host("plain", address="192.168.1.2")
