@@ -135,15 +135,22 @@ class Parameters(BaseModel):
     )
 
     @model_validator(mode="after")
+    def _image_fits_its_source(self) -> Self:
+        """Refuse what the source of the registry's image cannot have."""
+        if self.registry_image_source == "archive" and not self.registry_image_archive:
+            raise ValueError(
+                "registry_image_archive|the path of a docker save file, since registry_image_source is archive"
+            )
+        if self.registry_image_digest and self.registry_image_source in ("archive", "package"):
+            raise ValueError("registry_image_digest|empty, unless the image is pulled: no other source has a digest")
+        return self
+
+    @model_validator(mode="after")
     def _fits_together(self) -> Self:
         """Refuse values that are impossible only together."""
         if "." not in self.domain and self.port == HTTPS_PORT:
             raise ValueError(
                 "domain|a name with a dot, or a port other than 443: clients take a single label for docker.io's"
-            )
-        if self.registry_image_source == "archive" and not self.registry_image_archive:
-            raise ValueError(
-                "registry_image_archive|the path of a docker save file, since registry_image_source is archive"
             )
         for name in ("own_certificate_file", "own_key_file"):
             if self.certificate_source == "own" and not getattr(self, name):

@@ -18,6 +18,11 @@ from runbook.parameters import Parameters, from_text, load_file, read
         pytest.param({"proxy": "nginx", "backend_port": 443}, "backend_port: a port other than", id="behind-itself"),
         pytest.param({"proxy": "nginx", "basic_port": 5002}, "backend_port: a port other than", id="behind-basic"),
         pytest.param({"registry_image_source": "archive"}, "registry_image_archive: the path", id="no-archive"),
+        pytest.param(
+            {"registry_image_source": "package", "registry_image_digest": f"sha256:{'0' * 64}"},
+            "registry_image_digest: empty, unless",
+            id="digest-of-what-is-not-pulled",
+        ),
         pytest.param({"renew_before_days": 366}, "renew_before_days: fewer days", id="renewed-at-once"),
         pytest.param({"ca_validity_days": 366}, "validity_days", id="server-made-a-moment-after-its-authority"),
         pytest.param({"ca_validity_days": 365}, "validity_days", id="server-outlives-its-authority"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import docker
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.images import Image
 
 from runbook.changes import ObtainImage
@@ -22,6 +22,7 @@ from runbook.parameters import Parameters
 PACKAGE_REPOSITORY = "registry-runbook/docker-registry"
 TEST_LABEL = "org.registry-runbook.proof"
 Source = Literal["pull", "archive", "package"]
+_BY_ARCHIVE = "set registry_image_source to archive, and registry_image_archive to a docker save file"
 
 # What the official image does with its command: a configuration's path, or a subcommand, goes to the registry.
 _ENTRY_POINT = b"""#!/bin/sh
@@ -110,19 +111,19 @@ def _refuse_other_digest(found: list[str], reference: str, digest: str) -> None:
 def obtain(client: docker.DockerClient, wanted: ObtainImage) -> str:
     """Get the registry's image from the first source that works; return what was taken, and why.
 
-    Raises HostError with the reason of each source where none works.
+    Raises the error of the only source, or HostError with the reason of each source where none of several works.
     """
     refusals: list[str] = []
     for source in wanted.sources:
         try:
             taken = _OBTAIN[source](client, wanted)
         except RunbookError as error:
+            if len(wanted.sources) == 1:
+                raise
             refusals.append(f"{source}: {error.found}")
         else:
             return "; ".join((f"took {taken}", *refusals))
-    raise HostError(
-        "an image of the registry", "; ".join(refusals), "give a docker save file as registry_image_archive"
-    )
+    raise HostError("an image of the registry", "; ".join(refusals), _BY_ARCHIVE)
 
 
 def _pull(client: docker.DockerClient, wanted: ObtainImage) -> str:
@@ -130,7 +131,8 @@ def _pull(client: docker.DockerClient, wanted: ObtainImage) -> str:
     try:
         pulled = client.images.pull(repository, tag=wanted.digest or tag)
     except APIError as error:
-        raise HostError(f"to pull {wanted.reference}", str(error.explanation).strip(), "use an archive") from error
+        expected = f"to pull {wanted.reference}" + (f" with the digest {wanted.digest}" if wanted.digest else "")
+        raise HostError(expected, str(error.explanation).strip(), f"correct it, or {_BY_ARCHIVE}") from error
     _refuse_other_digest(pulled.attrs["RepoDigests"], wanted.reference, wanted.digest)
     if wanted.digest:
         pulled.tag(repository, tag=tag)
@@ -138,17 +140,25 @@ def _pull(client: docker.DockerClient, wanted: ObtainImage) -> str:
 
 
 def _load(client: docker.DockerClient, wanted: ObtainImage) -> str:
+    expected = f"a docker save file at {wanted.archive}"
     try:
+        tags = _tags_in(Path(wanted.archive))
+        if wanted.reference not in tags:
+            raise HostError(
+                f"{wanted.reference} in {wanted.archive}", ", ".join(tags) or "no tag", "set registry_image to its tag"
+            )
         with Path(wanted.archive).open("rb") as archive:
-            loaded = client.images.load(archive)
-    except (OSError, APIError) as error:
-        raise HostError(f"a docker save file at {wanted.archive}", str(error), "save the image again") from error
-    tags = [tag for image in loaded for tag in image.tags]
-    if wanted.reference not in tags:
-        raise HostError(
-            f"{wanted.reference} in {wanted.archive}", ", ".join(tags) or "no tag", "set registry_image to its tag"
-        )
+            client.images.load(archive)
+    except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, DockerException) as error:
+        raise HostError(expected, str(error), "save the image again") from error
     return f"{wanted.reference} from {wanted.archive}"
+
+
+def _tags_in(archive: Path) -> list[str]:
+    """Return the references of the images in a docker save file (Docker Image Specification 1.2, manifest.json)."""
+    with tarfile.open(archive) as opened:
+        manifest = opened.extractfile("manifest.json")
+        return [tag for image in json.load(manifest or io.BytesIO()) for tag in image["RepoTags"] or ()]
 
 
 def _build(client: docker.DockerClient, _: ObtainImage) -> str:

@@ -1,0 +1,63 @@
+"""The registry's image from a file: what is refused before the engine is asked."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import docker
+import pytest
+
+from runbook.changes import ObtainImage
+from runbook.errors import HostError
+from runbook.outside import images
+
+
+def save_file(path: Path, members: dict[str, bytes]) -> Path:
+    """Write a tar of these members."""
+    with tarfile.open(path, "w") as archive:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def manifest(*tags: str) -> dict[str, bytes]:
+    """Return what `docker save` writes beside the layers."""
+    return {"manifest.json": json.dumps([{"Config": "0.json", "RepoTags": list(tags) or None, "Layers": []}]).encode()}
+
+
+@pytest.mark.parametrize(
+    ("members", "found", "remedy"),
+    [
+        pytest.param(None, "No such file", "save the image again", id="absent"),
+        pytest.param({}, "manifest.json", "save the image again", id="another-tar"),
+        pytest.param({"manifest.json": b"{"}, "Expecting property name", "save the image again", id="cut-short"),
+        pytest.param({"manifest.json": b"{}"}, "no tag", "set registry_image to its tag", id="no-image"),
+        pytest.param({"manifest.json": b"[1]"}, "not subscriptable", "save the image again", id="other-data"),
+        pytest.param({"manifest.json": b"[{}]"}, "RepoTags", "save the image again", id="no-tags"),
+        pytest.param(manifest(), "no tag", "set registry_image to its tag", id="saved-by-identifier"),
+        pytest.param(manifest("registry:2"), "registry:2", "set registry_image to its tag", id="another-image"),
+    ],
+)
+def test_obtain_refuses_archive(tmp_path: Path, members: dict[str, bytes] | None, found: str, remedy: str) -> None:
+    """Fails where a file that is no `docker save` of this image is given to the engine, or its fault is not named."""
+    path = tmp_path / "registry.tar"
+    if members is not None:
+        save_file(path, members)
+    wanted = ObtainImage(sources=("archive",), reference="registry:3.1.1", digest="", archive=str(path))
+    nowhere = docker.DockerClient(base_url="unix:///nowhere", version="1.41")
+    with pytest.raises(HostError) as refused:
+        images.obtain(nowhere, wanted)
+    assert found in refused.value.found
+    assert refused.value.remedy == remedy
+
+
+def test_obtain_gives_reason_of_each_source(tmp_path: Path) -> None:
+    """Fails where of several sources that all fail only one is named."""
+    wanted = ObtainImage(sources=("archive", "archive"), reference="registry:3.1.1", digest="", archive=str(tmp_path))
+    nowhere = docker.DockerClient(base_url="unix:///nowhere", version="1.41")
+    with pytest.raises(HostError) as refused:
+        images.obtain(nowhere, wanted)
+    assert refused.value.found.count("Is a directory") == 2
