@@ -25,6 +25,7 @@ PATH = Path("/etc/nginx/sites-enabled/zz-registry-runbook")
 HEADER = yaml_text.HEADER
 _PID_FILE = Path("/run/nginx.pid")
 _ERROR_LOG = Path("/var/log/nginx/error.log")
+_WORKER = "nginx: worker process"  # one that shuts down adds that
 _GRACE_SECONDS = 3.0  # nginx tries five times in 2.5 s to take a port, and complains each time
 _TRIAL_SECONDS = 120  # the longest that a second nginx runs, whatever becomes of this process
 
@@ -138,6 +139,15 @@ def _tell(by: Supervisor, timeout_seconds: float) -> str:
     return "" if done.code == 0 else done.said
 
 
+def _workers() -> set[int]:
+    """Return the processes that take connections; those of an earlier configuration do until they shut down."""
+    try:
+        found = psutil.Process(int(_PID_FILE.read_text(encoding="ascii"))).children()
+        return {child.pid for child in found if " ".join(child.cmdline()).strip() == _WORKER}
+    except (OSError, ValueError, psutil.NoSuchProcess):
+        return set()
+
+
 def load(change: ConfigureNginx, timeout_seconds: float) -> None:
     """Let nginx read its sites, now and at boot, and wait until it serves the wanted certificate.
 
@@ -147,9 +157,12 @@ def load(change: ConfigureNginx, timeout_seconds: float) -> None:
     log = _ErrorLog()
     if change.supervisor == "systemd" and not is_enabled():
         commands.run("systemctl", "enable", "nginx.service")
+    earlier = _workers()
     refusal = _tell(change.supervisor, timeout_seconds)
 
     def missing() -> str:
+        if earlier & _workers():
+            return "there are workers of the earlier configuration"
         found = served(change.domain, change.served_at)
         return "" if found == change.fingerprint else f"there is {found}"
 
