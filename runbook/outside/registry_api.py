@@ -6,14 +6,16 @@ Source: OCI Distribution Specification 1.1, and the Docker Registry HTTP API V2 
 import hashlib
 import os
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import httpx
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from runbook.errors import NotReadyError
+from runbook.errors import HostError, NotReadyError
+from runbook.forms import split_reference
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json, "
@@ -25,6 +27,7 @@ _SECONDS = 10.0
 _BLOB_SECONDS = 300.0  # a registry answers when it has stored all
 _PIECE_BYTES = 1 << 18
 _SERVER_ERROR = 500
+_OCTETS = "application/octet-stream"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +58,11 @@ class Registry:
     def ask(self, path: str, *, method: str = "GET") -> Answer:
         """Ask for a path once, as `ask` does."""
         return ask(self.url + path, method=method, login=self.login, tls=self.tls, server_name=self.server_name)
+
+    def put(self, path: str, content: bytes, *, media_type: str) -> Answer:
+        """Put a content to a path, or to a URL that this registry gave, and return the answer."""
+        url = urllib.parse.urljoin(self.url, path)
+        return ask(url, method="PUT", login=self.login, tls=self.tls, content=(media_type, content))
 
     def begin_upload(self, repository: str) -> str:
         """Begin the upload of a blob and return the address that it is to be sent to, or what came instead (end-4a)."""
@@ -134,10 +142,11 @@ def _stream(  # noqa: PLR0913 (all that a request is made from)
     login: tuple[str, str] | None,
     tls: ssl.SSLContext | None,
     server_name: str | None,
-    content: Iterable[bytes] | None = None,
+    content: bytes | Iterable[bytes] | None = None,
+    media_type: str = _OCTETS,
     timeout_seconds: float = _SECONDS,
 ) -> Iterator[httpx.Response]:
-    headers = {"Accept": MANIFEST_TYPES} | ({"Content-Type": "application/octet-stream"} if content else {})
+    headers = {"Accept": MANIFEST_TYPES} | ({"Content-Type": media_type} if content else {})
     credentials = httpx.BasicAuth(login[0].encode(), login[1].encode()) if login else None
     extensions = {"sni_hostname": server_name} if server_name else {}
     with (
@@ -149,21 +158,26 @@ def _stream(  # noqa: PLR0913 (all that a request is made from)
         yield response
 
 
-def ask(
+def ask(  # noqa: PLR0913 (what is asked, as whom, and whom to trust)
     url: str,
     *,
     method: str = "GET",
     login: tuple[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
     server_name: str | None = None,
+    content: tuple[str, bytes] | None = None,
 ) -> Answer:
     """Ask once, through no proxy, with no redirect followed, and return the answer or why none came.
 
     `tls` says whom to trust: without it, the public authorities. `server_name` is the name to verify, where it
-    is not that of the URL. A login goes out as UTF-8 (RFC 7617 2.1).
+    is not that of the URL. A login goes out as UTF-8 (RFC 7617 2.1). `content` is sent along: its
+    media type, and its bytes.
     """
+    media_type, sent = content or ("", None)
     try:
-        with _stream(url, method=method, login=login, tls=tls, server_name=server_name) as response:
+        with _stream(
+            url, method=method, login=login, tls=tls, server_name=server_name, content=sent, media_type=media_type
+        ) as response:
             stream = response.extensions["network_stream"]
             secured = stream.get_extra_info("ssl_object")
             address = str(stream.get_extra_info("server_addr")[0])  # before the connection is closed with the body
@@ -177,6 +191,30 @@ def ask(
             )
     except httpx.HTTPError as error:
         return Answer(status=None, error=str(error) or type(error).__name__)
+
+
+def push(registry: Registry, reference: str, *, blobs: Sequence[bytes], manifest: bytes, media_type: str) -> None:
+    """Push an image to REPOSITORY:TAG: its blobs, each in one piece (end-4a and end-6), then its manifest (end-7a).
+
+    Raises HostError with the answer that was not that of success.
+    """
+    repository, tag = split_reference(reference)
+    for blob in blobs:
+        begun = registry.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
+        _refuse_unless(202, begun, f"to begin a push to {repository}")
+        location = begun.headers["location"]  # a query may be in it already
+        digest = f"digest=sha256%3A{hashlib.sha256(blob).hexdigest()}"
+        url = f"{location}{'&' if '?' in location else '?'}{digest}"
+        done = registry.put(url, blob, media_type="application/octet-stream")
+        _refuse_unless(201, done, f"to take a blob for {repository}")
+    done = registry.put(f"/v2/{repository}/manifests/{tag}", manifest, media_type=media_type)
+    _refuse_unless(201, done, f"to take the manifest {reference}")
+
+
+def _refuse_unless(status: int, answer: Answer, expected: str) -> None:
+    if answer.status != status:
+        found = " ".join((str(answer), answer.body.strip())).strip()
+        raise HostError(f"the registry {expected}", found, "read the registry's log: `docker logs`")
 
 
 def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:

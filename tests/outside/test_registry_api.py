@@ -7,13 +7,14 @@ import http.server
 import ssl
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from runbook.errors import NotReadyError
+from runbook.errors import HostError, NotReadyError
 from runbook.outside import registry_api, tls
 from runbook.outside.registry_api import Answer, Registry
 
@@ -31,6 +32,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
     """What answers as a registry does: `/v2/` asks for a login, `/late` is ready at the third request, `/never` not."""
 
     asked = 0
+    taken: tuple[tuple[str, str], ...] = ()
 
     def do_GET(self) -> None:
         """Answer one request."""
@@ -47,13 +49,26 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815 (the name that http.server looks for)
 
+    def do_POST(self) -> None:
+        """Begin an upload, whose URL already has a query."""
+        self.answer(403 if "forbidden" in self.path else 202, {"Location": "/upload?_state=1"})
+
+    def do_PUT(self) -> None:
+        """Take a blob of the digest that is named, and any manifest but a broken one."""
+        type(self).taken += ((self.path.partition("?")[0], self.headers["Content-Type"]),)
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        digest = [f"sha256:{hashlib.sha256(sent).hexdigest()}"]
+        right = query == {"_state": ["1"], "digest": digest} if query else sent != b"broken"
+        self.answer(201 if right else 400, body=b"" if right else b"MANIFEST_INVALID")
+
     def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
         """Send an answer of one status."""
         self.send_response(status)
         for name, value in ((headers or {}) | {"Content-Length": str(len(body))}).items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name of the standard library)
@@ -94,7 +109,7 @@ class Taking(Answering):
 @contextmanager
 def serving(context: ssl.SSLContext | None = None, handler: type[Answering] = Answering) -> Iterator[int]:
     """Serve on a port of loopback, over TLS where a context is given, and yield the port."""
-    Answering.asked = 0
+    Answering.asked, Answering.taken = 0, ()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -273,3 +288,25 @@ def test_wait_until_ready_gives_up_at_once_where_waiting_cannot_help(secured: in
     with pytest.raises(NotReadyError, match=r"found .*certificate verify failed"):
         registry_api.wait_until_ready(Registry(url=f"https://127.0.0.1:{secured}", tls=THEIRS), timeout_seconds=30)
     assert time.monotonic() - started < 5
+
+
+def test_push_sends_the_blobs_and_then_the_manifest(plain: int) -> None:
+    """Fails if a blob goes without its digest, loses what is in the upload's URL, or comes after the manifest."""
+    registry = Registry(url=f"http://127.0.0.1:{plain}")
+    registry_api.push(registry, "a/b:1", blobs=(b"layer", b"configuration"), manifest=b"{}", media_type="m/n")
+    blob = ("/upload", "application/octet-stream")
+    assert Answering.taken == (blob, blob, ("/v2/a/b/manifests/1", "m/n"))
+
+
+@pytest.mark.parametrize(
+    ("repository", "manifest", "expected"),
+    [
+        pytest.param("forbidden", b"{}", "begin a push to forbidden; found 403", id="begin"),
+        pytest.param("a/b", b"broken", "take the manifest a/b:1; found 400 MANIFEST_INVALID", id="manifest"),
+    ],
+)
+def test_push_tells_what_a_registry_refused(plain: int, repository: str, manifest: bytes, expected: str) -> None:
+    """Fails if a push that was refused counts as done, or its error hides the registry's answer."""
+    registry = Registry(url=f"http://127.0.0.1:{plain}")
+    with pytest.raises(HostError, match=rf"expected the registry to {expected}. To repair: .*docker logs"):
+        registry_api.push(registry, f"{repository}:1", blobs=(b"layer",), manifest=manifest, media_type="m/n")
