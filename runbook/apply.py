@@ -33,6 +33,7 @@ from runbook.changes import (
     LeftToUser,
     MakeDirectory,
     ObtainImage,
+    PushClientImage,
     RemoveObject,
     RemoveSite,
     RemoveTree,
@@ -49,6 +50,7 @@ from runbook.changes import (
 )
 from runbook.errors import ApplyError, ChangedError, HostError, RunbookError
 from runbook.outside import (
+    client_kit,
     compose,
     daemon_json,
     engine,
@@ -59,6 +61,7 @@ from runbook.outside import (
     nginx,
     own_certificate,
     packages,
+    registry_api,
     sudo,
     tls,
 )
@@ -110,7 +113,7 @@ _SYSTEM = (
 def needs_root(change: Change) -> bool:
     """Return whether this user, who may speak to the engine, cannot make a change without root."""
     match change:
-        case RunContainer() | ComposeUp() | RemoveObject() | LeftToUser():
+        case RunContainer() | ComposeUp() | RemoveObject() | PushClientImage() | LeftToUser():
             return False
         case ObtainImage():
             return "package" in change.sources
@@ -177,6 +180,8 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
             compose.up(change.path, change.project, timeout_seconds)
         case LeftToUser():
             return change.text.strip()
+        case PushClientImage():
+            _push_client_image(change)
         case RestoreFile():
             files.restore(change.path)
         case RestoreEngineFile():
@@ -358,6 +363,18 @@ def _set_password(change: SetPassword) -> None:
         if not text.strip().startswith(f"{change.username}:")
     ]
     files.write(change.path, "".join(f"{text}\n" for text in (*others, line)).encode(), 0o600)
+
+
+def _push_client_image(change: PushClientImage) -> None:
+    image = client_kit.image()
+    registry = registry_api.Registry(
+        url=f"https://{change.registry}",
+        login=(change.username, secrets.require_password(change.password_file)),
+        tls=tls.trusting(change.authority_path.read_text(encoding="ascii")),
+    )
+    registry_api.push(
+        registry, change.reference, blobs=image.blobs, manifest=image.manifest, media_type=client_kit.MANIFEST_TYPE
+    )
 
 
 def _give(change: Change, owner: tuple[int, int]) -> None:

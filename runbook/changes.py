@@ -373,6 +373,22 @@ class LeftToUser:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PushClientImage:
+    """Push the image that the kit for other hosts pulls, through the registry's API and over verified TLS."""
+
+    registry: str
+    reference: str
+    digest: str
+    authority_path: Path
+    username: str
+    password_file: Path
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"push {self.registry}/{self.reference} ({self.digest[:19]}…) as {self.username}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreFile:
     """Put the kept earlier version of a file back in its place."""
 
@@ -449,6 +465,7 @@ Change = (
     | RunContainer
     | ComposeUp
     | LeftToUser
+    | PushClientImage
     | RestoreFile
     | RestoreEngineFile
     | RemoveObject

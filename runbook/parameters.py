@@ -123,6 +123,12 @@ class Parameters(BaseModel):
     test_image: forms.OptionalImage = Field(
         "", description="image on this host to push as proof; empty: a few kilobytes made on the spot"
     )
+    client_kit_directory: forms.FilePath = Field(
+        "/opt/registry-client-kit", description="folder of the kit for other hosts; nothing in it is secret"
+    )
+    client_test_reference: forms.Reference = Field(
+        "runbook/client-check:1", description="repository and tag of the image that the kit pulls; it stays"
+    )
 
     proxy: Literal["none", "nginx"] = Field("none", description="none, or nginx: this host's nginx in front ends TLS")
     backend_port: forms.Port = Field(5002, description="port on 127.0.0.1 of the registry behind nginx, plain HTTP")
@@ -161,11 +167,23 @@ class Parameters(BaseModel):
             raise ValueError(
                 "validity_days|fewer days than ca_validity_days: it is worth nothing without its authority"
             )
-        private = Path(self.private_directory)
-        for name in ("configuration_directory", "basic_data_directory"):
-            mounted = Path(getattr(self, name))
-            if private.is_relative_to(mounted) or mounted.is_relative_to(private):
-                raise ValueError(f"private_directory|a folder apart from {name}, which a container mounts")
+        if forms.split_reference(self.client_test_reference)[0] == forms.split_reference(self.test_reference)[0]:
+            raise ValueError("client_test_reference|another repository than test_reference, which the proof removes")
+        return self
+
+    @model_validator(mode="after")
+    def _stand_apart(self) -> Self:
+        """Refuse folders that lie in one another: who gets the one must not get the other."""
+        mounted = ("configuration_directory", "basic_data_directory")
+        for name, others, why in (
+            ("private_directory", mounted, "which a container mounts"),
+            ("client_kit_directory", ("private_directory", *mounted), "since other hosts get all that is in it"),
+        ):
+            folder = Path(getattr(self, name))
+            for other in others:
+                found = Path(getattr(self, other))
+                if folder.is_relative_to(found) or found.is_relative_to(folder):
+                    raise ValueError(f"{name}|a folder apart from {other}, {why}")
         return self
 
     @model_validator(mode="after")

@@ -88,6 +88,14 @@ NGINX = changes.ConfigureNginx(
     reason="the registry's site is not there",
 )
 READ = "test nginx's configuration, and let nginx read it"
+CLIENT_IMAGE = changes.PushClientImage(
+    registry="r.test:8443",
+    reference="runbook/client-check:1",
+    digest=f"sha256:{'ab' * 32}",
+    authority_path=Path("/p/ca/ca.crt"),
+    username="admin",
+    password_file=Path("/p/secrets/password-admin"),
+)
 PLAIN = "plain HTTP for a:1, b:1"
 BUILT = "build it from the distribution's package docker-registry"
 WHERE = "127.0.0.1:5000 to 5000, data in /opt/data"
@@ -175,6 +183,7 @@ LINES: list[tuple[Change, str]] = [
         "remove /d, and reload the engine without r.test (no container stops)",
     ),
     (changes.LeftToUser(task="paste this", text="{}"), "left to you: paste this"),
+    (CLIENT_IMAGE, "push r.test:8443/runbook/client-check:1 (sha256:abababababab…) as admin"),
     (changes.RestoreFile(path=Path("/p"), kept=Path("/p.before")), "put /p.before back as /p"),
     (changes.RemoveObject(kind="volume", name="v"), "remove the volume v"),
     (changes.RemoveTree(path=Path("/p")), "remove /p"),

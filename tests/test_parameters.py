@@ -31,6 +31,10 @@ from runbook.parameters import Parameters, from_text, load_file, read
         pytest.param({"configuration_directory": "/etc/registry-runbook/ca"}, "_directory: ", id="mounts-the-ca"),
         pytest.param({"basic_data_directory": "/etc/registry-runbook"}, "_directory: ", id="basic-mounts-secrets"),
         pytest.param({"basic_data_directory": "/etc"}, "_directory: ", id="basic-mounts-all-above"),
+        pytest.param({"client_kit_directory": "/etc"}, "client_kit_directory: a folder apart", id="hands-out-all"),
+        pytest.param({"client_kit_directory": "/etc/registry-runbook/ca"}, "client_kit_", id="hands-out-the-ca"),
+        pytest.param({"client_kit_directory": "/opt/data/registry/kit"}, "client_kit_", id="hands-out-data"),
+        pytest.param({"client_test_reference": "runbook/proof:2"}, "client_test_reference: another", id="one-removed"),
     ],
 )
 def test_read_refuses_what_does_not_fit_together(values: dict[str, object], expected: str) -> None:

@@ -18,7 +18,19 @@ from runbook.changes import (
     WriteFile,
 )
 from runbook.checks import Result, refused, works
-from runbook.outside import compose, daemon_json, engine, files, hosts_file, images, kernel, nginx, registry_api, tls
+from runbook.outside import (
+    client_kit,
+    compose,
+    daemon_json,
+    engine,
+    files,
+    hosts_file,
+    images,
+    kernel,
+    nginx,
+    registry_api,
+    tls,
+)
 from runbook.parameters import Parameters
 
 
@@ -64,6 +76,7 @@ def _made(parameters: Parameters) -> tuple[Path, ...]:
         parameters.certificate_path,
         parameters.configuration_path,
         parameters.compose_path,
+        *(Path(parameters.client_kit_directory, name) for name in client_kit.FILES),
     )
 
 
@@ -84,6 +97,7 @@ def _folders(parameters: Parameters) -> tuple[Path, ...]:
         parameters.certificate_path.parent,
         parameters.htpasswd_path.parent,
         Path(parameters.configuration_directory),
+        Path(parameters.client_kit_directory),
         Path(parameters.private_directory),
     )
 

@@ -15,7 +15,7 @@ from runbook.changes import (
     RestoreFile,
     WriteFile,
 )
-from runbook.outside import daemon_json, files, hosts_file, kernel, nginx
+from runbook.outside import client_kit, daemon_json, files, hosts_file, kernel, nginx
 from runbook.parameters import Parameters, read
 from runbook.sections import tear_down
 from runbook.sections.tear_down import EngineFile, TearDownFacts
@@ -26,6 +26,7 @@ AFTER = hosts_file.with_name(BEFORE, "192.168.1.2", "registry.test")
 KEPT_HOSTS = files.kept_path(hosts_file.PATH)
 FOLDER, PRIVATE = Path("/etc/docker/registry"), Path("/etc/registry-runbook")
 TRUST = Path("/etc/docker/certs.d")
+KIT = Path("/opt/registry-client-kit")
 BARE = TearDownFacts(objects=(), hosts=BEFORE, hosts_kept=None, present=(), kept=(), nginx_site=None)
 MADE = TearDownFacts(
     objects=(
@@ -43,6 +44,7 @@ MADE = TearDownFacts(
         (FOLDER / "ssl" / "registry.test.pem", ()),
         (FOLDER / "config.yml", ()),
         (FOLDER / "docker-compose.yml", ()),
+        *((KIT / name, ()) for name in client_kit.FILES),
         (Path("/opt/data/registry"), ("docker",)),
         (PRIVATE / "ca", ("ca.crt", "ca.key")),
         (FOLDER / "auth" / "htpasswd", ()),
@@ -52,6 +54,7 @@ MADE = TearDownFacts(
         (FOLDER / "ssl", ("registry.test.pem",)),
         (FOLDER / "auth", ("htpasswd",)),
         (FOLDER, ("auth", "config.yml", "docker-compose.yml", "ssl")),
+        (KIT, tuple(sorted(client_kit.FILES))),
         (PRIVATE, ("ca", "secrets")),
     ),
     kept=(),
@@ -84,9 +87,11 @@ def test_plan_removes_what_the_sections_made() -> None:
         f"{FOLDER}/ssl/registry.test.pem",
         f"{FOLDER}/config.yml",
         f"{FOLDER}/docker-compose.yml",
+        *(f"{KIT}/{name}" for name in client_kit.FILES),
         f"{TRUST}/registry.test",
         str(TRUST),
         f"{FOLDER}/ssl",
+        str(KIT),
         "registry_registry_1",
         "registry",
         "registry_default",

@@ -1,0 +1,259 @@
+"""The clients: a kit with which another host comes to trust the registry, and proves it by a pull.
+
+Notebook: 70-clients. Source: Docker Engine documentation, "Verify repository client with certificates";
+containers-certs.d(5) for Podman.
+"""
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+from runbook import secrets
+from runbook.changes import Change, CopyFile, MakeDirectory, PushClientImage, SetMode, WriteFile
+from runbook.checks import Result, refused, says, works
+from runbook.errors import HostError, MissingError
+from runbook.outside import client_kit, commands, files, hosts_file, kernel, registry_api, tls
+from runbook.parameters import Parameters
+
+_AGAIN = "run this notebook again"
+_REGISTRY = "run the notebooks 30-certificates to 50-compose, then this one"
+_UNTRUSTED = "certificate verify failed"
+_MODES = {client_kit.SCRIPT: 0o755, client_kit.CERTIFICATE: 0o644, client_kit.FINGERPRINT: 0o644}
+_NOT_FOUND = 404
+_PULL_SECONDS = 300
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClientFacts:
+    """What a kit is made from, and what is there of it.
+
+    `kit` holds text and permission bits of each of its files that is there, `others` what else lies in its folder;
+    `in_registry` is the digest of its image, None where the registry has none.
+    """
+
+    address: str
+    authority: str
+    fingerprint: str
+    directory_exists: bool
+    kit: tuple[tuple[str, tuple[str, int]], ...]
+    others: tuple[str, ...]
+    in_registry: str | None
+
+
+def gather(parameters: Parameters) -> ClientFacts:
+    """Return the facts; raises MissingError where there is no authority, or no registry that takes the login."""
+    directory = Path(parameters.client_kit_directory)
+    authority = files.read_text(parameters.ca_certificate_path)
+    if authority is None:
+        raise MissingError(
+            f"the authority's certificate in {parameters.ca_certificate_path}",
+            "none",
+            "run the notebook 30-certificates",
+        )
+    found = {name: (files.read_text(directory / name), files.mode_of(directory / name)) for name in _MODES}
+    return ClientFacts(
+        address=kernel.address_of(parameters.address),
+        authority=authority,
+        fingerprint=tls.fingerprint(x509.load_pem_x509_certificate(authority.encode())),
+        directory_exists=directory.is_dir(),
+        kit=tuple(
+            (name, (text, mode)) for name, (text, mode) in found.items() if text is not None and mode is not None
+        ),
+        others=tuple(name for name in files.names_in(directory) if name.removesuffix(".part") not in _MODES),
+        in_registry=_in_registry(parameters, _registry(parameters, authority)),
+    )
+
+
+def _registry(parameters: Parameters, authority: str) -> registry_api.Registry:
+    login = (parameters.username, secrets.require_password(parameters.password_path))
+    return registry_api.Registry(url=f"https://{parameters.registry_host}", login=login, tls=tls.trusting(authority))
+
+
+def _in_registry(parameters: Parameters, registry: registry_api.Registry) -> str | None:
+    answer = registry.ask(client_kit.manifest_path(parameters.client_test_reference), method="HEAD")
+    if answer.status == _NOT_FOUND:
+        return None
+    digest = answer.headers.get("docker-content-digest")
+    if digest is None:
+        raise MissingError(
+            f"a registry at {parameters.registry_host} that takes the login of {parameters.username}",
+            str(answer),
+            "run the notebook 50-compose",
+        )
+    return digest
+
+
+def is_made(facts: ClientFacts) -> bool:
+    """Return whether this section was carried out before."""
+    return client_kit.SCRIPT in dict(facts.kit)
+
+
+def plan(parameters: Parameters, facts: ClientFacts) -> list[Change]:
+    """Return what makes the kit's folder and its image as the parameters want them; empty where they are.
+
+    Raises HostError where the folder, or the image's place in the registry, holds something of somebody else's.
+    """
+    _refuse_occupied(parameters, facts)
+    directory = Path(parameters.client_kit_directory)
+    changes: list[Change] = []
+    if not facts.directory_exists:
+        changes.append(MakeDirectory(path=directory, mode=0o755))
+    script = client_kit.script(
+        registry=parameters.registry_host,
+        name=parameters.domain,
+        address=facts.address,
+        reference=parameters.client_test_reference,
+    )
+    texts = {
+        client_kit.SCRIPT: script,  # the first: by it, the next run knows the folder for the kit's own
+        client_kit.CERTIFICATE: facts.authority,
+        client_kit.FINGERPRINT: client_kit.fingerprint_text(facts.fingerprint),
+    }
+    there = dict(facts.kit)
+    for name, text in texts.items():
+        before, mode = there.get(name, (None, None))
+        if before != text:
+            changes.append(_make(parameters, directory / name, before, text))
+        elif mode != _MODES[name]:
+            changes.append(SetMode(path=directory / name, before=mode or 0, after=_MODES[name]))
+    if facts.in_registry is None:
+        changes.append(_push(parameters))
+    return changes
+
+
+def _make(parameters: Parameters, path: Path, before: str | None, text: str) -> Change:
+    if path.name == client_kit.CERTIFICATE:
+        return CopyFile(source=parameters.ca_certificate_path, path=path, mode=_MODES[path.name])
+    return WriteFile(path=path, before=before, after=text, mode=_MODES[path.name])
+
+
+def _push(parameters: Parameters) -> PushClientImage:
+    return PushClientImage(
+        registry=parameters.registry_host,
+        reference=parameters.client_test_reference,
+        digest=client_kit.image().digest,
+        authority_path=parameters.ca_certificate_path,
+        username=parameters.username,
+        password_file=parameters.password_path,
+    )
+
+
+def _refuse_occupied(parameters: Parameters, facts: ClientFacts) -> None:
+    theirs = [*facts.others, *(name for name, _ in facts.kit if not is_made(facts))]
+    if theirs:
+        raise HostError(
+            f"nothing in {parameters.client_kit_directory} but the kit: all of it is handed to others",
+            ", ".join(theirs),
+            "move it away, or set client_kit_directory to another folder",
+        )
+    if facts.in_registry not in (None, client_kit.image().digest):
+        raise HostError(
+            f"nobody's image at {parameters.client_test_reference} in the registry",
+            str(facts.in_registry),
+            "set client_test_reference to another repository or tag",
+        )
+
+
+def check(parameters: Parameters) -> list[Result]:
+    """Return the proof that the kit, and nothing else in its place, lets a client in; it leaves this host as it was.
+
+    The script itself runs here too: this host trusts the registry already, so it finds nothing to do but its pull.
+    """
+    directory = Path(parameters.client_kit_directory)
+    authority = (directory / client_kit.CERTIFICATE).read_text(encoding="ascii")
+    digest = client_kit.digest_in((directory / client_kit.SCRIPT).read_text(encoding="ascii"))
+    registry = _registry(parameters, authority)
+    return [
+        *_check_certificate(parameters, authority),
+        *_check_image(parameters, registry, digest),
+        *_check_script(parameters, authority, digest),
+    ]
+
+
+def _check_certificate(parameters: Parameters, authority: str) -> list[Result]:
+    url = f"https://{parameters.registry_host}/v2/"
+    certificate = x509.load_pem_x509_certificate(authority.encode())
+    now = datetime.datetime.now(datetime.UTC)
+    stranger = tls.issue_authority(tls.generate_key("ecdsa-p256"), certificate.subject, now=now, validity_days=1)
+    accepted = registry_api.ask(url, tls=tls.trusting(authority))
+    other = registry_api.ask(url, tls=tls.trusting(tls.certificate_text(stranger).decode()))
+    told = (Path(parameters.client_kit_directory) / client_kit.FINGERPRINT).read_text(encoding="ascii")
+    return [
+        works(
+            f"a client that trusts only the kit's ca.crt is asked for a login by {parameters.registry_host}",
+            expected="401",
+            found=str(accepted),
+            remedy=_REGISTRY,
+        ),
+        refused(
+            "the same by a client that trusts another authority of the same name",
+            expected=_UNTRUSTED,
+            found=says(str(other), expected=_UNTRUSTED),
+            remedy=_REGISTRY,
+        ),
+        works(
+            "the fingerprint of the kit's ca.crt, to tell whoever gets the kit",
+            expected=client_kit.fingerprint_text(tls.fingerprint(certificate)).strip(),
+            found=told.strip(),
+            remedy=_AGAIN,
+        ),
+    ]
+
+
+def _check_image(parameters: Parameters, registry: registry_api.Registry, digest: str) -> list[Result]:
+    path = client_kit.manifest_path(parameters.client_test_reference)
+    anonymous = registry_api.ask(registry.url + path, method="HEAD", tls=registry.tls)
+    return [
+        works(
+            f"{parameters.client_test_reference} has the digest that the script expects",
+            expected=digest,
+            found=_in_registry(parameters, registry),
+            remedy=_AGAIN,
+        ),
+        refused("the same without a login", expected=401, found=anonymous.status, remedy=_REGISTRY),
+    ]
+
+
+def _check_script(parameters: Parameters, authority: str, digest: str) -> list[Result]:
+    fingerprint = tls.fingerprint(x509.load_pem_x509_certificate(authority.encode()))
+    before = _touched(parameters)
+    wrong = _run_script(parameters, "0" * len(fingerprint))
+    unchanged = _touched(parameters) == before
+    right = _run_script(parameters, fingerprint)
+    return [
+        refused(
+            "the script, told another fingerprint",
+            expected="refused, and nothing changed",
+            found="refused, and nothing changed" if wrong.code != 0 and unchanged else f"exit code {wrong.code}",
+            remedy="do not hand this kit out; report this",
+        ),
+        works(
+            f"the script, told the right one, logs in as {parameters.username} and pulls",
+            expected=digest,
+            found=says(right.said, expected=digest) if right.code == 0 else right.said.rpartition("\n")[2],
+            remedy=f"see what it says: sh {parameters.client_kit_directory}/{client_kit.SCRIPT}",
+        ),
+        works(
+            "it has changed nothing on this host, which trusts the registry already",
+            expected="nothing changed",
+            found="nothing changed" if _touched(parameters) == before else "something changed",
+            remedy=_REGISTRY,
+        ),
+    ]
+
+
+def _run_script(parameters: Parameters, fingerprint: str) -> commands.Completed:
+    script = Path(parameters.client_kit_directory) / client_kit.SCRIPT
+    return commands.run(
+        *("sh", str(script), "--docker", "--fingerprint", fingerprint, "--user", parameters.username),
+        allowed=None,
+        stdin=f"{secrets.require_password(parameters.password_path)}\n",
+        timeout_seconds=_PULL_SECONDS,
+    )
+
+
+def _touched(parameters: Parameters) -> tuple[str | None, str | None]:
+    """Return the texts of the two files that the script may change."""
+    return files.read_text(hosts_file.PATH), files.read_text(parameters.trust_path)
