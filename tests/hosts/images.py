@@ -51,6 +51,7 @@ BARE = Recipe(name="bare", base=PLAIN, packages=SYSTEMD)
 BOOKWORM = Recipe(name="bookworm", base=BARE, packages=("docker.io", "docker-compose"))
 TRIXIE = Recipe(name="trixie", base="trixie", packages=(*TOOLS, *SYSTEMD, "docker.io", "docker-cli", "docker-compose"))
 SID = Recipe(name="sid", base="sid", packages=(*TOOLS, "docker.io", "docker-cli", "docker-compose"), boots=False)
+PODMAN = Recipe(name="podman", base=PLAIN, packages=("podman",), boots=False)  # not for the product: a client
 RECIPES = {recipe.name: recipe for recipe in (PLAIN, BARE, BOOKWORM, TRIXIE, SID)}
 
 
