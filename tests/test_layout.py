@@ -140,7 +140,7 @@ def test_project_names_no_machine() -> None:
 
 def test_top_of_the_tree_is_small() -> None:
     """Fails if something lies at the top that has a room further down."""
-    expected = {"notebooks", "parameters", "runbook", "script", "tests", "pyproject.toml", "environment.yml"}
+    expected = {"docs", "notebooks", "parameters", "runbook", "script", "tests", "pyproject.toml", "environment.yml"}
     documents = {"README.md", "README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"}
     found = {path.name for path in Path(PROJECT).iterdir() if not path.name.startswith(".")}
     assert set() == found - expected - documents

@@ -132,13 +132,15 @@ def start(by: Supervisor, timeout_seconds: float = 60, argv: tuple[str, ...] = (
         if not _start_by_init_script():
             _start_as_process(argv, timeout_seconds)
         return
+    units = ("docker.service", "docker.socket")  # after some failed starts both refuse another
+    commands.run("systemctl", "reset-failed", *units, allowed=None)
+    since = f"--since=@{int(time.time())}"
     started = commands.run("systemctl", "start", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
     if started.code != 0 or not _wait_until(answers=True, timeout_seconds=timeout_seconds):
-        journal = commands.run("journalctl", "-u", "docker.service", "-n", "5", "--no-pager", "-o", "cat", allowed=None)
+        last = ("-u", "docker.service", "-t", "dockerd", since, "-n", "3", "--no-pager", "-o", "cat")
+        words = " / ".join(commands.run("journalctl", *last, allowed=None).output.split("\n")).strip(" /")
         raise NotReadyError(
-            f"the engine to answer within {timeout_seconds:g} s",
-            f"{started.said} {journal.output.strip()}".strip(),
-            "see `journalctl -u docker`",
+            f"the engine to answer within {timeout_seconds:g} s", words or started.said, "see `journalctl -u docker`"
         )
 
 
@@ -146,7 +148,7 @@ def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
     """Stop the engine, with all containers that it does not keep alive, and start it again, with the flags it had."""
     argv = command_line() or ("dockerd",)
     if by == "systemd":
-        commands.run("systemctl", "restart", "docker.service", timeout_seconds=timeout_seconds)
+        commands.run("systemctl", "restart", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
     else:
         os.kill(int(PID_FILE.read_text(encoding="ascii")), signal.SIGTERM)
         if not _wait_until(answers=False, timeout_seconds=timeout_seconds):

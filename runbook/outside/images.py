@@ -64,14 +64,14 @@ def find(client: docker.DockerClient, parameters: Parameters) -> RegistryImage |
 
     Raises HostError where the pinned one has another digest than the parameter says.
     """
-    if parameters.registry_image_source != "package":
-        pinned = local(client, parameters.registry_image)
-        if pinned is not None:
-            _refuse_other_digest(
-                pinned.attrs["RepoDigests"], parameters.registry_image, parameters.registry_image_digest
-            )
-            return _registry_image(parameters.registry_image, pinned)
-    if "package" in sources(parameters):
+    return _here(client, parameters.registry_image, parameters.registry_image_digest, sources(parameters))
+
+
+def _here(client: docker.DockerClient, reference: str, digest: str, among: tuple[Source, ...]) -> RegistryImage | None:
+    if among != ("package",) and (pinned := local(client, reference)) is not None:
+        _refuse_other_digest(pinned.attrs["RepoDigests"], reference, digest)
+        return _registry_image(reference, pinned)
+    if "package" in among:
         for image in client.images.list(PACKAGE_REPOSITORY):
             return _registry_image(image.tags[0], image)
     return None
@@ -111,8 +111,11 @@ def _refuse_other_digest(found: list[str], reference: str, digest: str) -> None:
 def obtain(client: docker.DockerClient, wanted: ObtainImage) -> str:
     """Get the registry's image from the first source that works; return what was taken, and why.
 
+    One that is here is taken: the plan cannot see it where the engine is only started after it.
     Raises the error of the only source, or HostError with the reason of each source where none of several works.
     """
+    if (found := _here(client, wanted.reference, wanted.digest, wanted.sources)) is not None:
+        return f"found {found.reference} here"
     refusals: list[str] = []
     for source in wanted.sources:
         try:
@@ -139,7 +142,8 @@ def _pull(client: docker.DockerClient, wanted: ObtainImage) -> str:
     return wanted.reference
 
 
-def _load(client: docker.DockerClient, wanted: ObtainImage) -> str:
+def load(client: docker.DockerClient, wanted: ObtainImage) -> str:
+    """Load the image from its file, and return what was taken; raises HostError for a file that does not hold it."""
     expected = f"a docker save file at {wanted.archive}"
     try:
         tags = _tags_in(Path(wanted.archive))
@@ -185,7 +189,7 @@ def _build(client: docker.DockerClient, _: ObtainImage) -> str:
     return f"{built} (compiled with an older Go: prefer a pulled image where you can)"
 
 
-_OBTAIN = {"pull": _pull, "archive": _load, "package": _build}
+_OBTAIN = {"pull": _pull, "archive": load, "package": _build}
 
 
 def _registry_archive(folder: Path) -> bytes:

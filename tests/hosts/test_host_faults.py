@@ -6,10 +6,18 @@ from collections.abc import Iterator
 import pytest
 
 from .conftest import start_with_project
+from .document import NAT_GONE
 from .lab import Host
 from .product import run, script_run, snapshot
 
-NAT_GONE = "iptables -t nat -F; iptables -t nat -X DOCKER; iptables -F; iptables -X DOCKER"
+NO_CHAIN = "iptables: No chain/target/match by that name."
+FIREWALL = """
+apt-get -qq update --error-on=any
+apt-get -qq install --yes --no-install-recommends firewalld
+sed -i s/^FirewallBackend=.*/FirewallBackend=iptables/ /etc/firewalld/firewalld.conf
+systemctl restart firewalld docker
+systemctl stop firewalld
+"""
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +34,26 @@ def start_container(host: Host, name: str, *options: str) -> None:
     host.run("docker", "run", "--detach", f"--name={name}", *options, image)
 
 
+def publish(host: Host) -> str:
+    """Run a container with a published port for a moment, and return what the client says."""
+    image = host.run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()[0]
+    return host.run("docker", "run", "--rm", "--publish=5001:5000", image, "help", check=False).stderr
+
+
+def test_host_repairs_what_a_stopped_firewall_took(host: Host) -> None:
+    """Fails where firewalld that is stopped after the engine was started leaves no way to publish a port."""
+    host.run("sh", "-ec", FIREWALL, environment={"DEBIAN_FRONTEND": "noninteractive"})
+    assert NO_CHAIN in publish(host)
+    repaired = run(host, "10-host")
+    assert ["its nat chain DOCKER is gone" in change for change in repaired.changes] == [True]
+    assert (repaired.failed, publish(host)) == ([], "")
+
+
 def test_host_repairs_nat_chain_and_names_what_stops(host: Host) -> None:
     """Fails where the document's iptables error stays, or a container stops that the plan did not name."""
     start_container(host, "bystander")
     host.run("sh", "-c", NAT_GONE)
-    broken = host.run("docker", "run", "--rm", "--publish=5001:5000", "x", check=False)
-    assert broken.code != 0
+    assert NO_CHAIN in publish(host)
     refused = host.run("docker", "start", "bystander", check=False)
     assert refused.code == 0  # it publishes nothing, and so needs no chain
     [restart] = run(host, "10-host").changes

@@ -41,7 +41,7 @@ def manifest(*tags: str) -> dict[str, bytes]:
         pytest.param(manifest("registry:2"), "registry:2", "set registry_image to its tag", id="another-image"),
     ],
 )
-def test_obtain_refuses_archive(tmp_path: Path, members: dict[str, bytes] | None, found: str, remedy: str) -> None:
+def test_load_refuses_archive(tmp_path: Path, members: dict[str, bytes] | None, found: str, remedy: str) -> None:
     """Fails where a file that is no `docker save` of this image is given to the engine, or its fault is not named."""
     path = tmp_path / "registry.tar"
     if members is not None:
@@ -49,15 +49,6 @@ def test_obtain_refuses_archive(tmp_path: Path, members: dict[str, bytes] | None
     wanted = ObtainImage(sources=("archive",), reference="registry:3.1.1", digest="", archive=str(path))
     nowhere = docker.DockerClient(base_url="unix:///nowhere", version="1.41")
     with pytest.raises(HostError) as refused:
-        images.obtain(nowhere, wanted)
+        images.load(nowhere, wanted)
     assert found in refused.value.found
     assert refused.value.remedy == remedy
-
-
-def test_obtain_gives_reason_of_each_source(tmp_path: Path) -> None:
-    """Fails where of several sources that all fail only one is named."""
-    wanted = ObtainImage(sources=("archive", "archive"), reference="registry:3.1.1", digest="", archive=str(tmp_path))
-    nowhere = docker.DockerClient(base_url="unix:///nowhere", version="1.41")
-    with pytest.raises(HostError) as refused:
-        images.obtain(nowhere, wanted)
-    assert refused.value.found.count("Is a directory") == 2
