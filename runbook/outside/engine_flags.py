@@ -24,6 +24,7 @@ _KEYS = {"add-runtime": "runtimes", "insecure-registry": daemon_json.INSECURE_RE
     )
 }
 _MAY_REPEAT = {"runtimes", "features", "builder"}
+_NO_FLAGS = {"insecure-registries": "insecure-registry", "registry-mirrors": "registry-mirror"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,11 +116,19 @@ def gather(by: Supervisor) -> tuple[Flag, ...]:
     return tuple(flags)
 
 
-def refuse_clash(text: str | None, flags: Sequence[Flag]) -> None:
-    """Raise HostError for a text of daemon.json that is no JSON, or has a key that is a flag too.
+def refuse(text: str | None, flags: Sequence[Flag]) -> None:
+    """Raise HostError for what keeps an engine from its next start.
 
-    An engine does not start with either. (From version 23 on it does with an empty file.)
+    That is a text of daemon.json that is no JSON (from version 23 on, an engine starts with an empty file), a key in it
+    that is a flag too, and a flag that has the name of a key.
     """
+    for flag in flags:
+        if flag.name in _NO_FLAGS:
+            raise HostError(
+                "only flags that the engine knows",
+                f"--{flag.name} in {flag.place}: {flag.line}",
+                f"write --{_NO_FLAGS[flag.name]}, once an entry; the engine was not touched",
+            )
     keys = daemon_json.keys(text) if text and text.strip() else ()
     for flag in flags:
         if flag.key in keys and flag.key not in _MAY_REPEAT:

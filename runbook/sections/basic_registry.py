@@ -113,7 +113,7 @@ def _plan_engine(parameters: Parameters, facts: BasicRegistryFacts) -> list[Chan
     merged = daemon_json.merge(facts.daemon_json, insecure_registries=insecure, registry_mirrors=mirrors)
     if merged == facts.daemon_json and not facts.registries.lacks(insecure, mirrors):
         return []
-    engine_flags.refuse_clash(merged, facts.flags)
+    engine_flags.refuse(merged, facts.flags)
     change = ConfigureEngine(
         path=daemon_json.PATH,
         before=facts.daemon_json,

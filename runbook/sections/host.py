@@ -150,7 +150,7 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
     engine and no apt.
     """
     _refuse_taken_ports(parameters, facts)
-    engine_flags.refuse_clash(facts.daemon_json, facts.flags)
+    engine_flags.refuse(facts.daemon_json, facts.flags)
     if facts.engine is not None and facts.engine.is_desktop:
         return [] if facts.engine.image else [_obtain(parameters)]
     changes: list[Change] = []

@@ -64,15 +64,16 @@ def test_keys_and_flags_of_the_engine(followed: Followed) -> None:
     assert followed.reader.seen[2] == "[]\nexit code 0\n"
     host = followed.host
     own = host.read(DAEMON_JSON)
-    for broken, path, words in (
-        (DAEMON.rstrip()[:-1], DAEMON_JSON, "daemon.json: unexpected EOF"),
-        (f"DOCKER_OPTS={FLAGS}\n", "/etc/default/docker", "unknown flag: --insecure-registries"),
+    for broken, path, words, told in (
+        (DAEMON.rstrip()[:-1], DAEMON_JSON, "daemon.json: unexpected EOF", "one object in JSON"),
+        (f"DOCKER_OPTS={FLAGS}\n", "/etc/default/docker", "unknown flag: --insecure-registries", "docker line 1"),
     ):
         before = host.read(path)
         host.write(path, broken)
         host.run("sh", "-c", "for _ in 1 2 3 4; do systemctl restart docker; done", check=False)
         refused = run(host, "10-host", *PARAMETERS, check=False)
-        assert words in str(refused.error)
+        assert told in str(refused.error)
+        assert words in host.run("journalctl", "-u", "docker.service", "-o", "cat", "--no-pager", "-n", "40").stdout
         assert host.read(path) == broken
         host.write(path, before)
     assert host.read(DAEMON_JSON) == own

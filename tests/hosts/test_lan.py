@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import pytest
 
 from .conftest import start_with_project
+from .document import NAT_GONE
 from .lab import Host
 from .product import Report, papermill, run, snapshot
-from .test_host_faults import NAT_GONE
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 FOREIGN = '{\n\t"debug": false,\n\t"labels": ["rack=7", "note=http://me:hidden@rack"]\n}\n'

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import HostError
-from runbook.outside.engine_flags import Flag, in_environment_file, in_units, refuse_clash
+from runbook.outside.engine_flags import Flag, in_environment_file, in_units, refuse
 
 UNIT = """# /lib/systemd/system/docker.service
 [Service]
@@ -77,23 +77,30 @@ def test_flag_shows_no_login() -> None:
         pytest.param('{"nested": {"registry-mirrors": []}}', False, id="the-same-below"),
     ],
 )
-def test_refuse_clash_names_the_line(text: str | None, *, clashes: bool) -> None:
+def test_refuse_names_the_line(text: str | None, *, clashes: bool) -> None:
     """Fails if an engine that cannot start with its files would be restarted, or one that can is refused."""
     flags = [Flag(name="registry-mirror", place="/etc/default/docker line 2", line="DOCKER_OPTS=…")]
     if not clashes:
-        refuse_clash(text, flags)
+        refuse(text, flags)
         return
     with pytest.raises(HostError, match=r"the flag is in /etc/default/docker line 2: DOCKER_OPTS=…"):
-        refuse_clash(text, flags)
+        refuse(text, flags)
 
 
-def test_refuse_clash_allows_what_the_engine_merges() -> None:
+def test_refuse_allows_what_the_engine_merges() -> None:
     """Fails if runtimes, which an engine takes from both, are refused."""
-    refuse_clash('{"runtimes": {}}', [Flag(name="add-runtime", place="", line="")])
+    refuse('{"runtimes": {}}', [Flag(name="add-runtime", place="", line="")])
 
 
 @pytest.mark.parametrize("text", ['{"a": 1', '{"a": 1, "a": 2}', "[]"])
-def test_refuse_clash_finds_what_no_engine_reads(text: str) -> None:
+def test_refuse_finds_what_no_engine_reads(text: str) -> None:
     """Fails if the document's daemon.json without its last brace is found only by an engine that does not start."""
     with pytest.raises(HostError, match="one object in JSON"):
-        refuse_clash(text, [])
+        refuse(text, [])
+
+
+def test_refuse_finds_the_document_s_flag() -> None:
+    """Fails if `--insecure-registries`, a flag that there is not, is found only by an engine that does not start."""
+    flags = in_environment_file('DOCKER_OPTS="--insecure-registries=r.test"', "f", ["DOCKER_OPTS"])
+    with pytest.raises(HostError, match=r"--insecure-registries in f line 1: .* write --insecure-registry,"):
+        refuse(None, flags)
