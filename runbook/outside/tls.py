@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from runbook.errors import HostError
+from runbook.errors import HostError, MissingError
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Subject = tuple[tuple[str, str], ...]
@@ -76,6 +76,14 @@ def describe(certificate: x509.Certificate) -> Certificate:
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
     )
+
+
+def require_certificate(path: Path) -> x509.Certificate:
+    """Return the server certificate in a file; raises MissingError where there is none."""
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise MissingError(f"a server certificate in {path}", str(error), "run the notebook 30-certificates") from error
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -63,7 +63,7 @@ def gather(parameters: Parameters) -> ComposeFacts:
     client = engine.require(parameters.timeout_seconds)
     compose.require()
     configuration = _configuration(parameters)
-    certificate = tls.fingerprint(_certificate(parameters))
+    certificate = tls.fingerprint(tls.require_certificate(parameters.certificate_path))
     behind = parameters.proxy == "nginx"
     read_at_start = (parameters.configuration_path, *(() if behind else (parameters.certificate_path,)))
     return ComposeFacts(
@@ -87,15 +87,6 @@ def _configuration(parameters: Parameters) -> str:
     concealed = secrets.conceal(text, (parameters.http_secret_path,))
     registry_configuration.refuse_unknown_keys(yaml_text.read_back(concealed))
     return concealed
-
-
-def _certificate(parameters: Parameters) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(parameters.certificate_path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise MissingError(
-            f"a server certificate in {parameters.certificate_path}", str(error), "run the notebook 30-certificates"
-        ) from error
 
 
 def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
@@ -245,7 +236,7 @@ def _check_served(parameters: Parameters, anonymous: registry_api.Answer) -> lis
         ),
         works(
             "it serves the certificate that is on disk",
-            expected=tls.fingerprint(_certificate(parameters))[:16],
+            expected=tls.fingerprint(tls.require_certificate(parameters.certificate_path))[:16],
             found=tls.fingerprint(x509.load_der_x509_certificate(anonymous.server_certificate))[:16],
             remedy="run this notebook again: the registry reads its certificate only at its start",
         ),

@@ -62,7 +62,7 @@ def gather(parameters: Parameters) -> NginxFacts | None:
         address=address,
         has_ipv6=kernel.has_ipv6(),
         served=nginx.served(parameters.domain, f"{address}:{parameters.port}"),
-        certificate=_certificate(parameters),
+        certificate=tls.fingerprint(tls.require_certificate(parameters.certificate_path)),
     )
 
 
@@ -77,15 +77,6 @@ def _stored(parameters: Parameters) -> storage.Storage:
             "run the notebooks 40-configuration and 50-compose with proxy: nginx",
         )
     return storage.Storage(client=client, container=running[0].name)
-
-
-def _certificate(parameters: Parameters) -> str:
-    try:
-        return tls.fingerprint(x509.load_pem_x509_certificate(parameters.certificate_path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise MissingError(
-            f"a server certificate in {parameters.certificate_path}", str(error), "run the notebook 30-certificates"
-        ) from error
 
 
 def is_made(facts: NginxFacts | None) -> bool:
@@ -191,7 +182,7 @@ def _check_front(parameters: Parameters, anonymous: registry_api.Answer, known: 
         ),
         works(
             "it serves the certificate that is on disk",
-            expected=_certificate(parameters)[:16],
+            expected=tls.fingerprint(tls.require_certificate(parameters.certificate_path))[:16],
             found=served[:16],
             remedy=_AGAIN,
         ),
