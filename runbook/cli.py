@@ -2,17 +2,25 @@
 
 import datetime
 import json
+import re
+import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from runbook.errors import ParameterError, RunbookError
 from runbook.parameters import Parameters, from_text, load_file, read
+from runbook.parameters import schema as parameters_schema
 
-_FAILED, _USAGE = 1, 2
+if TYPE_CHECKING:
+    from runbook.record.model import Record
+
+_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130  # the last one is what shells give for SIGINT
+_NAME = "registry-runbook"
 
 
 def _values(file: Path, given: Iterable[tuple[str, str]]) -> dict[str, object]:
@@ -31,17 +39,54 @@ def _default_file() -> Path:
     return PROJECT / "parameters" / "local.yml"
 
 
+def _offer(name: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Return what a shell is offered, by that name in `completion`, which is imported only when one asks."""
+
+    def offer(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from runbook import completion
+
+        return list(getattr(completion, name)(context, incomplete))
+
+    return offer
+
+
 def _parameter_options(command: Any) -> Any:  # noqa: ANN401 (click's decorators are untyped)
     file = click.option(
         "-f", "--parameters-file", "file", type=click.Path(path_type=Path), help="Parameter file; parameters/local.yml."
     )
     over = click.option(
-        "-p", "--parameters", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="One parameter."
+        "-p",
+        "--parameters",
+        "given",
+        nargs=2,
+        multiple=True,
+        metavar="NAME VALUE",
+        shell_complete=_offer("parameters"),
+        help="One parameter.",
     )
     return file(over(command))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Program(click.Group):
+    """The commands; options and notebooks without one are those of `run`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `run` in front of what needs it."""
+        if args and re.match("[-0-9]", args[0]) and args[0] not in {"-h", "--help", "--version"}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands, and what `run` takes in their place."""
+        from runbook import completion
+
+        own = super().shell_complete(ctx, incomplete)
+        options = run.shell_complete(click.Context(run, parent=ctx), incomplete)
+        seen = {item.value for item in own}
+        return [*own, *(item for item in options if item.value not in seen), *completion.notebooks(ctx, incomplete)]
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,
@@ -55,26 +100,22 @@ def program() -> None:
 
 
 def _version(context: click.Context) -> None:
-    from importlib.metadata import version
+    if context.resilient_parsing:
+        return
+    from runbook import versions
 
-    from runbook.outside import compose, engine, images
-
-    client = engine.connect()
-    found_compose = compose.find()
-    image = images.find(client, Parameters()) if client else None
-    click.echo(f"registry-runbook {version('registry-runbook')}")
-    click.echo(f"engine {client.version()['Version'] if client else 'none'}")
-    click.echo(f"compose {found_compose.version if found_compose else 'none'}")
-    click.echo(f"registry {image.reference if image else 'none'}")
+    for name, found in versions.versions(Parameters()).items():
+        click.echo(f"{name} {found}")
     context.exit()
 
 
 @program.command()
-@click.argument("notebooks", nargs=-1)
+@click.argument("notebooks", nargs=-1, shell_complete=_offer("notebooks"))
 @_parameter_options
 @click.option("--dry-run", is_flag=True, help="Show the plans and change nothing: -p mode plan.")
-@click.option("--output", type=click.Path(path_type=Path), help="Folder for the executed notebooks.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the record.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--progress-bar/--no-progress-bar", "bar", default=None, help="A bar, or a line a step; by the terminal.")
 def run(  # noqa: PLR0913 (one argument an option)
     notebooks: tuple[str, ...],
     file: Path | None,
@@ -83,12 +124,17 @@ def run(  # noqa: PLR0913 (one argument an option)
     dry_run: bool,
     output: Path | None,
     as_json: bool,
+    bar: bool | None,
 ) -> None:
     """Run NOTEBOOKS (10 to 60 where none is named, in their order), each with its plan, its changes and its proof.
 
     55-nginx is among those that are not named only with the parameter proxy: nginx.
+
+    Leaves a record: the executed notebooks, report.html, report.json and junit.xml. Exits with 1 where a notebook
+    failed, with 130 where it was interrupted; the record then holds what was done so far.
     """
     from runbook import runner, summary
+    from runbook.record import folder as folders
 
     names = runner.names()
     for name in notebooks:
@@ -96,19 +142,60 @@ def run(  # noqa: PLR0913 (one argument an option)
             raise click.UsageError(f"expected a notebook ({', '.join(names)}); found {name!r}")
     values = _values(file or _default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
     way = runner.names_of_way(read(values, where="set in the parameter file or with -p"))
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = output or runner.new_folder(datetime.datetime.now(datetime.UTC))
-    runs = []
-    for done in runner.run(notebooks or way, values, folder):
-        click.echo(summary.progress(done), err=True)
-        runs.append(done)
+    wanted = notebooks or tuple(way)
+    options = [*(["-f", str(file)] if file else []), *(word for pair in given for word in ("-p", *pair))]
+    record = _run(
+        wanted,
+        values,
+        folders.make(datetime.datetime.now(datetime.UTC), output),
+        options=[*options, *(["--dry-run"] if dry_run else [])],
+        bar=bar,
+    )
     if as_json:
-        click.echo(json.dumps(summary.as_json(runs, folder), indent=2))
+        click.echo(record.as_json(), nl=False)
     else:
-        summary.show(runs, folder, planned=values.get("mode") == "plan")
-    if runs[-1].error:
-        raise SystemExit(_FAILED)
+        summary.show(record)
+    if record.result != "done":
+        raise SystemExit(_INTERRUPTED if record.result == "interrupted" else _FAILED)
+
+
+def _run(
+    wanted: tuple[str, ...], values: dict[str, object], folder: Path, *, options: list[str], bar: bool | None
+) -> "Record":
+    """Run the notebooks, write the record, and return it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from runbook import progress, runner, versions
+    from runbook.record import folder as folders
+    from runbook.record.model import Record
+
+    started, parameters = datetime.datetime.now(datetime.UTC), Parameters.model_validate(values)
+    runs = []
+    with (
+        ThreadPoolExecutor(1) as beside,  # Compose 1 takes half a second to say its version
+        progress.telling(len(wanted), bar=progress.wants_bar() if bar is None else bar) as watch,
+    ):
+        known = beside.submit(versions.versions, parameters)
+        for done in runner.run(wanted, values, folder, watch):
+            watch.end(done)
+            runs.append(done)
+    last = runs[-1]
+    go_on = shlex.join(["./script/run", *wanted[len(runs) - 1 :], *options]) if last.error else None
+    record = Record(
+        folder=folder,
+        passed=last.result == "done",
+        result=last.result,
+        mode=parameters.mode,
+        started=started,
+        seconds=(datetime.datetime.now(datetime.UTC) - started).total_seconds(),
+        go_on=go_on,
+        parameters=values,
+        versions=versions.versions(parameters, known.result()),
+        host=versions.host(parameters),
+        notebooks=tuple(runs),
+    )
+    folders.write(record, folder)
+    return record
 
 
 @program.command()
@@ -161,19 +248,68 @@ def list_(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the model as JSON Schema.")
 def parameters(*, as_json: bool) -> None:
     """List the parameters: name, type, default, help."""
-    schema = Parameters.model_json_schema()
     if as_json:
-        click.echo(json.dumps(schema, indent=2))
+        click.echo(parameters_schema(), nl=False)
         return
-    for name, field in schema["properties"].items():
+    for name, field in Parameters.model_json_schema()["properties"].items():
         kind = " | ".join(field["enum"]) if "enum" in field else field["type"]
         click.echo(f"{name}: {kind} = {json.dumps(field['default'])}\n    {field['description']}")
 
 
+@program.command()
+@click.argument("run", required=False, shell_complete=_offer("runs"))
+@click.option("--open", "in_browser", is_flag=True, help="Open the page in a browser.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of report.json, and exit.")
+def report(run: str | None, *, in_browser: bool, schema: bool) -> None:
+    """Make the page of a RUN again, and print its path.
+
+    RUN is the name of its folder, as `runs` lists it, or a path; the newest where none is named. The data are those of
+    report.json or, where a run was cut off before it wrote that, the executed notebooks.
+    """
+    from runbook.record import folder, model
+
+    if schema:
+        click.echo(model.schema(), nl=False)
+        return
+    found = folder.find(run)
+    folder.write(folder.read(found), found)
+    page = (found / folder.PAGE).resolve()
+    click.echo(page)
+    if in_browser:
+        click.launch(page.as_uri())
+
+
+@program.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def runs(*, as_json: bool) -> None:
+    """List the runs below the state folder, newest first."""
+    from runbook import report, summary
+    from runbook.record import folder
+
+    found = [(str(path), folder.readable(path)) for path in folder.all_folders()]
+    table = summary.runs_table(found)
+    if as_json:
+        click.echo(json.dumps([dict(zip(summary.RUNS, row, strict=True)) for row in table.rows], indent=2))
+    else:
+        report.show(table)
+
+
+@program.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes commands, notebooks and parameters in a SHELL.
+
+    For bash, in ~/.bashrc: source <(.venv/bin/registry-runbook completion bash)
+    """
+    from runbook import completion
+
+    click.echo(completion.script(program, shell), nl=False)
+
+
 def main() -> None:
-    """Run the program; exit 0 when all is done, 1 when something failed, 2 for wrong usage."""
+    """Run the program; exit 0 when all is done, 1 when something failed, 2 for wrong usage, 130 when interrupted."""
     try:
-        program(standalone_mode=False)
+        program(standalone_mode=False, prog_name=_NAME)
     except click.ClickException as error:
         error.show()
         sys.exit(_USAGE)
@@ -185,4 +321,4 @@ def main() -> None:
         sys.exit(_FAILED)
     except (KeyboardInterrupt, click.Abort):
         click.echo("registry-runbook: interrupted; run it again, it goes on from here", err=True)
-        sys.exit(_FAILED)
+        sys.exit(_INTERRUPTED)

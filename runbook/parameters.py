@@ -5,6 +5,7 @@ model, and refuses an unknown name, a wrong type or an impossible value before a
 """
 
 import difflib
+import json
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
@@ -247,6 +248,7 @@ class Parameters(BaseModel):
 
 
 HTTPS_PORT = 443
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NOT_TO_REPEAT = r"(?i)(.*_)?(password|passphrase|secret|token)"  # no parameter of ours: somebody took one for it
 _INTEGER = "tag:yaml.org,2002:int"
 
@@ -287,6 +289,12 @@ def read(values: Mapping[str, object], *, where: str) -> Parameters:
     except ValidationError as error:
         details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
         raise _explain(details[0], values, where) from None
+
+
+def schema() -> str:
+    """Return the JSON Schema of a parameter file: what parameters/schema.json holds, for editors."""
+    plain = {"$schema": _DIALECT, **Parameters.model_json_schema()}
+    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
 
 
 def _load(text: str) -> object:

@@ -3,34 +3,30 @@
 import datetime
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import nbformat
-import platformdirs
+from nbformat.reader import NotJSONError
 from traitlets.config import Config
 
-from runbook import overview, report
+from runbook import overview
 from runbook.parameters import Parameters
+from runbook.record import executed
+from runbook.record.model import NotebookRun
 
 PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = PROJECT / "notebooks"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """What one notebook's run did: the data behind its tables, and its error where it failed."""
+class Watch(Protocol):
+    """Who is told what a run is doing."""
 
-    notebook: str
-    output: Path
-    seconds: float
-    changes: tuple[Mapping[str, Any], ...] = ()
-    outcomes: tuple[Mapping[str, Any], ...] = ()
-    results: tuple[Mapping[str, Any], ...] = ()
-    waits: str | None = None
-    error: str | None = field(default=None)
+    def begin(self, notebook: str, title: str) -> None:
+        """Take note that a notebook begins."""
+
+    def step(self, heading: str, part: float) -> None:
+        """Take note that the code below a heading begins, with this part of the notebook done (0 to 1)."""
 
 
 def names() -> list[str]:
@@ -45,45 +41,47 @@ def names_of_way(parameters: Parameters) -> list[str]:
 
 def title(name: str) -> str:
     """Return a notebook's first heading."""
-    first = _cells(NOTEBOOKS / f"{name}.ipynb")[0]["source"]
-    return str(first).splitlines()[0].lstrip("# ")
+    return executed.title(executed.cells(NOTEBOOKS / f"{name}.ipynb"))
 
 
-def _cells(path: Path) -> list[Mapping[str, Any]]:
-    return list(nbformat.read(path, as_version=4).cells)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
-
-
-def new_folder(now: datetime.datetime) -> Path:
-    """Make a folder for a run's executed notebooks below the XDG state folder, 0700, and return it."""
-    parent = platformdirs.user_state_path("registry-runbook")
-    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = parent / now.strftime("%Y%m%dT%H%M%S.%f")
-    folder.mkdir(mode=0o700)
-    return folder
-
-
-def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path) -> Iterator[Run]:
-    """Run notebooks in order and yield what each did, ending after the first that fails.
+def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, watch: Watch) -> Iterator[NotebookRun]:
+    """Run notebooks in order and yield what each did, ending after the first that fails or is interrupted.
 
     Executed notebooks are written to `folder`, 0600.
     """
     os.environ["RUNBOOK_HEADLESS"] = "1"
     os.umask(0o077)
     for notebook in notebooks:
-        done = _run_one(notebook, values, folder / f"{notebook}.ipynb")
+        watch.begin(notebook, title(notebook))
+        done = _run_one(NOTEBOOKS / f"{notebook}.ipynb", values, folder, watch)
         yield done
         if done.error:
             return
 
 
-def _run_one(notebook: str, values: Mapping[str, object], output: Path) -> Run:
+def _run_one(source: Path, values: Mapping[str, object], folder: Path, watch: Watch) -> NotebookRun:
+    output = folder / source.name
+    output.unlink(missing_ok=True)  # of an earlier run: it must not be taken for this one's
+    started = datetime.datetime.now(datetime.UTC)
+    try:
+        error = _execute(source, output, values, watch)
+    except KeyboardInterrupt:
+        error = executed.INTERRUPTED
+    result, error = executed.ending(error)
+    seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
+    told = {"result": result, "error": error, "started": started, "seconds": seconds}
+    try:
+        return executed.read(output).model_copy(update=told)
+    except (FileNotFoundError, NotJSONError):  # it was interrupted before, or while, the output was written
+        return NotebookRun(notebook=source.stem, title=title(source.stem), output=output, **told)
+
+
+def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Watch) -> str | None:
+    """Run a notebook with papermill, and return its error; None where it came to its end."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    source = NOTEBOOKS / f"{notebook}.ipynb"
     used = papermill.inspect_notebook(source)  # papermill warns of a value that a notebook does not use
-    started = datetime.datetime.now(datetime.UTC)
-    error = None
     try:
         with tempfile.TemporaryDirectory(prefix="runbook-") as sockets:
             papermill.execute_notebook(
@@ -95,28 +93,22 @@ def _run_one(notebook: str, values: Mapping[str, object], output: Path) -> Run:
                 extra_arguments=["--log-level=50"],  # a kernel that is ended says so, as if it were an error
                 # Sockets in a folder of root's: over TCP, anybody on this host could listen to the kernel.
                 config=Config(AsyncKernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"}),
+                on_cell_start=_teller(len(executed.cells(source)), watch),
             )
     except papermill.PapermillExecutionError as failure:
-        error = f"{failure.ename}: {failure.evalue}"
+        return f"{failure.ename}: {failure.evalue}"
     except DeadKernelError as failure:
-        error = f"expected the kernel to live; found {failure}. To repair: run it again, it goes on from here."
-    seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-    records = list(_records(output))
-    return Run(
-        notebook=notebook,
-        output=output,
-        seconds=seconds,
-        changes=tuple(item for record in records for item in record.get("changes", ())),
-        outcomes=tuple(item for record in records for item in record.get("outcomes", ())),
-        results=tuple(item for record in records for item in record.get("results", ())),
-        waits=next((record["waits"] for record in records if record.get("waits")), None),
-        error=error,
-    )
+        return f"expected the kernel to live; found {failure}. To repair: run it again, it goes on from here."
+    return None
 
 
-def _records(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the data behind each table that an executed notebook shows."""
-    for cell in _cells(path):
-        for output in cell.get("outputs", ()):
-            if record := output.get("metadata", {}).get(report.RECORD):
-                yield record
+def _teller(count: int, watch: Watch) -> Callable[..., None]:
+    """Return nbclient's hook at the start of each cell, which tells the heading above it."""
+    above = ""
+
+    def tell(cell: Mapping[str, Any], cell_index: int) -> None:
+        nonlocal above
+        above = executed.heading(cell) or above
+        watch.step(above, min(cell_index / count, 1.0))
+
+    return tell

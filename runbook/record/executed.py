@@ -1,0 +1,113 @@
+"""An executed notebook, read back: the data behind its tables, and papermill's times of its cells."""
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from runbook import report
+from runbook.record.model import Change, Ending, NotebookRun, Outcome, Proof, Step
+
+INTERRUPTED = "KeyboardInterrupt: "  # what the kernel says of a cell that was interrupted
+_ANSWER = "shell.execute_reply"  # nbclient's time of it
+Cell = Mapping[str, Any]
+UNFINISHED = "cut off before its end; run it again, it goes on from here"
+
+
+def cells(path: Path) -> list[Cell]:
+    """Return the cells of a notebook."""
+    return list(nbformat.read(path, as_version=4).cells)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+
+
+def heading(cell: Cell) -> str | None:
+    """Return the last heading in a cell of prose, None where there is none."""
+    found = re.findall(r"(?m)^#+ +(.+?) *$", cell["source"]) if cell["cell_type"] == "markdown" else []
+    return str(found[-1]) if found else None
+
+
+def title(found: Sequence[Cell]) -> str:
+    """Return a notebook's first heading, or nothing where it has none."""
+    return next((said for cell in found if (said := heading(cell))), "")
+
+
+def read(path: Path) -> NotebookRun:
+    """Return what an executed notebook did; one that never came to its end is `interrupted`."""
+    found = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+    times = found.metadata.get("papermill", {})
+    error = next(_errors(found.cells), None)
+    if error is None and not all(_was_answered(cell) for cell in found.cells):
+        error = INTERRUPTED
+    result, error = ending(error)
+    records = list(_records(found.cells))
+    changed_at = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
+    return NotebookRun(
+        notebook=path.stem,
+        title=title(found.cells),
+        output=path,
+        result=result,
+        started=_moment(times["start_time"]) if times.get("start_time") else changed_at,
+        seconds=times.get("duration") or 0.0,
+        steps=tuple(_steps(found.cells)),
+        changes=tuple(Change(**item) for record in records for item in record.get("changes", ())),
+        outcomes=tuple(Outcome(**item) for record in records for item in record.get("outcomes", ())),
+        results=tuple(Proof(**item) for record in records for item in record.get("results", ())),
+        waits=next((record["waits"] for record in records if record.get("waits")), None),
+        error=error,
+    )
+
+
+def ending(error: str | None) -> tuple[Ending, str | None]:
+    """Return how a notebook ended that gave this error, and the error as a user reads it."""
+    if error == INTERRUPTED:
+        return "interrupted", UNFINISHED
+    return ("failed" if error else "done"), error
+
+
+def parameters(path: Path) -> dict[str, Any]:
+    """Return the parameters that papermill gave to an executed notebook."""
+    found = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+    return dict(found.metadata.get("papermill", {}).get("parameters", {}))
+
+
+def _records(found: Sequence[Cell]) -> Iterator[Mapping[str, Any]]:
+    """Yield the data behind each table that the cells show."""
+    for cell in found:
+        for output in cell.get("outputs", ()):
+            if record := output.get("metadata", {}).get(report.RECORD):
+                yield record
+
+
+def _errors(found: Sequence[Cell]) -> Iterator[str]:
+    for cell in found:
+        for output in cell.get("outputs", ()):
+            if output["output_type"] == "error":
+                yield f"{output['ename']}: {output['evalue']}"
+
+
+def _was_answered(cell: Cell) -> bool:
+    """Return whether the kernel has answered that a cell's code is done, or there is no code in it."""
+    return cell["cell_type"] != "code" or not cell["source"].strip() or _ANSWER in cell["metadata"].get("execution", {})
+
+
+def _steps(found: Sequence[Cell]) -> Iterator[Step]:
+    """Yield a step for each heading whose code was run."""
+    below, begun, ended = "", None, None
+    for cell in found:
+        if (said := heading(cell)) is not None:
+            if begun and ended:
+                yield Step(heading=below, started=begun, seconds=(ended - begun).total_seconds())
+            below, begun = said, None
+        times = cell["metadata"].get("papermill", {})
+        if cell["cell_type"] == "code" and times.get("start_time") and times.get("end_time"):
+            begun, ended = begun or _moment(times["start_time"]), _moment(times["end_time"])
+    if begun and ended:
+        yield Step(heading=below, started=begun, seconds=(ended - begun).total_seconds())
+
+
+def _moment(text: str) -> datetime.datetime:
+    """Return papermill's time, which is in UTC also where it does not say so."""
+    found = datetime.datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
