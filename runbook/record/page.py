@@ -18,7 +18,8 @@ _MARKS = {
     "left to you": ("open", "→"),
 }
 _MARKED = {"Result", "State"}  # headings of the columns that hold one of these
-_NOT_KNOWN = "Not known: the record was made from the executed notebooks."
+_SHORT = {"Is", "State", "Proofs", "Step"}  # of those whose words are not broken
+_NOT_KNOWN = "{} not known: the record was made from the executed notebooks."
 
 
 def text(record: Record) -> str:
@@ -72,8 +73,9 @@ def _table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]],
 
 def _cell(heading: str, said: str) -> str:
     if heading in _MARKED and said in _MARKS:
-        return f'<td><span class="{_MARKS[said][0]}">{_MARKS[said][1]} {html.escape(said)}</span></td>'
-    return f"<td>{html.escape(said)}</td>"
+        return f'<td class="word"><span class="{_MARKS[said][0]}">{_MARKS[said][1]} {html.escape(said)}</span></td>'
+    kind = ' class="word"' if heading in _SHORT else ""
+    return f"<td{kind}>{html.escape(said)}</td>"
 
 
 def _summary(record: Record) -> str:
@@ -143,7 +145,12 @@ def _changes(record: Record) -> str:
     if record.mode == "plan":
         rows = [(done.notebook, change.summary) for done in record.notebooks for change in done.changes]
         rows += [(done.notebook, f"cannot be planned yet: {done.waits}") for done in record.notebooks if done.waits]
-        table = _table("What a run would change", ("Notebook", "Change"), sorted(rows), empty="Nothing to do.")
+        table = _table(
+            "What a run would change",
+            ("Notebook", "Change"),
+            sorted(rows, key=lambda row: row[0]),
+            empty="Nothing to do.",
+        )
         return _section("Changes", table)
     made = [
         (done.notebook, item.change.summary, item.state, f"{item.seconds:.2f}", item.note)
@@ -185,7 +192,7 @@ def _surroundings(record: Record) -> str:
     given = [(name, str(value)) for name, value in record.parameters.items()]
     return _section(
         "Versions, host, parameters",
-        _table("Versions", pair, list(record.versions.items()), empty=_NOT_KNOWN),
-        _table("Host", pair, list(record.host.items()), empty=_NOT_KNOWN),
+        _table("Versions", pair, list(record.versions.items()), empty=_NOT_KNOWN.format("The versions are")),
+        _table("Host", pair, list(record.host.items()), empty=_NOT_KNOWN.format("The host is")),
         _table("Parameters that were given", ("Parameter", "Value"), given, empty="All had their defaults."),
     )

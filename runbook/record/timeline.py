@@ -6,13 +6,19 @@ from dataclasses import dataclass
 
 from runbook.record.model import NotebookRun, Record
 
-KERNEL = "start of the kernel"
-_LABELS, _CHART, _TOTALS = 170, 700, 80  # widths, in units of the drawing
+KERNEL, END = "start of the kernel", "end of the kernel"
+_LABELS, _CHART, _TOTALS = 150, 700, 120  # widths, in units of the drawing
 _ROW, _BAR, _TOP = 30, 20, 26
 _TICKS = 8
 _LETTER = 6.6  # about the width of one at 12 units
-_KINDS = {KERNEL: "kernel", "Plan": "plan", "Apply": "apply", "Verify": "verify"}
-LEGEND = (("kernel", KERNEL), ("plan", "Plan"), ("apply", "Apply"), ("verify", "Verify"), ("other", "other steps"))
+_KINDS = {KERNEL: "kernel", END: "kernel", "Plan": "plan", "Apply": "apply", "Verify": "verify"}
+LEGEND = (
+    ("kernel", "start and end of the kernel"),
+    ("plan", "Plan"),
+    ("apply", "Apply"),
+    ("verify", "Verify"),
+    ("other", "other steps"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,14 +31,20 @@ class Bar:
 
 
 def bars(done: NotebookRun, record: Record) -> list[Bar]:
-    """Return the stretches of a notebook's time: the start of its kernel, then its steps."""
-    began = (done.started - record.started).total_seconds()
+    """Return the stretches of a notebook's time: its steps, between the start of its kernel and that one's end."""
+    begins = (done.started - record.started).total_seconds()
     steps = [
         Bar(name=step.heading, begins=(step.started - record.started).total_seconds(), seconds=step.seconds)
         for step in done.steps
     ]
-    ready = steps[0].begins if steps else began + done.seconds
-    return [Bar(name=KERNEL, begins=began, seconds=max(ready - began, 0.0)), *steps]
+    if not steps:
+        return [Bar(name=KERNEL, begins=begins, seconds=done.seconds)]
+    ended = steps[-1].begins + steps[-1].seconds
+    return [
+        Bar(name=KERNEL, begins=begins, seconds=max(steps[0].begins - begins, 0.0)),
+        *steps,
+        Bar(name=END, begins=ended, seconds=max(begins + done.seconds - ended, 0.0)),
+    ]
 
 
 def svg(record: Record) -> str:
@@ -86,7 +98,7 @@ def _row(number: int, done: NotebookRun, record: Record, whole: float) -> Iterat
             f'<rect class="{kind}" x="{x:.1f}" y="{y}" width="{max(width, 0.5):.1f}" height="{_BAR}">'
             f"<title>{said}</title></rect>"
         )
-        if bar.name != KERNEL and width > (len(bar.name) + 1) * _LETTER:
+        if kind != "kernel" and width > (len(bar.name) + 1) * _LETTER:
             yield f'<text class="inside" x="{x + 4:.1f}" y="{middle:.1f}">{html.escape(bar.name)}</text>'
     mark = "" if done.result == "done" else f" {done.result}"
     x = _LABELS + min(_end(done, record) / whole, 1.0) * _CHART + 5

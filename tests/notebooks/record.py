@@ -1,14 +1,14 @@
 """Write the notebooks' parameters cells anew from the model, run all of them on a new test host, and keep the outputs.
 
 `python -m tests.notebooks.record` needs an engine on this machine, as `script/test` does; `--parameters` writes only
-the cells. The host is the document's: Debian 12 at 192.168.1.2.
+the cells, and the schema of parameter files. The host is the document's: Debian 12 at 192.168.1.2.
 """
 
 import json
 import sys
 from typing import Any
 
-from runbook.parameters import Parameters
+from runbook.parameters import Parameters, schema
 from runbook.runner import NOTEBOOKS, names
 from tests.hosts.conftest import start_with_project
 from tests.hosts.lab import Host
@@ -59,10 +59,11 @@ def record(host: Host, name: str) -> str:
 
 
 def main() -> None:
-    """Write the parameters cells, run all notebooks in their order on one new host, and write them back."""
+    """Write the parameters cells and schema, run all notebooks in their order on one new host, and write them back."""
     for name in names():
         path = NOTEBOOKS / f"{name}.ipynb"
         path.write_text(with_parameters(path.read_text(encoding="utf-8"), everything=name == "00-index"), "utf-8")
+    (NOTEBOOKS.parent / "parameters" / "schema.json").write_text(schema(), encoding="utf-8")
     if sys.argv[1:] == ["--parameters"]:
         return
     with start_with_project("bookworm", address="192.168.1.2") as host:

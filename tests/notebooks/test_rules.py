@@ -2,24 +2,27 @@
 
 import ast
 import io
+import json
 import re
 import symtable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import nbformat
 import papermill
 import pytest
 
 from runbook import runner
 from runbook.errors import ParameterError
-from runbook.parameters import Parameters, load_file, read
+from runbook.parameters import Parameters, load_file, read, schema
 
 from .record import parameter_line
 
 NAMES = runner.names()
-FILES = sorted((runner.PROJECT / "parameters").iterdir())
+FILES = sorted((runner.PROJECT / "parameters").glob("*.yml"))
+SCHEMA = runner.PROJECT / "parameters" / "schema.json"
 ORDER = ["Parameters", "Load", "Plan", "Apply", "Verify", "What exists now"]
 
 
@@ -165,6 +168,27 @@ def test_parameter_file_is_one_that_the_model_takes(path: Path) -> None:
     values = load_file(path)
     assert values
     assert values == {name: getattr(read(values, where=path.name), name) for name in values}
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
+def test_parameter_file_names_its_schema(path: Path) -> None:
+    """Fails if an editor does not find the schema of a parameter file, or the schema refuses what the model takes."""
+    named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", path.read_text(encoding="utf-8"))
+    assert named
+    assert path.with_name(named[1]) == SCHEMA
+    jsonschema.validate(load_file(path), json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+def test_schema_of_parameter_files_is_that_of_the_model() -> None:
+    """Fails if editors are told other names, types or values than a run takes."""
+    assert schema() == SCHEMA.read_text(encoding="utf-8")
+    assert {path.suffix for path in SCHEMA.parent.iterdir()} == {".yml", ".json"}
+    known = json.loads(schema())
+    assert list(Parameters.model_fields) == list(known["properties"])
+    jsonschema.Draft202012Validator.check_schema(known)
+    for wrong in ({"domian": "x.test"}, {"port": "443"}, {"mode": "apply now"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, known)
 
 
 @pytest.mark.parametrize("name", NAMES)
