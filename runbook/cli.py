@@ -133,7 +133,7 @@ def run(  # noqa: PLR0913 (one argument an option)
     Leaves a record: the executed notebooks, report.html, report.json and junit.xml. Exits with 1 where a notebook
     failed, with 130 where it was interrupted; the record then holds what was done so far.
     """
-    from runbook import runner, summary
+    from runbook import overview, runner, summary
     from runbook.record import folder as folders
 
     names = runner.names()
@@ -141,7 +141,7 @@ def run(  # noqa: PLR0913 (one argument an option)
         if name not in names:
             raise click.UsageError(f"expected a notebook ({', '.join(names)}); found {name!r}")
     values = _values(file or _default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
-    way = runner.names_of_way(read(values, where="set in the parameter file or with -p"))
+    way = overview.way(read(values, where="set in the parameter file or with -p"))
     wanted = notebooks or tuple(way)
     options = [*(["-f", str(file)] if file else []), *(word for pair in given for word in ("-p", *pair))]
     record = _run(
@@ -266,6 +266,8 @@ def report(run: str | None, *, in_browser: bool, schema: bool) -> None:
     RUN is the name of its folder, as `runs` lists it, or a path; the newest where none is named. The data are those of
     report.json or, where a run was cut off before it wrote that, the executed notebooks.
     """
+    import webbrowser
+
     from runbook.record import folder, model
 
     if schema:
@@ -276,7 +278,7 @@ def report(run: str | None, *, in_browser: bool, schema: bool) -> None:
     page = (found / folder.PAGE).resolve()
     click.echo(page)
     if in_browser:
-        click.launch(page.as_uri())
+        webbrowser.open(page.as_uri())
 
 
 @program.command()

@@ -1,5 +1,6 @@
 """Completion in bash, zsh and fish: the script that a shell reads, and what is offered."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -9,7 +10,6 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from runbook.parameters import Parameters
-from runbook.record.folder import all_folders
 from runbook.runner import PROJECT, names, title
 
 SHELLS = ("bash", "zsh", "fish")
@@ -48,16 +48,22 @@ def notebooks(_context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 def parameters(context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return, after `-p`, the parameters whose names begin so; after a name, the values that it can take."""
-    # click asks for both words alike: the name alone is still among the words that no option has taken.
-    words = (*context.args, *(context.params.get("notebooks") or ()))
-    if words and words[-1] in Parameters.model_fields:
+    words = _words_before(context)
+    if words[-2:-1] and words[-2] in {"-p", "--parameters"}:
         return [CompletionItem(value) for value in _values(words[-1]) if value.startswith(incomplete)]
     fields = Parameters.model_fields.items()
     return [CompletionItem(name, help=field.description) for name, field in fields if name.startswith(incomplete)]
 
 
+def _words_before(context: click.Context) -> list[str]:
+    """Return the words before the one that is completed: click asks for both words of an option alike."""
+    kind = get_completion_class(os.environ.get(_VARIABLE, "").partition("_")[0])
+    return kind(context.command, {}, NAME, _VARIABLE).get_completion_args()[0] if kind else []
+
+
 def _values(name: str) -> list[str]:
-    annotation = Parameters.model_fields[name].annotation
+    field = Parameters.model_fields.get(name)
+    annotation = field.annotation if field else None
     if annotation is bool:
         return ["true", "false"]
     return [str(value) for value in get_args(annotation)] if get_origin(annotation) is Literal else []
@@ -65,4 +71,6 @@ def _values(name: str) -> list[str]:
 
 def runs(_context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return the runs whose folders' names begin so, newest first."""
+    from runbook.record.folder import all_folders
+
     return [CompletionItem(path.name) for path in all_folders() if path.name.startswith(incomplete)]

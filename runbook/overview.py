@@ -40,6 +40,11 @@ def sections(parameters: Parameters) -> list[str]:
     return [name for name in SECTIONS if name != "55-nginx" or parameters.proxy == "nginx"]
 
 
+def way(parameters: Parameters) -> list[str]:
+    """Return the notebooks that lead to a proven registry, the index first; the others run only when named."""
+    return ["00-index", *sections(parameters)]
+
+
 def section(notebook: str) -> Section:
     """Return the module behind a notebook: that of 20-basic-registry is `runbook.sections.basic_registry`."""
     name = notebook.partition("-")[2].replace("-", "_")

@@ -48,7 +48,7 @@ class Bar:
     def step(self, heading: str, part: float) -> None:
         """Show the step, and how far the notebook is."""
         text = f"{self._notebook}: {heading}" if heading else self._notebook
-        self._drawn.update(self._task, description=text, completed=self._ended + part)
+        self._drawn.update(self._task, description=text, completed=self._ended + part, refresh=True)
 
     def end(self, done: NotebookRun) -> None:
         """Print what a notebook did above the bar."""

@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from nbformat.reader import NotJSONError
 from traitlets.config import Config
 
-from runbook import overview
-from runbook.parameters import Parameters
-from runbook.record import executed
+from runbook.record.cells import cells, headings
+from runbook.record.cells import title as title_of
 from runbook.record.model import NotebookRun
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -34,14 +32,9 @@ def names() -> list[str]:
     return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
 
 
-def names_of_way(parameters: Parameters) -> list[str]:
-    """Return the names of the notebooks that lead to a proven registry; the others run only when named."""
-    return ["00-index", *overview.sections(parameters)]
-
-
 def title(name: str) -> str:
     """Return a notebook's first heading."""
-    return executed.title(executed.cells(NOTEBOOKS / f"{name}.ipynb"))
+    return title_of(cells(NOTEBOOKS / f"{name}.ipynb"))
 
 
 def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, watch: Watch) -> Iterator[NotebookRun]:
@@ -60,6 +53,8 @@ def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, wa
 
 
 def _run_one(source: Path, values: Mapping[str, object], folder: Path, watch: Watch) -> NotebookRun:
+    from runbook.record import executed
+
     output = folder / source.name
     output.unlink(missing_ok=True)  # of an earlier run: it must not be taken for this one's
     started = datetime.datetime.now(datetime.UTC)
@@ -72,7 +67,7 @@ def _run_one(source: Path, values: Mapping[str, object], folder: Path, watch: Wa
     told = {"result": result, "error": error, "started": started, "seconds": seconds}
     try:
         return executed.read(output).model_copy(update=told)
-    except (FileNotFoundError, NotJSONError):  # it was interrupted before, or while, the output was written
+    except (FileNotFoundError, ValueError):  # it was interrupted before, or while, the output was written
         return NotebookRun(notebook=source.stem, title=title(source.stem), output=output, **told)
 
 
@@ -93,7 +88,7 @@ def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Wa
                 extra_arguments=["--log-level=50"],  # a kernel that is ended says so, as if it were an error
                 # Sockets in a folder of root's: over TCP, anybody on this host could listen to the kernel.
                 config=Config(AsyncKernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"}),
-                on_cell_start=_teller(len(executed.cells(source)), watch),
+                on_cell_start=_teller(len(cells(source)), watch),
             )
     except papermill.PapermillExecutionError as failure:
         return f"{failure.ename}: {failure.evalue}"
@@ -108,7 +103,7 @@ def _teller(count: int, watch: Watch) -> Callable[..., None]:
 
     def tell(cell: Mapping[str, Any], cell_index: int) -> None:
         nonlocal above
-        above = executed.heading(cell) or above
+        above = [above, *headings(cell)][-1]
         watch.step(above, min(cell_index / count, 1.0))
 
     return tell

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from runbook import cli, runner
-from runbook.parameters import Parameters
+from runbook import cli, overview, runner
+from runbook.parameters import Parameters, schema
+from runbook.record import folder, model
+from tests.records import BAD, GOOD, record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +55,7 @@ def call_as_users_do(*arguments: str) -> Answer:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        pytest.param(["--help"], ["run", "plan", "list", "parameters", "--version"], id="program"),
+        pytest.param(["--help"], ["run", "plan", "report", "runs", "parameters", "--version"], id="program"),
         pytest.param(["-h"], ["Usage:"], id="short"),
         pytest.param(["run", "--help"], ["--parameters-file", "--dry-run", "--output", "--json"], id="run"),
         pytest.param(["plan", "--help"], ["--parameters-file", "--json"], id="plan"),
@@ -82,7 +85,7 @@ def test_parameters_gives_name_type_default_and_help(call: Callable[..., Answer]
     """Fails if what a user can set is not what the model takes."""
     plain, data = call("parameters"), call("parameters", "--json")
     assert (plain.code, data.code) == (0, 0)
-    assert Parameters.model_json_schema() == json.loads(data.out)
+    assert schema() == data.out
     lines = plain.out.splitlines()
     assert 'mode: apply | plan = "apply"' in lines
     assert "delete_enabled: boolean = true" in lines
@@ -101,6 +104,9 @@ def test_parameters_gives_name_type_default_and_help(call: Callable[..., Answer]
         pytest.param(["run", "-f", "bad.yml"], "domian = 'x.test' (set in bad.yml)", id="where-in-the-file"),
         pytest.param(["run", "11-host"], "expected a notebook (00-index, 10-host", id="no-notebook"),
         pytest.param(["run", "--no-such-option"], "No such option", id="no-option"),
+        pytest.param(["--no-such-option"], "No such option", id="no-option-of-run"),
+        pytest.param(["11-host"], "expected a notebook (00-index, 10-host", id="no-notebook-of-run"),
+        pytest.param(["completion", "tcsh"], "'tcsh' is not one of", id="no-shell"),
         pytest.param(["pln"], "No such command", id="no-command"),
         pytest.param(["run", "-p", "port"], "requires 2 arguments", id="no-value"),
     ],
@@ -122,7 +128,7 @@ def test_version_names_all_parts(call: Callable[..., Answer]) -> None:
     done = call("--version")
     assert done.code == 0
     lines = [line.split() for line in done.out.splitlines()]
-    assert [line[0] for line in lines] == ["registry-runbook", "engine", "compose", "registry"]
+    assert [line[0] for line in lines] == ["registry-runbook", "engine", "compose", "registry", "python"]
     assert (lines[1][1], lines[3][1]) == ("none", "none")
 
 
@@ -146,7 +152,7 @@ def test_plan_gives_the_state_of_each_section(call: Callable[..., Answer], tmp_p
     data, plain = call("plan", "--json", *below(tmp_path)), call("plan", *below(tmp_path))
     assert (data.code, plain.code, data.err, plain.err) == (0, 0, "", "")
     states = {item["notebook"]: item for item in json.loads(data.out)}
-    assert runner.names_of_way(Parameters()) == ["00-index", *states]
+    assert overview.way(Parameters()) == ["00-index", *states]
     expected = ["waits", "to do", "to do", "waits", "waits"]
     assert expected == [item["state"] for name, item in states.items() if name != "10-host"]
     assert "expected a Docker Engine that answers" in states["20-basic-registry"]["reason"]
@@ -178,10 +184,129 @@ def test_run_that_fails_exits_with_1_and_keeps_its_record(tmp_path: Path) -> Non
     assert (first["error"], len(first["changes"]), first["outcomes"], first["results"]) == (None, 7, [], [])
     assert f"HostError: expected a certificate in {broken}" in second["error"]
     progress = done.err.splitlines()
-    assert ["  ".join(line.split()[:2]) for line in progress if line.startswith(("done", "FAILED"))] == [
+    assert ["  ".join(line.split()[:2]) for line in progress] == [
+        "begin  40-configuration",
         "done  40-configuration",
+        "begin  30-certificates",
         "FAILED  30-certificates",
     ]
     records = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
-    assert records == {"30-certificates.ipynb": 0o600, "40-configuration.ipynb": 0o600}
+    made = {folder.DATA, folder.PAGE, folder.CASES, "30-certificates.ipynb", "40-configuration.ipynb"}
+    assert records == dict.fromkeys(made, 0o600)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "out" / folder.DATA).read_text(encoding="utf-8") == done.out
+    assert found["go_on"].split() == ["./script/run", *notebooks[1:], *below(tmp_path), "--dry-run"]
     assert {"out", "private"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_run_is_what_options_and_notebooks_alone_mean(call: Callable[..., Answer]) -> None:
+    """Fails if `./script/run --dry-run` is no run, or a command's own help is that of `run`."""
+    assert call("run", "-p", "port", "0").err == call("-p", "port", "0").err
+    assert "Usage: registry-runbook [OPTIONS] COMMAND" in call("-h").out
+    assert "Usage: registry-runbook run " in call("10-host", "--help").out
+
+
+def keep_runs(state: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Keep two runs in a state folder, and return their folders, the newest first."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    kept = [state / "registry-runbook" / name for name in ("20260103T000000.000000", "20260102T000000.000000")]
+    for path, run in zip(kept, (BAD, GOOD), strict=True):
+        path.mkdir(parents=True)
+        folder.write(record(run, folder=path), path)
+    return kept
+
+
+def test_runs_are_listed_newest_first(
+    call: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if a run cannot be found again, or no run at all is an error."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "none"))
+    assert call("runs") == Answer(code=0, out="There is no run yet.\n", err="")
+    newest, oldest = keep_runs(tmp_path, monkeypatch)
+    listed = json.loads(call("runs", "--json").out)
+    assert [(item["folder"], item["result"]) for item in listed] == [(str(newest), "FAILED"), (str(oldest), "done")]
+    lines = call("runs").out.splitlines()
+    assert [line.split()[-1] for line in lines[1:]] == [str(newest), str(oldest)]
+    (newest / folder.DATA).write_text("{", encoding="ascii")
+    assert [item["result"] for item in json.loads(call("runs", "--json").out)] == ["cannot be read", "done"]
+
+
+def test_report_is_made_again_from_its_data(
+    call: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if a page that was lost cannot be had again, by the name of its run, its folder, or as the newest."""
+    newest, oldest = keep_runs(tmp_path, monkeypatch)
+    for arguments, expected in (([], newest), ([oldest.name], oldest), ([str(oldest)], oldest)):
+        page = expected / folder.PAGE
+        before = page.read_bytes()
+        page.unlink()
+        done = call("report", *arguments)
+        assert done == Answer(code=0, out=f"{page}\n", err="")
+        assert before == page.read_bytes()
+        assert page.stat().st_mode & 0o777 == 0o600
+
+
+def test_report_opens_a_browser_only_where_asked(
+    call: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if a server without a browser is asked to open one, or `--open` does not."""
+    newest, _ = keep_runs(tmp_path, monkeypatch)
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >>{tmp_path}/opened\n', encoding="ascii")
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    call("report")
+    assert not (tmp_path / "opened").exists()
+    call("report", "--open")
+    assert (tmp_path / "opened").read_text(encoding="utf-8") == f"{(newest / folder.PAGE).as_uri()}\n"
+
+
+def test_report_says_what_it_cannot_read(
+    call: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if a run that is not there, or is no record, ends in a traceback or writes anything."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    none = call("report")
+    assert (none.code, "run `./script/run`" in none.err) == (1, True)
+    missing = call("report", "nothing")
+    assert (missing.code, "see `./script/run runs`" in missing.err) == (1, True)
+    newest, _ = keep_runs(tmp_path, monkeypatch)
+    (newest / folder.DATA).write_text("{}", encoding="ascii")
+    broken = call("report")
+    assert (broken.code, f"remove {newest / folder.DATA}" in broken.err) == (1, True)
+
+
+def test_report_gives_its_schema(call: Callable[..., Answer]) -> None:
+    """Fails if a program that reads report.json is told something else than the project publishes."""
+    assert call("report", "--schema") == Answer(code=0, out=model.SCHEMA_FILE.read_text(encoding="utf-8"), err="")
+
+
+def test_run_that_is_interrupted_exits_with_130_and_keeps_its_record(tmp_path: Path) -> None:
+    """Fails if Ctrl-C ends in a traceback, another exit code, or without the record of what was done so far."""
+    notebooks = ["40-configuration", "50-compose", "60-push-pull"]
+    options = ["--dry-run", "--json", "--output", f"{tmp_path}/out", *below(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "runbook", "run", *notebooks, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"DOCKER_HOST": "tcp://127.0.0.1:1"},
+    ) as process:
+        assert process.stderr is not None
+        told = ""
+        while "begin  50-compose" not in told:
+            line = process.stderr.readline()
+            assert line, told
+            told += line
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    found = json.loads(out)
+    assert (found["result"], found["passed"]) == ("interrupted", False)
+    assert [(item["notebook"], item["result"]) for item in found["notebooks"]] == [
+        ("40-configuration", "done"),
+        ("50-compose", "interrupted"),
+    ]
+    assert found["go_on"].split()[:3] == ["./script/run", *notebooks[1:]]
+    assert (tmp_path / "out" / folder.DATA).read_text(encoding="utf-8") == out

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import overview
+from runbook import overview, runner
 from runbook.apply import apply
 from runbook.overview import State
 from runbook.parameters import Parameters
@@ -48,3 +48,10 @@ def test_host_table_shows_a_host_without_an_engine(
     facts = {row[0]: row[1] for row in overview.host_table(make_parameters()).rows}
     assert (facts["Docker Engine"], facts["image of the registry"]) == ("none that answers", "none")
     assert facts["net.ipv4.ip_forward"] == Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="ascii").strip()
+
+
+def test_way_leads_past_nginx_only_where_a_proxy_is_asked_for() -> None:
+    """Fails if a run without a proxy shows a notebook that does nothing, or one with a proxy leaves it out."""
+    without, with_it = (overview.way(Parameters(proxy=proxy)) for proxy in ("none", "nginx"))
+    assert set(with_it) - set(without) == {"55-nginx"}
+    assert with_it == [name for name in runner.names() if name < "70"]

@@ -1,12 +1,86 @@
-"""The runner: which notebooks there are, and where their records go."""
+"""The runner: which notebooks there are, and a notebook that is really run."""
 
-import datetime
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from runbook import runner
-from runbook.parameters import Parameters
+from runbook import report, runner
+from runbook.record.model import NotebookRun
+from tests.records import CHANGE
+
+FILE = "10-tiny.ipynb"
+# What the cells of a notebook show has the data behind it as metadata.
+SHOW = f"""
+import IPython.display
+def show(**record):
+    IPython.display.display({{"text/plain": ""}}, raw=True, metadata={{"{report.RECORD}": record}})
+"""
+TINY = [
+    "# A tiny notebook\n\nIt shows what the others do.",
+    "## Parameters",
+    ("parameters", 'mode: str = "apply"  # help\nport: int = 443  # help'),
+    "## Load",
+    ("", SHOW),
+    "## Plan",
+    ("", f"show(kind='plan', changes=[{CHANGE.model_dump()}])"),
+    "## Apply",
+    ("", "import time; time.sleep(0.3); assert port != 1, 'no port'"),
+    "## Verify",
+    ("", "assert port != 2, 'never'"),
+]
+
+
+def store(folder: Path) -> None:
+    """Write the notebook into a folder."""
+    book = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+    for cell in TINY:
+        if isinstance(cell, str):
+            made = nbformat.v4.new_markdown_cell(cell)  # type: ignore[no-untyped-call] # as above
+        else:
+            tags = {"tags": [cell[0]]} if cell[0] else {}
+            made = nbformat.v4.new_code_cell(cell[1], metadata=tags)  # type: ignore[no-untyped-call] # as above
+        book.cells.append(made)
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(book, folder / FILE)  # type: ignore[no-untyped-call] # as above
+
+
+class Listener:
+    """Keeps what a run tells, and does something at the beginning of a step."""
+
+    def __init__(self, at: str = "", then: Callable[[], None] = lambda: None) -> None:
+        """Take what to do, and when."""
+        self.at, self.then = at, then
+        self.said: list[tuple[str, ...]] = []
+        self.parts: list[float] = []
+
+    def begin(self, notebook: str, title: str) -> None:
+        """Keep it."""
+        self.said.append((notebook, title))
+
+    def step(self, heading: str, part: float) -> None:
+        """Keep it, once a heading."""
+        self.parts.append(part)
+        if (heading,) != self.said[-1]:
+            self.said.append((heading,))
+            if heading == self.at:
+                self.then()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[NotebookRun]]]:
+    """Return the function that runs the tiny notebook, twice in a row where it does not fail."""
+    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path / "notebooks")
+    (tmp_path / "notebooks").mkdir()
+    store(tmp_path / "notebooks")
+    (tmp_path / "out").mkdir()
+    mask = os.umask(0o022)
+    yield lambda listener, **values: list(runner.run(["10-tiny"] * 2, values, tmp_path / "out", listener))
+    os.umask(mask)
 
 
 def test_names_are_in_the_order_of_the_document() -> None:
@@ -14,13 +88,6 @@ def test_names_are_in_the_order_of_the_document() -> None:
     expected = ["00-index", "10-host", "20-basic-registry", "30-certificates", "40-configuration", "50-compose"]
     assert expected == runner.names()[:6]
     assert sorted(runner.names()) == runner.names()
-
-
-def test_way_leads_past_nginx_only_where_a_proxy_is_asked_for() -> None:
-    """Fails if a run without a proxy shows a notebook that does nothing, or one with a proxy leaves it out."""
-    without, with_it = (runner.names_of_way(Parameters(proxy=proxy)) for proxy in ("none", "nginx"))
-    assert set(with_it) - set(without) == {"55-nginx"}
-    assert with_it == [name for name in runner.names() if name < "70"]
 
 
 @pytest.mark.parametrize("name", runner.names())
@@ -31,12 +98,54 @@ def test_title_is_a_notebook_s_first_heading(name: str) -> None:
     assert not found.startswith("#")
 
 
-def test_new_folder_is_one_run_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails if others can read a record, or a second run writes over the first one's."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    now = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
-    folder = runner.new_folder(now)
-    assert tmp_path / "registry-runbook" / "20260102T030405.000006" == folder
-    assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o700, 0o700]
-    with pytest.raises(FileExistsError):
-        runner.new_folder(now)
+def test_run_reads_what_a_notebook_did_and_when(run: Callable[..., list[NotebookRun]]) -> None:
+    """Fails if what the cells show, or where their time went, does not come into the record, or others can read it."""
+    listener = Listener()
+    first, second = run(listener, port=5000, domain="not.used")
+    assert (first.notebook, first.title, first.result, first.error) == ("10-tiny", "A tiny notebook", "done", None)
+    assert first.changes == (CHANGE,)
+    assert [step.heading for step in first.steps] == ["Parameters", "Load", "Plan", "Apply", "Verify"]
+    times = [first.started, *(step.started for step in first.steps), second.started]
+    assert sorted(times) == times
+    apply = first.steps[3]
+    assert 0.3 <= apply.seconds <= first.seconds
+    assert sum(step.seconds for step in first.steps) <= first.seconds
+    assert first.output.stat().st_mode & 0o777 == 0o600
+    headings = [("A tiny notebook",), ("Parameters",), ("Load",), ("Plan",), ("Apply",), ("Verify",)]
+    assert listener.said == [("10-tiny", "A tiny notebook"), *headings] * 2
+    assert all(0 <= part <= 1 for part in listener.parts)
+    middle = len(listener.parts) // 2
+    assert sorted(listener.parts[:middle]) == listener.parts[:middle]
+
+
+def test_run_ends_after_a_notebook_that_fails(run: Callable[..., list[NotebookRun]]) -> None:
+    """Fails if the next notebook is run all the same, or what was done before the failure is lost."""
+    [only] = run(Listener(), port=1)
+    assert (only.result, only.error, only.changes) == ("failed", "AssertionError: no port", (CHANGE,))
+    assert [step.heading for step in only.steps] == ["Parameters", "Load", "Plan", "Apply"]
+
+
+def interrupt_main() -> None:
+    """Send this process what Ctrl-C in a terminal sends, once the cell is running."""
+    timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+
+
+@pytest.mark.parametrize("at", ["Apply", "A tiny notebook"])
+def test_run_that_is_interrupted_keeps_what_was_done(run: Callable[..., list[NotebookRun]], at: str) -> None:
+    """Fails if Ctrl-C loses the record of what a notebook did before, or the next one is begun."""
+    [only] = run(Listener(at, interrupt_main))
+    assert (only.result, only.error) == ("interrupted", "cut off before its end; run it again, it goes on from here")
+    if at == "Apply":
+        assert only.changes == (CHANGE,)
+
+
+def test_run_takes_nothing_of_an_earlier_one(run: Callable[..., list[NotebookRun]], tmp_path: Path) -> None:
+    """Fails if a notebook that is interrupted before it wrote anything shows what was there before."""
+    (tmp_path / "out" / FILE).write_text("{}", encoding="ascii")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    [only] = run(Listener("A tiny notebook", interrupt))
+    assert (only.result, only.changes, only.steps) == ("interrupted", (), ())

@@ -1,56 +1,37 @@
 """An executed notebook, read back: the data behind its tables, and papermill's times of its cells."""
 
 import datetime
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from runbook import report
+from runbook.record.cells import Cell, headings, notebook, title
 from runbook.record.model import Change, Ending, NotebookRun, Outcome, Proof, Step
 
 INTERRUPTED = "KeyboardInterrupt: "  # what the kernel says of a cell that was interrupted
 _ANSWER = "shell.execute_reply"  # nbclient's time of it
-Cell = Mapping[str, Any]
 UNFINISHED = "cut off before its end; run it again, it goes on from here"
-
-
-def cells(path: Path) -> list[Cell]:
-    """Return the cells of a notebook."""
-    return list(nbformat.read(path, as_version=4).cells)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
-
-
-def heading(cell: Cell) -> str | None:
-    """Return the last heading in a cell of prose, None where there is none."""
-    found = re.findall(r"(?m)^#+ +(.+?) *$", cell["source"]) if cell["cell_type"] == "markdown" else []
-    return str(found[-1]) if found else None
-
-
-def title(found: Sequence[Cell]) -> str:
-    """Return a notebook's first heading, or nothing where it has none."""
-    return next((said for cell in found if (said := heading(cell))), "")
 
 
 def read(path: Path) -> NotebookRun:
     """Return what an executed notebook did; one that never came to its end is `interrupted`."""
-    found = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
-    times = found.metadata.get("papermill", {})
-    error = next(_errors(found.cells), None)
-    if error is None and not all(_was_answered(cell) for cell in found.cells):
+    found = notebook(path)
+    times = found["metadata"].get("papermill", {})
+    error = next(_errors(found["cells"]), None)
+    if error is None and not all(_was_answered(cell) for cell in found["cells"]):
         error = INTERRUPTED
     result, error = ending(error)
-    records = list(_records(found.cells))
+    records = list(_records(found["cells"]))
     changed_at = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
     return NotebookRun(
         notebook=path.stem,
-        title=title(found.cells),
+        title=title(found["cells"]),
         output=path,
         result=result,
         started=_moment(times["start_time"]) if times.get("start_time") else changed_at,
         seconds=times.get("duration") or 0.0,
-        steps=tuple(_steps(found.cells)),
+        steps=tuple(_steps(found["cells"])),
         changes=tuple(Change(**item) for record in records for item in record.get("changes", ())),
         outcomes=tuple(Outcome(**item) for record in records for item in record.get("outcomes", ())),
         results=tuple(Proof(**item) for record in records for item in record.get("results", ())),
@@ -68,8 +49,7 @@ def ending(error: str | None) -> tuple[Ending, str | None]:
 
 def parameters(path: Path) -> dict[str, Any]:
     """Return the parameters that papermill gave to an executed notebook."""
-    found = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
-    return dict(found.metadata.get("papermill", {}).get("parameters", {}))
+    return dict(notebook(path)["metadata"].get("papermill", {}).get("parameters", {}))
 
 
 def _records(found: Sequence[Cell]) -> Iterator[Mapping[str, Any]]:
@@ -96,10 +76,10 @@ def _steps(found: Sequence[Cell]) -> Iterator[Step]:
     """Yield a step for each heading whose code was run."""
     below, begun, ended = "", None, None
     for cell in found:
-        if (said := heading(cell)) is not None:
+        if said := headings(cell):
             if begun and ended:
                 yield Step(heading=below, started=begun, seconds=(ended - begun).total_seconds())
-            below, begun = said, None
+            below, begun = said[-1], None
         times = cell["metadata"].get("papermill", {})
         if cell["cell_type"] == "code" and times.get("start_time") and times.get("end_time"):
             begun, ended = begun or _moment(times["start_time"]), _moment(times["end_time"])

@@ -4,8 +4,6 @@ import datetime
 from pathlib import Path
 
 import platformdirs
-from nbformat.reader import NotJSONError
-from pydantic import ValidationError
 
 from runbook.errors import HostError, MissingError
 from runbook.outside import files
@@ -78,7 +76,7 @@ def read(folder: Path) -> Record:
         if path.exists():
             return Record.model_validate_json(path.read_bytes())
         return _from_notebooks(folder)
-    except (ValidationError, NotJSONError, OSError) as error:
+    except (ValueError, OSError) as error:
         said = str(error).splitlines()[0]
         remedy = f"remove {path}: it is made again from the notebooks" if path.exists() else "look at the notebooks"
         raise HostError(f"the record of a run in {folder}", said, remedy) from error

@@ -4,12 +4,13 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, TestSuite
 
 from runbook.record import junit
+from runbook.record.model import NotebookRun
 from tests.records import BAD, GOOD, OPEN, record
 
 
-def suites(*runs: object) -> list[TestSuite]:
+def suites(*runs: NotebookRun) -> list[TestSuite]:
     """Return the suites that a program finds in the record of these runs."""
-    return list(JUnitXml.fromstring(junit.text(record(*runs))))  # type: ignore[arg-type, no-untyped-call] # as above
+    return list(JUnitXml.fromstring(junit.text(record(*runs))))
 
 
 def test_each_notebook_is_a_suite_and_each_claim_a_case() -> None:
