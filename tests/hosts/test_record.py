@@ -1,0 +1,82 @@
+"""The record of a real run: all of it there, for its owner alone, and no secret in it."""
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from junitparser import JUnitXml
+
+from runbook.record import folder, model
+from runbook.runner import names_of_way
+
+from .lab import Host
+from .product import script_run
+
+SECRETS = "/etc/registry-runbook/secrets"
+
+
+@pytest.fixture(scope="module")
+def record(proven_trixie: Host) -> dict[str, Any]:
+    """Return the record of the run that proved the registry: the oldest one on the host."""
+    listed = json.loads(script_run(proven_trixie, "runs", "--json").stdout)
+    assert [item["folder"] for item in listed] == sorted((item["folder"] for item in listed), reverse=True)
+    assert (listed[-1]["result"], listed[-1]["notebooks"]) == ("done", "00-index … 60-push-pull")
+    found: dict[str, Any] = json.loads(proven_trixie.read(f"{listed[-1]['folder']}/{folder.DATA}"))
+    return found
+
+
+def test_record_holds_all_of_the_run(proven_trixie: Host, record: dict[str, Any]) -> None:
+    """Fails where a run leaves a part out: a notebook, a proof, the time of a change, a version."""
+    jsonschema.validate(record, json.loads(model.schema()))
+    assert (record["result"], record["mode"], record["go_on"]) == ("done", "apply", None)
+    assert [item["notebook"] for item in record["notebooks"]] == names_of_way()
+    proofs = sum(len(item["results"]) for item in record["notebooks"])
+    assert proofs >= 65
+    for item in record["notebooks"][1:]:
+        assert [step["heading"] for step in item["steps"]] == ["Parameters", "Load", "Plan", "Apply", "Verify"]
+        changing = sum(outcome["seconds"] for outcome in item["outcomes"])
+        assert changing <= item["steps"][3]["seconds"] <= item["seconds"]
+    versions = {name: said.rpartition(" ")[2] for name, said in record["versions"].items()}
+    assert versions["engine"].startswith("26.1")
+    assert versions["compose"].startswith("2.26")
+    assert versions["registry"].startswith("registry-runbook/docker-registry:")
+    assert record["host"]["name"] == "trixie"
+    assert record["host"]["distribution"] == "Debian GNU/Linux 13 (trixie)"
+    assert record["host"]["address"] == proven_trixie.address
+    cases = JUnitXml.fromstring(proven_trixie.read(f"{record['folder']}/{folder.CASES}").encode())
+    assert [(suite.failures, suite.errors) for suite in cases] == [(0, 0)] * len(names_of_way())
+    assert sum(suite.tests for suite in cases) == proofs + len(names_of_way())
+
+
+def test_report_of_a_run_is_made_again(proven_trixie: Host, record: dict[str, Any]) -> None:
+    """Fails where the page cannot be made again from the data, or from the executed notebooks alone."""
+    copy = "/root/copy"
+    proven_trixie.run("cp", "-r", record["folder"], copy)
+    page = f"{copy}/{folder.PAGE}"
+    first = proven_trixie.read(page)
+    assert script_run(proven_trixie, "report", copy).stdout == f"{page}\n"
+    assert first == proven_trixie.read(page)
+    proven_trixie.run("rm", f"{copy}/{folder.DATA}", page)
+    assert script_run(proven_trixie, "report", copy).stdout == f"{page}\n"
+    again = json.loads(proven_trixie.read(f"{copy}/{folder.DATA}"))
+    kept = ("notebook", "title", "result", "steps", "changes", "outcomes", "results", "error")
+    for part in kept:
+        assert [item[part] for item in record["notebooks"]] == [item[part] for item in again["notebooks"]]
+    proven_trixie.run("rm", "-r", copy)
+
+
+def test_record_is_private_and_holds_no_secret(proven_trixie: Host, record: dict[str, Any]) -> None:
+    """Fails where others can read a record, or a password, a key or a hash stands in any file of it."""
+    above = record["folder"].rpartition("/")[0]
+    open_to_others = proven_trixie.run("find", above, "-perm", "/077").stdout
+    assert open_to_others == ""
+    names = set(proven_trixie.run("ls", record["folder"]).stdout.split())
+    assert names == {folder.DATA, folder.PAGE, folder.CASES, *(f"{name}.ipynb" for name in names_of_way())}
+    key = proven_trixie.read("/etc/registry-runbook/ca/ca.key").splitlines()[1]
+    hashed = proven_trixie.read("/etc/docker/registry/auth/htpasswd").strip().partition(":")[2]
+    kept = [proven_trixie.read(f"{SECRETS}/{name}").strip() for name in ("password-admin", "http-secret")]
+    patterns = [word for secret in (*kept, key, hashed, "PRIVATE KEY") for word in ("-e", secret)]
+    assert proven_trixie.run("grep", "-rlF", *patterns, above, check=False).stdout == ""
+    seen = proven_trixie.run("grep", "-rlF", "-e", "a wrong password for admin", record["folder"]).stdout.split()
+    assert len(seen) == 4  # the search sees what is there: the notebook, and the three files made of it
