@@ -7,13 +7,15 @@ import jsonschema
 import pytest
 from junitparser import JUnitXml
 
+from runbook import overview
+from runbook.parameters import Parameters
 from runbook.record import folder, model
-from runbook.runner import names_of_way
 
 from .lab import Host
 from .product import script_run
 
 SECRETS = "/etc/registry-runbook/secrets"
+WAY = overview.way(Parameters())
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def test_record_holds_all_of_the_run(proven_trixie: Host, record: dict[str, Any]
     """Fails where a run leaves a part out: a notebook, a proof, the time of a change, a version."""
     jsonschema.validate(record, json.loads(model.schema()))
     assert (record["result"], record["mode"], record["go_on"]) == ("done", "apply", None)
-    assert [item["notebook"] for item in record["notebooks"]] == names_of_way()
+    assert [item["notebook"] for item in record["notebooks"]] == WAY
     proofs = sum(len(item["results"]) for item in record["notebooks"])
     assert proofs >= 65
     for item in record["notebooks"][1:]:
@@ -45,8 +47,8 @@ def test_record_holds_all_of_the_run(proven_trixie: Host, record: dict[str, Any]
     assert record["host"]["distribution"] == "Debian GNU/Linux 13 (trixie)"
     assert record["host"]["address"] == proven_trixie.address
     cases = JUnitXml.fromstring(proven_trixie.read(f"{record['folder']}/{folder.CASES}").encode())
-    assert [(suite.failures, suite.errors) for suite in cases] == [(0, 0)] * len(names_of_way())
-    assert sum(suite.tests for suite in cases) == proofs + len(names_of_way())
+    assert [(suite.failures, suite.errors) for suite in cases] == [(0, 0)] * len(WAY)
+    assert sum(suite.tests for suite in cases) == proofs + len(WAY)
 
 
 def test_report_of_a_run_is_made_again(proven_trixie: Host, record: dict[str, Any]) -> None:
@@ -72,7 +74,7 @@ def test_record_is_private_and_holds_no_secret(proven_trixie: Host, record: dict
     open_to_others = proven_trixie.run("find", above, "-perm", "/077").stdout
     assert open_to_others == ""
     names = set(proven_trixie.run("ls", record["folder"]).stdout.split())
-    assert names == {folder.DATA, folder.PAGE, folder.CASES, *(f"{name}.ipynb" for name in names_of_way())}
+    assert names == {folder.DATA, folder.PAGE, folder.CASES, *(f"{name}.ipynb" for name in WAY)}
     key = proven_trixie.read("/etc/registry-runbook/ca/ca.key").splitlines()[1]
     hashed = proven_trixie.read("/etc/docker/registry/auth/htpasswd").strip().partition(":")[2]
     kept = [proven_trixie.read(f"{SECRETS}/{name}").strip() for name in ("password-admin", "http-secret")]
