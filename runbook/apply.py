@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +80,12 @@ class Outcome:
     note: str = ""
 
 
-def apply(changes: Sequence[Change], *, timeout_seconds: float = 60) -> list[Outcome]:
+def apply(
+    changes: Sequence[Change], *, timeout_seconds: float = 60, before: Callable[[int, Change], None] | None = None
+) -> list[Outcome]:
     """Make the changes in order and return what became of each; `timeout_seconds` bounds each wait for an engine.
+
+    `before` is called with each change and its number, from 1, before it is made.
 
     A user who is not root makes those that need no root; the others are handed over to one call of sudo.
     Stops at the first failure with an ApplyError that says what was done and what was not; the cause is chained.
@@ -89,7 +93,9 @@ def apply(changes: Sequence[Change], *, timeout_seconds: float = 60) -> list[Out
     outcomes: list[Outcome] = []
     with ExitStack() as stack:
         root: sudo.Root | None = None
-        for change in changes:
+        for number, change in enumerate(changes, start=1):
+            if before:
+                before(number, change)
             started = time.monotonic()
             try:
                 if os.geteuid() != 0 and needs_root(change):

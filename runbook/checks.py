@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """One claim, tried. `refusal` marks the negative twin: the claim is that something is refused."""
+    """One claim, tried. `refusal` marks the negative twin: the claim is that something is refused.
+
+    `asker` says who asked the registry, and is empty where nobody did.
+    """
 
     claim: str
     expected: str
@@ -13,21 +16,32 @@ class Result:
     passed: bool
     refusal: bool
     remedy: str
+    asker: str = ""
 
 
-def works(claim: str, *, expected: object, found: object, remedy: str) -> Result:
+def works(claim: str, *, expected: object, found: object, remedy: str, asker: str = "") -> Result:
     """Return the result of a claim that something works: it passes where `found` equals `expected`."""
-    return _compare(claim, expected, found, refusal=False, remedy=remedy)
+    return _compare(claim, expected, found, refusal=False, remedy=remedy, asker=asker)
 
 
-def refused(claim: str, *, expected: object, found: object, remedy: str) -> Result:
+def refused(claim: str, *, expected: object, found: object, remedy: str, asker: str = "") -> Result:
     """Return the result of a claim that something is refused: it passes where `found` equals `expected`."""
-    return _compare(claim, expected, found, refusal=True, remedy=remedy)
+    return _compare(claim, expected, found, refusal=True, remedy=remedy, asker=asker)
 
 
-def _compare(claim: str, expected: object, found: object, *, refusal: bool, remedy: str) -> Result:
+def _compare(  # noqa: PLR0913 (one a field)
+    claim: str, expected: object, found: object, *, refusal: bool, remedy: str, asker: str
+) -> Result:
     passed = expected == found
-    return Result(claim=claim, expected=str(expected), found=str(found), passed=passed, refusal=refusal, remedy=remedy)
+    return Result(
+        claim=claim,
+        expected=str(expected),
+        found=str(found),
+        passed=passed,
+        refusal=refusal,
+        remedy=remedy,
+        asker=asker,
+    )
 
 
 def says(text: str, *, expected: str) -> str:

@@ -1,6 +1,9 @@
 """What the cells of a notebook call: load, plan, apply, verify. Each shows its table."""
 
-from collections.abc import Mapping, Sequence
+import html
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -10,6 +13,7 @@ from runbook import apply as executor
 from runbook import report
 from runbook.changes import Change, LeftToUser
 from runbook.checks import Result, works
+from runbook.drawing import Drawing
 from runbook.errors import CheckError, MissingError
 from runbook.parameters import Parameters, read
 
@@ -17,9 +21,9 @@ from runbook.parameters import Parameters, read
 _NOT_PARAMETERS = {"parameters", "changes", "display", "states", "In", "Out", "exit", "quit", "open", "get_ipython"}
 
 
-def show(table: report.Table) -> None:
-    """Show a table as the output of a cell."""
-    IPython.display.display(table)  # type: ignore[no-untyped-call] # IPython leaves it untyped
+def show(shown: report.Table | Drawing) -> None:
+    """Show a table or a picture as the output of a cell."""
+    IPython.display.display(shown)  # type: ignore[no-untyped-call] # IPython leaves it untyped
 
 
 class Section(Protocol):
@@ -74,20 +78,52 @@ def plan(section: Section, parameters: Parameters) -> list[Change]:
 
 
 def apply(changes: Sequence[Change], parameters: Parameters) -> None:
-    """Make the changes, and show what became of them; in mode `plan` nothing is made."""
+    """Make the changes, and show what became of them; in mode `plan` nothing is made.
+
+    In JupyterLab the change that is being made is shown meanwhile.
+    """
     if parameters.mode == "plan":
         show(report.Table(headings=(), rows=(), empty="Nothing was changed: the mode is plan."))
         return
-    show(report.outcomes_table(executor.apply(changes, timeout_seconds=parameters.timeout_seconds)))
+    with _progress(len(changes)) as before:
+        outcomes = executor.apply(changes, timeout_seconds=parameters.timeout_seconds, before=before)
+    show(report.outcomes_table(outcomes))
 
 
-def verify(section: Section, parameters: Parameters) -> None:
-    """Show a section's proof, from outside; in mode `plan` nothing is checked.
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[int, Change], None] | None]:
+    """Give what shows a change before it is made, and take it away at the end; None where nobody looks on.
+
+    JupyterLab's server names its session to a kernel; papermill and nbval do not, and would keep what was shown.
+    """
+    if "JPY_SESSION_NAME" not in os.environ or "RUNBOOK_HEADLESS" in os.environ:
+        yield None
+        return
+    empty = {"text/plain": ""}
+    shown = IPython.display.display(empty, raw=True, display_id=True)  # type: ignore[no-untyped-call] # as above
+
+    def show_change(number: int, change: Change) -> None:
+        bar = f"<progress max='{count}' value='{number - 1}'></progress>"
+        text = f"<label>{bar} {number} of {count}: {html.escape(str(change))}</label>"
+        shown.update({"text/html": text, "text/plain": ""}, raw=True)
+
+    try:
+        yield show_change
+    finally:
+        IPython.display.clear_output(wait=True)  # type: ignore[no-untyped-call] # as above
+
+
+def verify(
+    section: Section, parameters: Parameters, *, draw: Callable[[Sequence[Result]], Drawing] | None = None
+) -> None:
+    """Show a section's proof, from outside, and what `draw` makes of it; in mode `plan` nothing is checked.
 
     The first row plans again: a host that complies has nothing left to change. Raises CheckError where a row fails.
     """
     results = prove(section, parameters) if parameters.mode == "apply" else []
     show(report.results_table(results))
+    if draw and any(result.asker for result in results):
+        show(draw(results))
     if failed := [result for result in results if not result.passed]:
         raise CheckError(
             "every proof to hold",

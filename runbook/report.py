@@ -5,6 +5,7 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table as TextTable
@@ -15,18 +16,39 @@ from runbook.changes import Change, ConfigureEngine, ConfigureNginx, LeftToUser,
 from runbook.checks import Result
 
 RECORD = "registry-runbook"  # where an output's metadata keeps the data behind a table
+Tone = Literal["good", "refused", "bad", "open", ""]
+# A mark beside the word, and colours that let a page's own text be read on them, whether it is light or dark.
+_TONES: Mapping[Tone, tuple[str, str]] = {
+    "good": ("✓ ", "background-color:rgba(46,160,67,0.15);border-left:4px solid #2da44e;"),
+    "refused": ("✓ ", "background-color:rgba(210,130,20,0.15);border-left:4px solid #bf7d00;"),
+    "bad": ("✗ ", "background-color:rgba(229,83,75,0.2);border-left:4px solid #e5534b;font-weight:bold;"),
+    "open": ("→ ", "background-color:rgba(210,130,20,0.15);border-left:4px solid #bf7d00;"),
+    "": ("", ""),
+}
+_DIFF_TONES = {"+": "background-color:rgba(46,160,67,0.2)", "-": "background-color:rgba(229,83,75,0.2)"}
+_FREE = "table-layout:auto;border-collapse:collapse;margin:0"  # columns as wide as what is in them
+_LEFT = "text-align:left;vertical-align:top;"  # a td of JupyterLab's is aligned right
+# A word stays whole; a digest or a path breaks where it must, so that a table is no wider than its page.
+_SHORT_LETTERS, _SHORT, _LONG = 16, "white-space:nowrap", "white-space:pre-line;overflow-wrap:anywhere;min-width:9em"
 _UNWRAPPED = 1000  # one line a row: a notebook shows the HTML, and a diff of its text stays readable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Rows under headings; `empty` stands in place of no rows, `details` are texts below, `record` the data behind."""
+    """Rows under headings; `empty` stands in place of no rows, `details` are texts below, `record` the data behind.
+
+    `tones` are the rows' colours in a notebook, one a row or none at all; the mark of a tone stands before the cell
+    under the heading `marked`.
+    """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     empty: str
     details: tuple[str, ...] = ()
     record: Mapping[str, object] = field(default_factory=dict)
+    caption: str = ""
+    tones: tuple[Tone, ...] = ()
+    marked: str = ""
 
     def text(self) -> str:
         """Return the table for a terminal without colour."""
@@ -39,17 +61,41 @@ class Table:
         """Return the table for a notebook; all text in it is escaped."""
         if not self.rows:
             return f"<p>{html.escape(self.empty)}</p>"
-        head = "".join(f"<th style='text-align:left'>{html.escape(heading)}</th>" for heading in self.headings)
-        body = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self.rows
+        head = "".join(f"<th scope='col' style='{_LEFT}'>{html.escape(heading)}</th>" for heading in self.headings)
+        tones: Sequence[Tone] = self.tones or [""] * len(self.rows)
+        body = "".join(self._row(row, tone) for row, tone in zip(self.rows, tones, strict=True))
+        caption = f"<caption style='{_LEFT}'>{html.escape(self.caption)}</caption>" if self.caption else ""
+        table = f"{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        shown = f"<div style='overflow-x:auto'><table style='{_FREE}'>{table}</table></div>"
+        return shown + "".join(_detail_html(text) for text in self.details)
+
+    def _row(self, row: tuple[str, ...], tone: Tone) -> str:
+        mark, colours = _TONES[tone]
+        cells = "".join(
+            f"<td style='{_LEFT}{_SHORT if len(cell) <= _SHORT_LETTERS and cell.isprintable() else _LONG}'>"
+            f"{mark if heading == self.marked else ''}{html.escape(cell)}</td>"
+            for heading, cell in zip(self.headings, row, strict=True)
         )
-        details = "".join(f"<pre>{html.escape(text)}</pre>" for text in self.details)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{details}"
+        return f"<tr style='{colours}'>{cells}</tr>" if colours else f"<tr>{cells}</tr>"
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
         """Return both forms for Jupyter, with the data behind them as the output's metadata."""
         return {"text/plain": self.text(), "text/html": self.html()}, {RECORD: dict(self.record)}
+
+
+def _detail_html(text: str) -> str:
+    """Return a text below a table: a diff's lines that come and go in colours, beside their + and -."""
+    lines = text.splitlines()
+    if text.startswith("--- "):
+        lines = [_diff_line(line) if number > 1 else html.escape(line) for number, line in enumerate(lines)]
+    else:
+        lines = [html.escape(line) for line in lines]
+    return "<pre style='white-space:pre-wrap;overflow-wrap:anywhere'>" + "\n".join(lines) + "</pre>"
+
+
+def _diff_line(line: str) -> str:
+    tone = _DIFF_TONES.get(line[:1])
+    return f"<span style='{tone}'>{html.escape(line)}</span>" if tone else html.escape(line)
 
 
 def show(table: Table) -> None:
@@ -79,6 +125,7 @@ def changes_table(changes: Sequence[Change]) -> Table:
         headings=("#", "Change"),
         rows=tuple((str(number), str(change)) for number, change in enumerate(changes, start=1)),
         empty="Nothing to do: the host is as this section describes it.",
+        caption="The plan: what will be changed, in this order",
         details=tuple(detail for change in changes if (detail := _detail(change))),
         record={"kind": "plan", "changes": [as_json(change) for change in changes]},
     )
@@ -103,6 +150,9 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
             for number, outcome in enumerate(outcomes, start=1)
         ),
         empty="0 changes made.",
+        caption="What became of the changes",
+        tones=tuple("good" if outcome.state == "done" else "open" for outcome in outcomes),
+        marked="State",
         record={
             "kind": "apply",
             "outcomes": [
@@ -128,6 +178,9 @@ def results_table(results: Sequence[Result]) -> Table:
             for result in results
         ),
         empty="Nothing was checked: the mode is plan.",
+        caption="The proof: each claim, tried just now",
+        tones=tuple(_tone(result) for result in results),
+        marked="Result",
         record={
             "kind": "checks",
             "results": [
@@ -145,10 +198,17 @@ def results_table(results: Sequence[Result]) -> Table:
     )
 
 
+def _tone(result: Result) -> Tone:
+    if not result.passed:
+        return "bad"
+    return "refused" if result.refusal else "good"
+
+
 def parameters_table(values: Mapping[str, object]) -> Table:
     """Return the table of the parameters that a notebook uses."""
     return Table(
         headings=("Parameter", "Value"),
         rows=tuple((name, str(value)) for name, value in values.items()),
         empty="This notebook takes no parameters.",
+        caption="The parameters that count",
     )

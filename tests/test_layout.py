@@ -30,6 +30,7 @@ LINE = (
         "sections",
         "apply",
         "report",
+        "drawing",
         "notebook",
     ),
     *("overview", "versions", "record", "runner", "summary", "progress", "completion", "cli", "__main__"),

@@ -41,7 +41,8 @@ class CertificateFacts:
     """How keys and certificates are now; `modes` holds the permission bits of each place, None where it is not there.
 
     `authority_key` is `absent`, `fits`, or what is wrong with it; `server_fits` says whether the server's key and the
-    authority's signature both fit its certificate. `brought` is what was brought along, None where it is issued here.
+    authority's signature both fit its certificate. `brought` is what was brought along, None where it is issued here;
+    `intermediates` stand between the two, the one that the authority signed first.
     """
 
     now: datetime.datetime
@@ -55,6 +56,7 @@ class CertificateFacts:
     modes: tuple[tuple[Path, int | None], ...]
     brought: own_certificate.BroughtCertificate | None = None
     is_desktop: bool = False
+    intermediates: tuple[tls.Certificate, ...] = ()
 
     def mode(self, path: Path) -> int | None:
         """Return the permission bits of a place that was looked at."""
@@ -92,7 +94,17 @@ def gather(parameters: Parameters) -> CertificateFacts:
         is_desktop=_is_desktop(),
         modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
         brought=_gather_brought(parameters, server_text) if own else None,
+        intermediates=_intermediates(server_text, authority),
     )
+
+
+def _intermediates(text: str | None, authority: x509.Certificate | None) -> tuple[tls.Certificate, ...]:
+    """Return what the server's file holds beside its own certificate and the authority's; none where it cannot."""
+    try:
+        _, *others = x509.load_pem_x509_certificates((text or "").encode())
+    except ValueError:
+        return ()
+    return tuple(tls.describe(certificate) for certificate in reversed(others) if certificate != authority)
 
 
 def _is_desktop() -> bool:

@@ -19,6 +19,8 @@ from runbook.parameters import Parameters
 _CONFIGURATION = "run the notebooks 40-configuration and 50-compose"
 _CERTIFICATES = "run the notebooks 30-certificates and 50-compose"
 _HEADERS = ("www-authenticate", "x-content-type-options")
+# Who asks the registry.
+_CLIENT, _STRANGER, _DOCKER, _ENGINE = "a client that verifies", "a stranger", "the Docker client", "the engine"
 _LOG = "read the registry's log: `docker logs`"
 
 
@@ -106,18 +108,21 @@ def _check_tls(parameters: Parameters, registry: registry_api.Registry) -> list[
             expected=address,
             found=accepted.server_address or str(accepted),
             remedy=_CERTIFICATES,
+            asker=_CLIENT,
         ),
         refused(
             "the same by a client that trusts another authority",
             expected="certificate verify failed",
             found=says(str(other_authority), expected="certificate verify failed"),
             remedy=_CERTIFICATES,
+            asker=_CLIENT,
         ),
         refused(
             "the same under another name",
             expected=mismatch,
             found=says(str(other_name), expected=mismatch),
             remedy=_CERTIFICATES,
+            asker=_CLIENT,
         ),
     ]
 
@@ -139,10 +144,18 @@ def _check_login(parameters: Parameters, registry: registry_api.Registry) -> lis
     wrong = registry_api.ask(url, tls=registry.tls, login=(user, secrets.generate()))
     plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
     return [
-        works(f"the login of {user}", expected=200, found=registry.ask("/v2/").status, remedy=_CONFIGURATION),
-        refused("no login", expected=401, found=anonymous.status, remedy=_CONFIGURATION),
-        refused(f"a wrong password for {user}", expected=401, found=wrong.status, remedy=_CONFIGURATION),
-        refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=_CONFIGURATION),
+        works(
+            f"the login of {user}",
+            expected=200,
+            found=registry.ask("/v2/").status,
+            remedy=_CONFIGURATION,
+            asker=_CLIENT,
+        ),
+        refused("no login", expected=401, found=anonymous.status, remedy=_CONFIGURATION, asker=_STRANGER),
+        refused(
+            f"a wrong password for {user}", expected=401, found=wrong.status, remedy=_CONFIGURATION, asker=_STRANGER
+        ),
+        refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=_CONFIGURATION, asker=_STRANGER),
         works(
             "the realm and the headers are those of config.yml",
             expected=f'Basic realm="{parameters.realm}", nosniff',
@@ -150,6 +163,7 @@ def _check_login(parameters: Parameters, registry: registry_api.Registry) -> lis
                 anonymous.headers.get(name, "none") for name in ("www-authenticate", "x-content-type-options")
             ),
             remedy=_CONFIGURATION,
+            asker=_STRANGER,
         ),
     ]
 
@@ -170,27 +184,43 @@ def _check_images(
             expected="refused",
             found="accepted" if wrong.code == 0 else "refused",
             remedy=_LOG,
+            asker=_DOCKER,
         ),
         works(
             "docker login",
             expected="Login Succeeded",
             found=says(logged_in.said, expected="Login Succeeded"),
             remedy=_LOG,
+            asker=_DOCKER,
         ),
         refused(
             "the test image, before the push",
             expected="404",
             found=before,
             remedy="set test_reference to another repository",
+            asker=_CLIENT,
         ),
         works(
             "docker push",
             expected="a digest",
             found="a digest" if pushed.startswith("sha256:") else pushed,
             remedy=_LOG,
+            asker=_DOCKER,
         ),
-        works("the registry gives the digest that was pushed", expected=pushed, found=registered, remedy=_LOG),
-        works("docker pull, after the image was removed, gives it too", expected=pushed, found=pulled, remedy=_LOG),
+        works(
+            "the registry gives the digest that was pushed",
+            expected=pushed,
+            found=registered,
+            remedy=_LOG,
+            asker=_CLIENT,
+        ),
+        works(
+            "docker pull, after the image was removed, gives it too",
+            expected=pushed,
+            found=pulled,
+            remedy=_LOG,
+            asker=_DOCKER,
+        ),
         works(
             "the image lies in the volume of the Compose file",
             expected=f"{volume}: {proof.tag}",
@@ -216,6 +246,7 @@ def _check_trust(parameters: Parameters, proof: docker_client.Proof) -> list[Res
             expected=unknown,
             found=says(refusal, expected=unknown),
             remedy=f"see insecure-registries in `docker info`, {trusted}, and the system's own trust store",
+            asker=_ENGINE,
         )
     ]
 
@@ -240,12 +271,12 @@ def _check_delete(parameters: Parameters, proof: docker_client.Proof) -> list[Re
     afterwards = proof.registry.ask(f"/v2/{proof.repository}/manifests/{proof.tag}").status
     if parameters.delete_enabled:
         return [
-            works("delete, which is on", expected=202, found=deleted, remedy=_CONFIGURATION),
-            refused("the deleted image", expected=404, found=afterwards, remedy=_CONFIGURATION),
+            works("delete, which is on", expected=202, found=deleted, remedy=_CONFIGURATION, asker=_CLIENT),
+            refused("the deleted image", expected=404, found=afterwards, remedy=_CONFIGURATION, asker=_CLIENT),
         ]
     return [
-        refused("delete, which is off", expected=405, found=deleted, remedy=_CONFIGURATION),
-        works("the image that was not deleted", expected=200, found=afterwards, remedy=_CONFIGURATION),
+        refused("delete, which is off", expected=405, found=deleted, remedy=_CONFIGURATION, asker=_CLIENT),
+        works("the image that was not deleted", expected=200, found=afterwards, remedy=_CONFIGURATION, asker=_CLIENT),
     ]
 
 
@@ -259,6 +290,7 @@ def _check_logout(parameters: Parameters, proof: docker_client.Proof) -> list[Re
             expected=credentials,
             found=says(refusal, expected=credentials),
             remedy="a registry that takes it is open: " + _CONFIGURATION,
+            asker=_DOCKER,
         )
     ]
 
