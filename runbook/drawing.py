@@ -19,8 +19,8 @@ from runbook.outside.tls import Certificate
 from runbook.parameters import Parameters
 from runbook.sections.certificates import CertificateFacts
 
-_INK, _PALE, _PAPER = "#1f2328", "#57606a", "#ffffff"
-_GREEN, _ORANGE, _RED, _BLUE = "#116329", "#953800", "#a40e26", "#0550ae"
+INK, PALE, PAPER = "#1f2328", "#57606a", "#ffffff"
+GREEN, ORANGE, RED, BLUE = "#116329", "#953800", "#a40e26", "#0550ae"
 _WIDTH, _MARGIN = 880, 20  # in pixels, as all places and sizes here
 _LETTER, _LINE = 7.25, 17  # the room of a letter and of a line, at a font size of 12
 _Area = tuple[float, float, float]  # from the left, from the top, and the width
@@ -58,7 +58,7 @@ class _Canvas:
         }
         return SubElement(self.root, name, plain)
 
-    def text(self, area: _Area, words: str, *, fill: str = _INK, bold: bool = False, end: bool = False) -> float:
+    def text(self, area: _Area, words: str, *, fill: str = INK, bold: bool = False, end: bool = False) -> float:
         """Write words in as many lines as the area's width needs, and return where the last ends."""
         x, y, width = area
         for line in _lines(words, width):
@@ -89,7 +89,7 @@ class _Canvas:
         self.root.attrib |= {"role": "img", "font-family": _FONT, "font-size": "12", "style": "max-width:100%"}
         title, description = Element("title"), Element("desc")
         title.text, description.text = self.title, text
-        paper = Element("rect", {**size, "rx": "8", "fill": _PAPER})
+        paper = Element("rect", {**size, "rx": "8", "fill": PAPER})
         self.root[:0] = [title, description, paper]
         return Drawing(svg=tostring(self.root, encoding="unicode"), text=text)
 
@@ -110,7 +110,7 @@ class _Place:
 
     title: str
     said: tuple[str, ...]
-    stroke: str = _PALE
+    stroke: str = PALE
 
     def draw(self, canvas: _Canvas, x: float, y: float, width: float, *, framed: bool = True) -> float:
         """Write it, in a box unless something else frames it, and return where it ends."""
@@ -145,7 +145,7 @@ def deployment(parameters: Parameters, address: str) -> Drawing:
     engine_top = below
     below = engine.draw(canvas, left - 20, below, inside - 20, framed=False) + 4
     if front:
-        canvas.arrow((left + inside - 20, nginx_end), (left + inside - 20, below), stroke=_BLUE)
+        canvas.arrow((left + inside - 20, nginx_end), (left + inside - 20, below), stroke=BLUE)
     else:
         clients_end = _draw_clients(canvas, clients, below, left)
     registry_end = registry.draw(canvas, left, below, inside)
@@ -153,9 +153,9 @@ def deployment(parameters: Parameters, address: str) -> Drawing:
     basic_end = basic.draw(canvas, left, below, inside)
     if insecure:
         basic_end = max(basic_end, _draw_clients(canvas, insecure, below, left))
-    canvas.box(left - 20, engine_top, inside + 30, basic_end + 10 - engine_top, stroke=_PALE)
+    canvas.box(left - 20, engine_top, inside + 30, basic_end + 10 - engine_top, stroke=PALE)
     authority_end = authority.draw(canvas, left - 20, basic_end + 22, inside + 30)
-    canvas.box(left - 40, _MARGIN, inside + 60, authority_end + 10 - _MARGIN, stroke=_INK)
+    canvas.box(left - 40, _MARGIN, inside + 60, authority_end + 10 - _MARGIN, stroke=INK)
     places = [host, front, engine, registry, basic, authority, clients, insecure]
     text = "\n".join(place.text().removesuffix(": ") for place in places if place)
     return canvas.drawing(authority_end + 10 + _MARGIN, text)
@@ -179,7 +179,7 @@ def _front(parameters: Parameters) -> _Place | None:
             f"key and certificate in {parameters.certificate_path}",
             f"passes on to 127.0.0.1:{parameters.backend_port}, plain HTTP",
         ),
-        stroke=_GREEN,
+        stroke=GREEN,
     )
 
 
@@ -199,7 +199,7 @@ def _registry(parameters: Parameters) -> _Place:
             f"configuration in {parameters.configuration_directory}",
             f"images in the volume {parameters.compose_project}_{parameters.data_volume}",
         ),
-        stroke=_GREEN,
+        stroke=GREEN,
     )
 
 
@@ -214,7 +214,7 @@ def _basic(parameters: Parameters) -> _Place:
             "plain HTTP, no login" + (", for this host alone" if _is_for_this_host(parameters) else ""),
             f"container {parameters.basic_container}, images in {parameters.basic_data_directory}",
         ),
-        stroke=_ORANGE,
+        stroke=ORANGE,
     )
 
 
@@ -248,7 +248,7 @@ def _clients(parameters: Parameters, address: str) -> _Place:
             f"trust the authority: ca.crt in {parameters.trust_path.parent}",
             f"docker login {parameters.registry_host}",
         ),
-        stroke=_BLUE,
+        stroke=BLUE,
     )
 
 
@@ -258,7 +258,7 @@ def _insecure_clients(parameters: Parameters, address: str) -> _Place | None:
         return None
     everywhere = ipaddress.ip_address(parameters.basic_address).is_unspecified
     entry = f"{address if everywhere else parameters.basic_address}:{parameters.basic_port}"
-    return _Place(title="Hosts that allow plain HTTP", said=(f"insecure_registries: {entry}",), stroke=_ORANGE)
+    return _Place(title="Hosts that allow plain HTTP", said=(f"insecure_registries: {entry}",), stroke=ORANGE)
 
 
 def validity(facts: CertificateFacts, parameters: Parameters) -> Drawing:
@@ -268,9 +268,8 @@ def validity(facts: CertificateFacts, parameters: Parameters) -> Drawing:
     chain = [certificate for certificate in dict.fromkeys(links) if certificate]
     wide = float(_WIDTH - 2 * _MARGIN)
     if not chain:
-        return canvas.drawing(
-            canvas.text((_MARGIN, 14, wide), "There is no certificate yet.") + 14, "No certificate yet."
-        )
+        none = "There is no certificate yet."
+        return canvas.drawing(canvas.text((_MARGIN, 14, wide), none) + 14, none)
     now = facts.now
     first = min(now, *(certificate.not_before for certificate in chain))
     last = max(now, *(certificate.not_after for certificate in chain))
@@ -280,7 +279,7 @@ def validity(facts: CertificateFacts, parameters: Parameters) -> Drawing:
 
     today = f"today, {now:%Y-%m-%d}"
     is_late = place(now) > _WIDTH / 2
-    below = canvas.text((place(now) - wide if is_late else place(now), 8, wide), today, fill=_BLUE, end=is_late) + 6
+    below = canvas.text((place(now) - wide if is_late else place(now), 8, wide), today, fill=BLUE, end=is_late) + 6
     told = []
     for certificate in chain:
         renewed = None
@@ -289,17 +288,17 @@ def validity(facts: CertificateFacts, parameters: Parameters) -> Drawing:
         told.append(_told(certificate, facts, renewed))
         below = canvas.text((_MARGIN, below, wide), told[-1]) + 4
         start, end = place(certificate.not_before), place(certificate.not_after)
-        colour = _GREEN if _state(certificate, now) == "valid" else _RED
+        colour = GREEN if _state(certificate, now) == "valid" else RED
         canvas.shape("rect", x=_MARGIN, y=below + 7, width=wide, height=2, fill="#d0d7de")
         canvas.shape("rect", x=start, y=below, width=max(end - start, 2.0), height=16, fill=colour)
         if renewed is not None and renewed > certificate.not_before:
             from_then = place(renewed)
             canvas.shape("rect", x=from_then, y=below + 10, width=max(end - from_then, 2.0), height=6, fill="#ffb77c")
         x = place(now)
-        canvas.shape("line", x1=x, y1=below - 3, x2=x, y2=below + 19, stroke=_BLUE, stroke_width=2)
+        canvas.shape("line", x1=x, y1=below - 3, x2=x, y2=below + 19, stroke=BLUE, stroke_width=2)
         below += 28
-    canvas.text((_MARGIN, below - 6, wide), f"{first:%Y-%m-%d}", fill=_PALE)
-    below = canvas.text((_MARGIN, below - 6, wide), f"{last:%Y-%m-%d}", fill=_PALE, end=True)
+    canvas.text((_MARGIN, below - 6, wide), f"{first:%Y-%m-%d}", fill=PALE)
+    below = canvas.text((_MARGIN, below - 6, wide), f"{last:%Y-%m-%d}", fill=PALE, end=True)
     return canvas.drawing(below + 12, "\n".join(_printable(line) for line in (*told, today)))
 
 
@@ -328,7 +327,7 @@ def conversation(results: Sequence[Result]) -> Drawing:
     askers = dict.fromkeys(result.asker for result in results if result.asker)
     below, told = 8.0, []
     for asker in askers:
-        below = canvas.text((_MARGIN, below + 6, 400), asker, bold=True, fill=_BLUE)
+        below = canvas.text((_MARGIN, below + 6, 400), asker, bold=True, fill=BLUE)
         for result in [result for result in results if result.asker == asker]:
             below = _draw_answer(canvas, result, below + 4)
             told.append(_printable(f"{asker}: {result.claim}: {_answer(result)}"))
@@ -344,7 +343,7 @@ def _answer(result: Result) -> str:
 
 def _draw_answer(canvas: _Canvas, result: Result, y: float) -> float:
     """Draw what was asked, an arrow below it, and beside that what was answered; return where it ends."""
-    colour = (_ORANGE if result.refusal else _GREEN) if result.passed else _RED
+    colour = (ORANGE if result.refusal else GREEN) if result.passed else RED
     asked_end = canvas.text((_MARGIN + 20, y, 420), result.claim)
     end = (480.0, asked_end + 4)
     canvas.arrow((_MARGIN + 20, asked_end + 4), end, stroke=colour, dashed=result.refusal)

@@ -29,7 +29,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def test_apply_makes_the_changes_in_order(tmp_path: Path) -> None:
-    """Fails if a change is left out, made twice, or not told."""
+    """Fails if a change is left out, made twice, or not told: each before it is made, and all at the end."""
     path = tmp_path / "a" / "b"
     plan: list[Change] = [
         MakeDirectory(path=path, mode=0o700),
@@ -38,7 +38,11 @@ def test_apply_makes_the_changes_in_order(tmp_path: Path) -> None:
         changes.CopyFile(source=path / "f", path=path / "copy", mode=0o444),
         WriteFile(path=path / "f", before="ä\n", after="b\n", mode=0o600),
     ]
-    outcomes = apply(plan)
+    seen: list[tuple[int, Change, list[Path]]] = []
+    outcomes = apply(plan, before=lambda number, change: seen.append((number, change, sorted(tmp_path.rglob("*")))))
+    assert [(number, change) for number, change, _ in seen] == list(enumerate(plan, start=1))
+    there = [[path, path / "f"], [path, path / "f"], [path, path / "copy", path / "f"]]
+    assert [names for *_, names in seen] == [[], [tmp_path / "a", path], *[[tmp_path / "a", *names] for names in there]]
     assert [(change, "done", "") for change in plan] == [(item.change, item.state, item.note) for item in outcomes]
     assert all(item.seconds >= 0 for item in outcomes)
     found = {file.name: (mode_of(file), file.read_text(encoding="utf-8")) for file in path.iterdir()}

@@ -4,15 +4,17 @@ import dataclasses
 import io
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 from rich.console import Console
 
 from runbook import checks, report
 from runbook.apply import Outcome
-from runbook.changes import EnableEngine, MakeDirectory, WriteFile
-from runbook.report import Table
+from runbook.changes import EnableEngine, LeftToUser, MakeDirectory, WriteFile
+from runbook.report import Table, Tone
 from tests.test_changes import LINES
 
 MADE = MakeDirectory(path=Path("/p"), mode=0o700)
@@ -88,10 +90,95 @@ def test_parameters_table_shows_each_value() -> None:
 
 def test_html_escapes_all_text() -> None:
     """Fails if text of a host becomes markup of the notebook."""
-    table = Table(headings=("<h>",), rows=(("<c>",),), empty="<e>", details=("<d>",))
+    details = ("<d>", "--- <f>\n+++ <g>\n@@ <i> @@\n-<j>\n+<k>\n <l>")
+    table = Table(headings=("<h>",), rows=(("<c>",),), empty="<e>", details=details, caption="<m>", tones=("bad",))
     found = table.html() + Table(headings=(), rows=(), empty="<e>").html()
-    assert [text for text in ("<h>", "<c>", "<d>", "<e>") if text in found] == []
-    assert [text for text in ("&lt;h&gt;", "&lt;c&gt;", "&lt;d&gt;", "&lt;e&gt;") if text not in found] == []
+    assert [letter for letter in "hcdefgijklm" if f"<{letter}>" in found] == []
+    assert [letter for letter in "hcdefgijklm" if f"&lt;{letter}&gt;" not in found] == []
+
+
+def read_html(table: Table) -> Element:
+    """Return what a browser reads of a table's HTML: it is well-formed as XML too."""
+    return fromstring(f"<div>{table.html()}</div>")  # noqa: S314 (our own text)
+
+
+def test_html_marks_each_row_beside_its_colour() -> None:
+    """Fails if colour alone tells a failed row or a proven refusal, or a mark takes the place of the word."""
+    refusal = checks.refused("no login", expected=401, found=401, remedy="r")
+    rows = read_html(report.results_table([WORKS, refusal, REFUSED])).findall(".//tbody/tr")
+    cells = [[cell.text for cell in row.findall("td")] for row in rows]
+    assert [(row[1], row[4]) for row in cells] == [
+        ("works", "✓ passed"),
+        ("refused", "✓ passed"),
+        ("refused", "✗ FAILED"),
+    ]
+    assert len({row.get("style") for row in rows}) == 3
+    left = LeftToUser(task="paste", text="a\nb\n")
+    outcomes = [Outcome(change=EnableEngine(), state="done"), Outcome(change=left, state="left to you", note="a\nb")]
+    rows = read_html(report.outcomes_table(outcomes)).findall(".//tbody/tr")
+    assert [row.findall("td")[2].text for row in rows] == ["✓ done", "→ left to you"]
+    assert len({row.get("style") for row in rows}) == 2
+    assert "pre-line" in rows[1].findall("td")[3].get("style", "")
+
+
+def test_html_says_what_a_table_and_its_columns_are() -> None:
+    """Fails if a screen reader finds a table without a name, or cells without their heading."""
+    tables = [
+        report.parameters_table({"mode": "plan"}),
+        report.changes_table([MADE]),
+        report.outcomes_table([Outcome(change=EnableEngine(), state="done")]),
+        report.results_table([WORKS]),
+    ]
+    captions = [read_html(table).findtext(".//table/caption") for table in tables]
+    assert captions == [table.caption for table in tables]
+    assert len(set(captions)) == 4
+    headings = [heading for table in tables for heading in read_html(table).findall(".//th")]
+    assert [heading.get("scope") for heading in headings] == ["col"] * 13
+
+
+def test_html_breaks_long_words_and_keeps_short_ones_whole() -> None:
+    """Fails if a digest makes a table wider than its page, or `passed` is broken to make room for it."""
+    row = ("passed", f"sha256:{'0' * 64}", "two\nlines")
+    cells = read_html(Table(headings=("a", "b", "c"), rows=(row,), empty="")).findall(".//td")
+    styles = [cell.get("style", "") for cell in cells]
+    assert ["nowrap" in style for style in styles] == [True, False, False]
+    assert ["overflow-wrap:anywhere" in style for style in styles] == [False, True, True]
+
+
+def test_html_colours_what_comes_and_goes_in_a_diff() -> None:
+    """Fails if a diff loses its + and -, its heading is taken for a line that goes, or a text to paste for a diff."""
+    diff = WriteFile(path=Path("/f"), before="a\n-- b\n", after="a\n++ c\n", mode=0o600).diff()
+    table = Table(headings=("h",), rows=(("c",),), empty="", details=(diff, "- a list\n+ to\n- paste"))
+    shown, pasted = read_html(table).findall("pre")
+    assert diff.rstrip("\n") == "".join(shown.itertext())
+    coloured = [(line.text, line.get("style")) for line in shown.findall("span")]
+    assert [text for text, _ in coloured] == ["--- b", "+++ c"]
+    assert coloured[0][1] != coloured[1][1]
+    assert (pasted.text, pasted.findall("span")) == ("- a list\n+ to\n- paste", [])
+
+
+@pytest.mark.parametrize("page", [pytest.param((255, 0), id="light"), pytest.param((17, 255), id="dark")])
+def test_html_colours_leave_the_page_s_text_readable(page: tuple[int, int]) -> None:
+    """Fails if text has less than 4.5 to 1 of contrast on a row's colour, on JupyterLab's light or dark page."""
+    tones: tuple[Tone, ...] = ("good", "refused", "bad", "open")
+    diff = "--- a\n+++ b\n-c\n+d"
+    table = Table(headings=("h",), rows=(("c",),) * 4, empty="", tones=tones, details=(diff,))
+    assert "color:" not in table.html().replace("background-color:", "")
+    found = re.findall(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)", table.html())
+    assert len(found) == 6
+    paper, ink = page
+    for *parts, cover in found:
+        mixed = [float(cover) * int(part) + (1 - float(cover)) * paper for part in parts]
+        assert contrast(mixed, [ink] * 3) >= 4.5
+
+
+def contrast(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the contrast of two colours. Source: WCAG 2.2, contrast ratio and relative luminance."""
+    found = []
+    for colour in (first, second):
+        light = [part / 3294.6 if part <= 10 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in colour]
+        found.append(0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2])
+    return (max(found) + 0.05) / (min(found) + 0.05)
 
 
 def test_text_takes_brackets_for_text() -> None:

@@ -386,6 +386,29 @@ def test_second_run_changes_nothing(bring: Callable[[Brought], Parameters], brou
     assert make(parameters) == []
 
 
+@pytest.mark.parametrize(
+    ("brought", "expected"),
+    [
+        pytest.param(Brought(), ["CN=Company Issuing CA"], id="intermediate"),
+        pytest.param(
+            Brought(chain=chains.text(*ORDERED, GOOD.root), authority=None), ["CN=Company Issuing CA"], id="with-root"
+        ),
+    ],
+)
+def test_gather_tells_what_stands_between_authority_and_server(
+    bring: Callable[[Brought], Parameters], brought: Brought, expected: list[str]
+) -> None:
+    """Fails if the picture of a chain lacks a link or has its authority twice, or a broken file ends the notebook."""
+    parameters = bring(brought)
+    assert certificates.gather(parameters).intermediates == ()
+    make(parameters)
+    assert expected == [link.subject for link in certificates.gather(parameters).intermediates]
+    served = parameters.certificate_path.read_text(encoding="ascii")
+    broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    parameters.certificate_path.write_text(served + broken, encoding="ascii")
+    assert certificates.gather(parameters).intermediates == ()
+
+
 def test_plan_holds_no_key(bring: Callable[[Brought], Parameters]) -> None:
     """Fails if the key stands in a plan, a diff or a record."""
     parameters = bring(Brought())

@@ -1,0 +1,69 @@
+"""What is shown while a plan is applied, through a real kernel: a bar in JupyterLab, and nothing in a headless run."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+APPLY = """
+from pathlib import Path
+from runbook import notebook
+from runbook.changes import MakeDirectory, RemoveTree
+from runbook.parameters import Parameters
+changes = [MakeDirectory(path=Path({place!r}) / name, mode=0o700) for name in ("a", "<b>", "c")]
+notebook.apply(changes, Parameters())
+"""
+
+
+def shown(place: Path) -> list[tuple[str, Any]]:
+    """Return the messages of a kernel that applies three changes below a place, by type, with what they show."""
+    manager, client = start_new_kernel(kernel_name="python3", env=dict(os.environ), extra_arguments=["--log-level=50"])
+    found: list[tuple[str, Any]] = []
+    try:
+        client.execute_interactive(
+            APPLY.format(place=str(place)),
+            allow_stdin=False,
+            timeout=60,
+            output_hook=lambda message: found.append((message["msg_type"], message["content"])),
+        )
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    return [message for message in found if message[0] not in ("status", "execute_input")]
+
+
+def test_apply_names_each_change_in_jupyterlab_and_leaves_only_its_table(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Fails if somebody who waits does not see for what, in which order, or a bar stays in the notebook."""
+    monkeypatch.delenv("RUNBOOK_HEADLESS")
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/40-configuration.ipynb")
+    messages = shown(tmp_path)
+    kinds = ["display_data", *["update_display_data"] * 3, "clear_output", "display_data"]
+    assert kinds == [kind for kind, _ in messages]
+    texts = [content["data"]["text/html"] for _, content in messages[1:4]]
+    assert [text for text in texts if "<b>" in text] == []
+    for number, (name, text) in enumerate(zip(("a", "&lt;b&gt;", "c"), texts, strict=True), start=1):
+        assert f"value='{number - 1}'" in text
+        assert f"{number} of 3: make the folder {tmp_path}/{name} (0700)" in text
+    assert messages[4][1] == {"wait": True}
+    assert "✓ done" in messages[5][1]["data"]["text/html"]
+
+
+@pytest.mark.parametrize(
+    "headless", [pytest.param(True, id="runner-inside-jupyterlab"), pytest.param(False, id="papermill")]
+)
+def test_apply_shows_only_its_table_in_a_headless_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, headless: bool
+) -> None:
+    """Fails if a stored output depends on how long a change takes: nbval fails on what is updated in place."""
+    if headless:
+        monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/40-configuration.ipynb")
+    else:
+        monkeypatch.delenv("RUNBOOK_HEADLESS")
+        monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    [(kind, content)] = shown(tmp_path)
+    assert (kind, sorted(content["data"])) == ("display_data", ["text/html", "text/plain"])
+    assert "progress" not in content["data"]["text/html"]
