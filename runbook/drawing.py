@@ -242,10 +242,11 @@ def _authority(parameters: Parameters) -> _Place:
 
 def _clients(parameters: Parameters, address: str) -> _Place:
     return _Place(
-        title="Docker on other hosts",
+        title="Clients on other hosts",
         said=(
             f"find {parameters.domain} at {address}",
             f"trust the authority: ca.crt in {parameters.trust_path.parent}",
+            f"get both from the kit in {parameters.client_kit_directory}",
             f"docker login {parameters.registry_host}",
         ),
         stroke=BLUE,
