@@ -192,7 +192,7 @@ def test_drawing_tells_text_from_markup() -> None:
                 "asks for a login: admin; configuration in /etc/docker/registry; images in the volume registry_",
                 "http://127.0.0.1:5000: plain HTTP, no login, for this host alone; container registry, images in /opt/",
                 "key in /etc/registry-runbook/ca/ca.key, for root alone",
-                "Clients on other hosts: find registry.test at 192.168.1.2; trust the authority: ca.crt in /etc/docker/",
+                "Clients on other hosts: find registry.test at 192.168.1.2; trust the authority: ca.crt in /etc",
                 "get both from the kit in /opt/registry-client-kit; docker login registry.test",
             ],
             ["nginx", "plain HTTP allowed", "asks first", "insecure_registries"],

@@ -1,12 +1,13 @@
 """What the cells call, with a section on files of the test's own: shown, made, proven."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from runbook import notebook
+from runbook import checks, drawing, notebook
 from runbook.errors import CheckError, MissingError, ParameterError
 from runbook.parameters import Parameters
 from runbook.sections import compose, configuration, push_pull
@@ -70,6 +71,22 @@ def test_verify_fails_where_something_is_left_to_change(
         notebook.verify(configuration, parameters)
     assert "FAILED" in capsys.readouterr().out
     assert [result.passed for result in notebook.prove(configuration, parameters)] == [False]
+
+
+@pytest.mark.parametrize("passed", [True, False], ids=["passed", "failed"])
+def test_verify_draws_what_was_asked(
+    parameters: Parameters, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, passed: bool
+) -> None:
+    """Fails if the picture is missing where a row fails, or drawn where nobody was asked."""
+    notebook.apply(notebook.plan(configuration, parameters), parameters)
+    notebook.verify(configuration, parameters, draw=drawing.conversation)
+    assert "a client: " not in capsys.readouterr().out
+    result = checks.works("a login", expected=200, found=200 if passed else 500, remedy="log in", asker="a client")
+    monkeypatch.setattr(configuration, "check", lambda _: [result])
+    with nullcontext() if passed else pytest.raises(CheckError, match=r"a login: expected 200, found 500.*log in"):
+        notebook.verify(configuration, parameters, draw=drawing.conversation)
+    shown = capsys.readouterr().out
+    assert f"a client: a login: {'works, 200' if passed else 'FAILED, expected 200, found 500'}\n" in shown
 
 
 def test_load_shows_what_is_set_and_takes_no_module_for_it(capsys: pytest.CaptureFixture[str]) -> None:

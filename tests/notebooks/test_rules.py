@@ -137,6 +137,16 @@ def test_notebook_leads_to_previous_index_and_next(name: str) -> None:
         assert expected == re.findall(r"\]\(([^)]*)\)", cell.source.splitlines()[-1])
 
 
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_notebook_says_what_to_do_next_and_where_a_proof_fails(name: str) -> None:
+    """Fails if a reader at the end, or before a red row, is left alone with links."""
+    markdown = [cell.source for cell in cells(name, "markdown")]
+    assert re.search(r"^\*\*Next\*\*: .+", markdown[-1], re.MULTILINE)
+    [verify] = [text for text in markdown if text.startswith("## Verify")]
+    assert "A red row with `FAILED` ends the notebook" in verify
+    assert "what was expected, what was found, and what to do" in verify
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_relative_links_are_alive(name: str) -> None:
     """Fails if a link leads to a file that is not there."""
