@@ -1,12 +1,14 @@
 """The runner: which notebooks there are, and a notebook that is really run."""
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 
 from runbook import report, runner
@@ -140,12 +142,16 @@ def test_run_that_is_interrupted_keeps_what_was_done(run: Callable[..., list[Not
         assert only.changes == (CHANGE,)
 
 
-def test_run_takes_nothing_of_an_earlier_one(run: Callable[..., list[NotebookRun]], tmp_path: Path) -> None:
+def test_run_takes_nothing_of_an_earlier_one(
+    run: Callable[..., list[NotebookRun]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fails if a notebook that is interrupted before it wrote anything shows what was there before."""
-    (tmp_path / "out" / FILE).write_text("{}", encoding="ascii")
+    shutil.copy(tmp_path / "notebooks" / FILE, tmp_path / "out" / FILE)
 
-    def interrupt() -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    [only] = run(Listener("A tiny notebook", interrupt))
-    assert (only.result, only.changes, only.steps) == ("interrupted", (), ())
+    monkeypatch.setattr(papermill, "inspect_notebook", interrupt)
+    [only] = run(Listener())
+    assert (only.result, only.title, only.steps) == ("interrupted", "A tiny notebook", ())
+    assert not only.output.exists()
