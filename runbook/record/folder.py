@@ -20,14 +20,21 @@ def state_folder() -> Path:
 
 
 def make(now: datetime.datetime, output: Path | None) -> Path:
-    """Make the folder of a run's record, 0700, and return it; an `output` that is there keeps its mode."""
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return output.resolve()
-    state_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = state_folder() / now.strftime("%Y%m%dT%H%M%S.%f")
-    folder.mkdir(mode=0o700)
-    return folder
+    """Make the folder of a run's record, 0700, and return it; an `output` that is there keeps its mode.
+
+    Raises HostError where it cannot be made.
+    """
+    folder = output or state_folder() / now.strftime("%Y%m%dT%H%M%S.%f")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(mode=0o700, exist_ok=output is not None)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    return folder.resolve()
+
+
+def _not_writable(folder: Path, error: OSError) -> HostError:
+    return HostError(f"to write the record to {folder}", str(error), "name another folder with --output")
 
 
 def all_folders() -> list[Path]:
@@ -57,13 +64,16 @@ def find(name: str | None) -> Path:
 
 
 def write(record: Record, folder: Path) -> None:
-    """Write `report.json`, `report.html` and `junit.xml`, each for its owner alone."""
-    for name, data in (
-        (DATA, record.as_json().encode()),
-        (PAGE, page.text(record).encode()),
-        (CASES, junit.text(record)),
-    ):
-        files.write(folder / name, data, 0o600)
+    """Write `report.json`, `report.html` and `junit.xml`, each for its owner alone.
+
+    Raises HostError where they cannot be written.
+    """
+    texts = {DATA: record.as_json().encode(), PAGE: page.text(record).encode(), CASES: junit.text(record)}
+    try:
+        for name, data in texts.items():
+            files.write(folder / name, data, 0o600)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
 
 
 def read(folder: Path) -> Record:

@@ -31,7 +31,7 @@ def test_folder_is_one_run_s_own(state: Path) -> None:
     made = folder.make(NOW, None)
     assert state / "20260102T030405.000006" == made
     assert (mode(made), mode(state)) == (0o700, 0o700)
-    with pytest.raises(FileExistsError):
+    with pytest.raises(HostError, match="File exists"):
         folder.make(NOW, None)
 
 
@@ -42,6 +42,15 @@ def test_folder_is_where_output_says(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (made, mode(made)) == (tmp_path / "a" / "b", 0o700)
     made.chmod(0o755)
     assert mode(folder.make(NOW, made)) == 0o755
+
+
+def test_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """Fails if a full disk, or a folder of somebody else's, ends in a traceback."""
+    with pytest.raises(HostError, match=r"expected to write the record to /proc/x; .* another folder with --output"):
+        folder.make(NOW, Path("/proc/x"))
+    (tmp_path / folder.PAGE).mkdir()
+    with pytest.raises(HostError, match=f"expected to write the record to {tmp_path}; "):
+        folder.write(record(GOOD), tmp_path)
 
 
 def test_write_makes_three_files_for_their_owner(tmp_path: Path) -> None:
