@@ -21,7 +21,7 @@ from runbook.sections.certificates import CertificateFacts
 
 INK, PALE, PAPER = "#1f2328", "#57606a", "#ffffff"
 GREEN, ORANGE, RED, BLUE = "#116329", "#953800", "#a40e26", "#0550ae"
-_WIDTH, _MARGIN = 880, 20  # in pixels, as all places and sizes here
+_WIDTH, _MARGIN = 800, 16  # in pixels, as all places and sizes; JupyterLab has room for 800 beside its contents
 _LETTER, _LINE = 7.25, 17  # the room of a letter and of a line, at a font size of 12
 _Area = tuple[float, float, float]  # from the left, from the top, and the width
 _FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
@@ -135,7 +135,7 @@ def deployment(parameters: Parameters, address: str) -> Drawing:
     )
     host = _Place(title=f"This host, {address}", said=())
     canvas = _Canvas(title=f"The registry {parameters.registry_host}: what listens where, and who trusts what")
-    left, inside = 370.0, 470.0  # where the boxes on the host begin, and how wide they are
+    left, inside = 352.0, 412.0  # where the boxes on the host begin, and how wide they are
     below = host.draw(canvas, left - 40, _MARGIN, inside + 60, framed=False)
     clients_end = 0.0
     if front:
@@ -163,8 +163,8 @@ def deployment(parameters: Parameters, address: str) -> Drawing:
 
 def _draw_clients(canvas: _Canvas, clients: _Place, y: float, left: float) -> float:
     """Draw clients on the left, with an arrow to what stands beside them, and return where they end."""
-    canvas.arrow((300, y + 18), (left, y + 18), stroke=clients.stroke)
-    return clients.draw(canvas, _MARGIN, y, 280)
+    canvas.arrow((_MARGIN + 275, y + 18), (left, y + 18), stroke=clients.stroke)
+    return clients.draw(canvas, _MARGIN, y, 275)
 
 
 def _front(parameters: Parameters) -> _Place | None:
@@ -223,7 +223,7 @@ def _engine(parameters: Parameters, address: str) -> _Place:
     return _Place(
         title="Docker Engine",
         said=(
-            f"finds {parameters.domain} at {address}, from /etc/hosts",
+            f"finds {parameters.domain} at {address} (/etc/hosts)",
             f"trusts {parameters.trust_path}",
             *(f"{name} {', '.join(entries)}" for name, entries in lists if entries),
         ),
@@ -345,11 +345,11 @@ def _answer(result: Result) -> str:
 def _draw_answer(canvas: _Canvas, result: Result, y: float) -> float:
     """Draw what was asked, an arrow below it, and beside that what was answered; return where it ends."""
     colour = (ORANGE if result.refusal else GREEN) if result.passed else RED
-    asked_end = canvas.text((_MARGIN + 20, y, 420), result.claim)
-    end = (480.0, asked_end + 4)
+    asked_end = canvas.text((_MARGIN + 20, y, 380), result.claim)
+    end = (432.0, asked_end + 4)
     canvas.arrow((_MARGIN + 20, asked_end + 4), end, stroke=colour, dashed=result.refusal)
     if result.refusal or not result.passed:
         canvas.shape("line", x1=end[0] + 3, y1=end[1] - 8, x2=end[0] + 3, y2=end[1] + 8, stroke=colour, stroke_width=3)
     answer = re.sub(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}", r"\1…", _answer(result))
-    answered_end = canvas.text((500, y + 6, _WIDTH - 500 - _MARGIN), answer, fill=colour)
+    answered_end = canvas.text((452, y + 6, _WIDTH - 452 - _MARGIN), answer, fill=colour)
     return max(asked_end + 12, answered_end)

@@ -187,7 +187,7 @@ def test_drawing_tells_text_from_markup() -> None:
             {},
             [
                 "This host, 192.168.1.2\n",
-                "Docker Engine: finds registry.test at 192.168.1.2, from /etc/hosts; trusts /etc/docker/certs.d/",
+                "Docker Engine: finds registry.test at 192.168.1.2 (/etc/hosts); trusts /etc/docker/certs.d/",
                 "Registry, https://registry.test: port 443, TLS: for registry.test; key and certificate in",
                 "asks for a login: admin; configuration in /etc/docker/registry; images in the volume registry_",
                 "http://127.0.0.1:5000: plain HTTP, no login, for this host alone; container registry, images in /opt/",
@@ -252,14 +252,14 @@ def test_validity_places_dates_on_one_line() -> None:
     """Fails if a bar is not as long as its certificate lasts, or today and the renewal stand elsewhere."""
     later = dataclasses.replace(SERVER, not_before=NOW, not_after=NOW + 366 * DAY)
     drawn = drawing.validity(dataclasses.replace(MADE, server=later), parameters())
-    a_day = 840 / 3650
+    a_day = 768 / 3650
     bars = [
         number(element, "x", "width") for element in elements(drawn, "rect") if element.get("height") in ("16", "6")
     ]
     today = [number(element, "x1")[0] for element in elements(drawn, "line")]
-    expected = [[20, 840], [20 + 10 * a_day, 366 * a_day], [20 + 346 * a_day, 30 * a_day]]
+    expected = [[16, 768], [16 + 10 * a_day, 366 * a_day], [16 + 346 * a_day, 30 * a_day]]
     assert bars == [pytest.approx(pair, abs=0.15) for pair in expected]
-    assert today == [pytest.approx(20 + 10 * a_day, abs=0.15)] * 2
+    assert today == [pytest.approx(16 + 10 * a_day, abs=0.15)] * 2
     colours = [
         element.get("fill")
         for element in elements(drawing.validity(dataclasses.replace(MADE, server=EXPIRED), parameters()), "rect")
