@@ -45,7 +45,6 @@ def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, wa
     os.environ["RUNBOOK_HEADLESS"] = "1"
     os.umask(0o077)
     for notebook in notebooks:
-        watch.begin(notebook, title(notebook))
         done = _run_one(NOTEBOOKS / f"{notebook}.ipynb", values, folder, watch)
         yield done
         if done.error:
@@ -59,6 +58,7 @@ def _run_one(source: Path, values: Mapping[str, object], folder: Path, watch: Wa
     output.unlink(missing_ok=True)  # of an earlier run: it must not be taken for this one's
     started = datetime.datetime.now(datetime.UTC)
     try:
+        watch.begin(source.stem, title(source.stem))
         error = _execute(source, output, values, watch)
     except KeyboardInterrupt:
         error = executed.INTERRUPTED

@@ -70,6 +70,7 @@ def test_keys_and_flags_of_the_engine(followed: Followed) -> None:
     ):
         before = host.read(path)
         host.write(path, broken)
+        host.run("systemctl", "reset-failed", "docker.service", "docker.socket")
         host.run("sh", "-c", "for _ in 1 2 3 4; do systemctl restart docker; done", check=False)
         refused = run(host, "10-host", *PARAMETERS, check=False)
         assert told in str(refused.error)
@@ -227,8 +228,8 @@ def test_up_is_not_working(followed: Followed) -> None:
     host = followed.host
     container = host.run("docker", "ps", "--quiet", "--filter=label=com.docker.compose.service=registry").stdout.strip()
     host.run("docker", "stop", container)
-    refused = run(host, "60-push-pull", *RUN, "-p", "timeout_seconds", "3", check=False)
-    assert "expected https://docker.funet8.com/v2/ to answer within 3 s; found" in str(refused.error)
+    refused = run(host, "60-push-pull", *RUN, check=False)
+    assert "expected the registry over TLS; found it does not run" in str(refused.error)
     host.run("docker", "start", container)
 
 
