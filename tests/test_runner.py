@@ -31,7 +31,7 @@ TINY = [
     "## Plan",
     ("", f"show(kind='plan', changes=[{CHANGE.model_dump()}])"),
     "## Apply",
-    ("", "import time; time.sleep(0.3); assert port != 1, 'no port'"),
+    ("", "import time; time.sleep(60 if port == 3 else 0.3); assert port != 1, 'no port'"),
     "## Verify",
     ("", "assert port != 2, 'never'"),
 ]
@@ -133,13 +133,27 @@ def interrupt_main() -> None:
     timer.start()
 
 
-@pytest.mark.parametrize("at", ["Apply", "A tiny notebook"])
-def test_run_that_is_interrupted_keeps_what_was_done(run: Callable[..., list[NotebookRun]], at: str) -> None:
+def interrupt(*_: object) -> None:
+    """Do what Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def test_run_that_is_interrupted_keeps_what_was_done(run: Callable[..., list[NotebookRun]]) -> None:
     """Fails if Ctrl-C loses the record of what a notebook did before, or the next one is begun."""
-    [only] = run(Listener(at, interrupt_main))
+    [only] = run(Listener("Apply", interrupt_main), port=3)
     assert (only.result, only.error) == ("interrupted", "cut off before its end; run it again, it goes on from here")
-    if at == "Apply":
-        assert only.changes == (CHANGE,)
+    assert only.changes == (CHANGE,)
+    assert [step.heading for step in only.steps][:3] == ["Parameters", "Load", "Plan"]
+
+
+def test_run_can_be_interrupted_as_soon_as_it_begins(
+    run: Callable[..., list[NotebookRun]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if Ctrl-C at the first line that a run shows loses its record."""
+    listener = Listener()
+    monkeypatch.setattr(listener, "begin", interrupt)
+    [only] = run(listener)
+    assert (only.result, only.title, only.steps) == ("interrupted", "A tiny notebook", ())
 
 
 def test_run_takes_nothing_of_an_earlier_one(
@@ -147,10 +161,6 @@ def test_run_takes_nothing_of_an_earlier_one(
 ) -> None:
     """Fails if a notebook that is interrupted before it wrote anything shows what was there before."""
     shutil.copy(tmp_path / "notebooks" / FILE, tmp_path / "out" / FILE)
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(papermill, "inspect_notebook", interrupt)
     [only] = run(Listener())
     assert (only.result, only.title, only.steps) == ("interrupted", "A tiny notebook", ())
