@@ -87,7 +87,7 @@ def test_host_names_who_holds_port(host: Host) -> None:
     assert snapshot(host) == before
     elsewhere = run(host, "10-host", "-p", "port", "5443")
     assert elsewhere.changes == ["write /etc/sysctl.d/99-registry-runbook.conf (0644)"]
-    host.run("pkill", "-f", "http.server 443")
+    host.run("pkill", "-f", "[h]ttp.server 443")
     assert run(host, "10-host").changes == []
 
 
