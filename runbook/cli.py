@@ -230,6 +230,19 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
         raise SystemExit(_FAILED)
 
 
+@program.command()
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1; 8888 or the next free one where it is not given."
+)
+@click.option("--browser/--no-browser", default=None, help="Open a browser; without it, only where there is a display.")
+def lab(*, port: int | None, browser: bool | None) -> None:
+    """Serve the notebooks in JupyterLab, on 127.0.0.1 alone and with a token, until Ctrl-C."""
+    from runbook import lab as jupyterlab
+
+    wanted = jupyterlab.has_display() if browser is None else browser
+    jupyterlab.serve(port=port, browser=wanted, say=lambda text: click.echo(f"registry-runbook: {text}"))
+
+
 @program.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_(*, as_json: bool) -> None:

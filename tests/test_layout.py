@@ -16,7 +16,11 @@ from runbook import overview, runner
 PROJECT = runner.PROJECT
 PACKAGE = PROJECT / "runbook"
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-CONDA = {"docker": "docker-py"}  # the one package that conda-forge calls otherwise
+CONDA = {  # the packages that conda-forge calls otherwise
+    "docker": "docker-py",
+    "jupyter-server": "jupyter_server",
+    "jupyterlab-server": "jupyterlab_server",
+}
 # A module imports only what stands before it; in `outside`, `sections` and `record` are several.
 LINE = (
     *(
@@ -33,7 +37,19 @@ LINE = (
         "drawing",
         "notebook",
     ),
-    *("overview", "versions", "record", "runner", "summary", "progress", "completion", "cli", "__main__"),
+    *(
+        "overview",
+        "versions",
+        "record",
+        "runner",
+        "form",
+        "lab",
+        "summary",
+        "progress",
+        "completion",
+        "cli",
+        "__main__",
+    ),
 )
 MODULES = [path.relative_to(PACKAGE).with_suffix("").parts for path in sorted(PACKAGE.rglob("*.py"))]
 
