@@ -15,7 +15,7 @@ from runbook.changes import Change, LeftToUser
 from runbook.checks import Result, works
 from runbook.drawing import Drawing
 from runbook.errors import CheckError, MissingError
-from runbook.parameters import Parameters, read
+from runbook.parameters import MINE, Parameters, load_file, read
 
 # Names that the cells themselves set, and IPython's own: no parameters, when a Load cell is run a second time.
 _NOT_PARAMETERS = {"parameters", "changes", "display", "states", "In", "Out", "exit", "quit", "open", "get_ipython"}
@@ -24,6 +24,17 @@ _NOT_PARAMETERS = {"parameters", "changes", "display", "states", "In", "Out", "e
 def show(shown: report.Table | Drawing) -> None:
     """Show a table or a picture as the output of a cell."""
     IPython.display.display(shown)  # type: ignore[no-untyped-call] # IPython leaves it untyped
+
+
+def is_interactive() -> bool:
+    """Return whether a person sits before this cell: its front end can be asked (as in JupyterLab), papermill's cannot.
+
+    Source: jupyter-client.readthedocs.io, "Messaging in Jupyter", allow_stdin of an execute_request.
+    """
+    kernel = getattr(IPython.get_ipython(), "kernel", None)
+    if kernel is None or "RUNBOOK_HEADLESS" in os.environ:
+        return False
+    return bool(kernel.get_parent()["content"].get("allow_stdin"))
 
 
 class Section(Protocol):
@@ -46,16 +57,30 @@ def load(namespace: Mapping[str, object]) -> Parameters:
     """Return the parameters that stand in a notebook's namespace, and show them.
 
     Call it with `globals()`, before the notebook sets names of its own, so that a misspelt name is seen: papermill only
-    warns of it. Raises ParameterError for the first name or value refused.
+    warns of it. Where a person runs the notebook, what the form of 00-index has written counts for each name that the
+    Parameters cell leaves at its default. Raises ParameterError for the first name or value refused.
     """
     given = {
         name: value
         for name, value in namespace.items()
         if not name.startswith("_") and name not in _NOT_PARAMETERS and not isinstance(value, ModuleType)
     }
+    written = _written()
+    for name, field in Parameters.model_fields.items():
+        if name in written and name in given and given[name] == field.default:
+            given[name] = written[name]
     parameters = read(given, where="set in the cell under the heading Parameters, by papermill, or in a parameter file")
     show(report.parameters_table({name: getattr(parameters, name) for name in given}))
     return parameters
+
+
+def _written() -> dict[str, object]:
+    """Return the values of parameters/mine.yml, checked; none in a headless run, which is given its file by name."""
+    if not is_interactive() or not MINE.exists():
+        return {}
+    values = load_file(MINE)
+    read(values, where=f"set in {MINE}")
+    return values
 
 
 def plan(section: Section, parameters: Parameters) -> list[Change]:
@@ -94,9 +119,9 @@ def apply(changes: Sequence[Change], parameters: Parameters) -> None:
 def _progress(count: int) -> Iterator[Callable[[int, Change], None] | None]:
     """Give what shows a change before it is made, and take it away at the end; None where nobody looks on.
 
-    JupyterLab's server names its session to a kernel; papermill and nbval do not, and would keep what was shown.
+    papermill and nbval would keep what was shown.
     """
-    if "JPY_SESSION_NAME" not in os.environ or "RUNBOOK_HEADLESS" in os.environ:
+    if not is_interactive():
         yield None
         return
     empty = {"text/plain": ""}

@@ -1,7 +1,7 @@
 """The state of every section, read from the host without changing anything."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -10,7 +10,7 @@ from runbook.errors import MissingError, RunbookError
 from runbook.notebook import Section
 from runbook.outside import kernel
 from runbook.parameters import Parameters
-from runbook.report import Table
+from runbook.report import Table, Tone
 from runbook.sections import host
 
 SECTIONS = (
@@ -23,6 +23,7 @@ SECTIONS = (
     "60-push-pull",
 )
 StateName = Literal["done", "to do", "differs", "waits", "refuses"]
+_TONES: Mapping[StateName, Tone] = {"done": "good", "to do": "open", "differs": "bad", "waits": "", "refuses": "bad"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,9 @@ def states_table(states: Sequence[State]) -> Table:
         headings=("Notebook", "State", "Changes to make", "Why"),
         rows=tuple((item.notebook, item.name, str(len(item.changes)), item.reason) for item in states),
         empty="There is no section.",
+        links={item.notebook: f"{item.notebook}.ipynb" for item in states},
+        tones=tuple(_TONES[item.name] for item in states),
+        marked="State",
     )
 
 

@@ -249,6 +249,7 @@ class Parameters(BaseModel):
 
 HTTPS_PORT = 443
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MINE = Path(__file__).resolve().parents[1] / "parameters" / "mine.yml"  # what the form in 00-index writes
 _NOT_TO_REPEAT = r"(?i)(.*_)?(password|passphrase|secret|token)"  # no parameter of ours: somebody took one for it
 _INTEGER = "tag:yaml.org,2002:int"
 
@@ -258,8 +259,17 @@ _SHOWN.maxstring = _SHOWN.maxother = 200
 _SHOWN.maxlevel = 2
 
 
-def _explain(detail: ErrorDetails, values: Mapping[str, object], where: str) -> ParameterError:
-    """Return one of the model's errors in the words of a user."""
+def _explain(error: ValidationError, values: Mapping[str, object], where: str) -> dict[str, ParameterError]:
+    """Return the model's errors in the words of a user, one for each name, unknown names first."""
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
+    explained: dict[str, ParameterError] = {}
+    for detail in details:
+        name, refusal = _explain_one(detail, values, where)
+        explained.setdefault(name, refusal)
+    return explained
+
+
+def _explain_one(detail: ErrorDetails, values: Mapping[str, object], where: str) -> tuple[str, ParameterError]:
     name = str(detail["loc"][0]) if detail["loc"] else ""
     expected = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
@@ -268,11 +278,11 @@ def _explain(detail: ErrorDetails, values: Mapping[str, object], where: str) -> 
         meant = (
             f"write {near[0]}, which is probably meant" if near else "see `registry-runbook parameters` for the names"
         )
-        return ParameterError("a parameter that the runbook knows", f"{name} = {shown} ({where})", meant)
+        return name, ParameterError("a parameter that the runbook knows", f"{name} = {shown} ({where})", meant)
     if not name:
         name, _, expected = expected.partition("|")
     value = values.get(name, Parameters.model_fields[name].default)
-    return ParameterError(
+    return name, ParameterError(
         f"for {name}: {expected[0].lower()}{expected[1:]}",
         f"{_SHOWN.repr(value)} ({where})",
         f"set {name} ({Parameters.model_fields[name].description})",
@@ -287,8 +297,16 @@ def read(values: Mapping[str, object], *, where: str) -> Parameters:
     try:
         return Parameters.model_validate(dict(values))
     except ValidationError as error:
-        details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
-        raise _explain(details[0], values, where) from None
+        raise next(iter(_explain(error, values, where).values())) from None
+
+
+def refusals(values: Mapping[str, object], *, where: str) -> dict[str, ParameterError]:
+    """Return name -> error for all names and values that `read` refuses; values that fit only alone come after them."""
+    try:
+        Parameters.model_validate(dict(values))
+    except ValidationError as error:
+        return _explain(error, values, where)
+    return {}
 
 
 def schema() -> str:
@@ -344,6 +362,15 @@ def load_file(path: Path) -> dict[str, object]:
     if not isinstance(loaded, dict) or not all(isinstance(name, str) for name in loaded):
         raise ParameterError("a mapping of names to values", f"{path}: {type(loaded).__name__}", remedy)
     return loaded
+
+
+def file_text(parameters: Parameters) -> str:
+    """Return a parameter file with what differs from the defaults, below its help; the same in YAML 1.1 and 1.2."""
+    entries = [
+        f"# {Parameters.model_fields[name].description}\n{name}: {json.dumps(value, ensure_ascii=False)}\n"
+        for name, value in parameters.model_dump(exclude_defaults=True).items()
+    ]
+    return "# yaml-language-server: $schema=schema.json\n" + "".join(entries)
 
 
 def from_text(name: str, text: str) -> object:

@@ -38,7 +38,7 @@ class Table:
     """Rows under headings; `empty` stands in place of no rows, `details` are texts below, `record` the data behind.
 
     `tones` are the rows' colours in a notebook, one a row or none at all; the mark of a tone stands before the cell
-    under the heading `marked`.
+    under the heading `marked`. `links` gives a cell with this text an address there.
     """
 
     headings: tuple[str, ...]
@@ -49,6 +49,7 @@ class Table:
     caption: str = ""
     tones: tuple[Tone, ...] = ()
     marked: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
         """Return the table for a terminal without colour."""
@@ -73,10 +74,16 @@ class Table:
         mark, colours = _TONES[tone]
         cells = "".join(
             f"<td style='{_LEFT}{_SHORT if len(cell) <= _SHORT_LETTERS and cell.isprintable() else _LONG}'>"
-            f"{mark if heading == self.marked else ''}{html.escape(cell)}</td>"
+            f"{mark if heading == self.marked else ''}{self._cell(cell)}</td>"
             for heading, cell in zip(self.headings, row, strict=True)
         )
         return f"<tr style='{colours}'>{cells}</tr>" if colours else f"<tr>{cells}</tr>"
+
+    def _cell(self, cell: str) -> str:
+        shown = html.escape(cell)
+        if cell not in self.links:
+            return shown
+        return f"<a href='{html.escape(self.links[cell])}' style='{_SHORT}'>{shown}</a>"
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
         """Return both forms for Jupyter, with the data behind them as the output's metadata."""

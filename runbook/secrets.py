@@ -74,6 +74,23 @@ def require_password(path: Path) -> str:
     return found
 
 
+def keep_password(path: Path, password: str) -> None:
+    """Write a password into its file, 0600, in folders for its owner alone where they are missing.
+
+    Raises SecretError for a password that bcrypt or a login could not hold, and where this user may not write there.
+    """
+    check_password(password, "the form")
+    if not files.may_change(path):
+        raise SecretError(
+            f"to be allowed to write {path}",
+            f"user id {os.geteuid()} is not",
+            "set password_file to a file of your own, or run the notebook 40-configuration, which asks for it",
+        )
+    for missing in reversed([above for above in path.parents if not above.exists()]):
+        files.make_directory(missing, 0o700)
+    files.write(path, f"{password}\n".encode(), 0o600)
+
+
 def find_passphrase(path: Path | None) -> bytes | None:
     """Return the passphrase of the CA key from RUNBOOK_CA_PASSPHRASE, else the file; None without."""
     given = os.environ.get(PASSPHRASE_VARIABLE)

@@ -55,3 +55,12 @@ def test_way_leads_past_nginx_only_where_a_proxy_is_asked_for() -> None:
     without, with_it = (overview.way(Parameters(proxy=proxy)) for proxy in ("none", "nginx"))
     assert set(with_it) - set(without) == {"55-nginx"}
     assert with_it == [name for name in runner.names() if name < "70"]
+
+
+def test_states_table_leads_to_the_notebooks_and_marks_their_states() -> None:
+    """Fails if a reader of the index cannot open a section from its row, or tells states apart by colour alone."""
+    states = [State(notebook="10-host", name="done"), State(notebook="20-basic-registry", name="differs")]
+    table = overview.states_table(states)
+    assert "href='20-basic-registry.ipynb'" in table.html()
+    assert ("✓ done" in table.html(), "✗ differs" in table.html()) == (True, True)
+    assert ("✓" in table.text(), "ipynb" in table.text()) == (False, False)

@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+import papermill.iorw
 import pytest
 from pydantic import ValidationError
 
 from runbook.errors import ParameterError
-from runbook.parameters import Parameters, from_text, load_file, read
+from runbook.parameters import Parameters, file_text, from_text, load_file, read, refusals
 
 
 @pytest.mark.parametrize(
@@ -197,3 +198,35 @@ def test_parameters_fit_papermill(name: str) -> None:
     assert field.description
     assert "=" not in str(field.default)
     assert getattr(read({}, where="here"), name) == field.default
+
+
+def test_refusals_name_all_that_is_refused() -> None:
+    """Fails if one wrong value hides another, or is explained otherwise than where a run stops at it."""
+    values: dict[str, object] = {"port": 0, "bcrypt_cost": 99, "prt": 1}
+    found = refusals(values, where="here")
+    assert list(found) == ["prt", "port", "bcrypt_cost"]
+    with pytest.raises(ParameterError) as stopped:
+        read({"port": 0}, where="here")
+    assert str(found["port"]) == str(stopped.value)
+    assert refusals({"port": 5443}, where="here") == {}
+
+
+def test_refusals_name_the_one_that_does_not_fit_another() -> None:
+    """Fails if values that are impossible only together are laid to no parameter."""
+    assert list(refusals({"port": 5000}, where="here")) == ["basic_port"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({}, id="defaults"),
+        pytest.param({"subject_country": "NO", "subject_state": "1_000", "realm": "on: # ' \u00e9"}, id="texts"),
+        pytest.param({"port": 5443, "delete_enabled": False, "extra_names": ["a.test", "b.test"]}, id="others"),
+    ],
+)
+def test_file_text_is_read_back_alike_by_both_parsers(tmp_path: Path, values: dict[str, object]) -> None:
+    """Fails if a value is another one in YAML 1.1, which papermill reads, or a default is written too."""
+    path = tmp_path / "file.yml"
+    path.write_text(file_text(read(values, where="a test")), encoding="utf-8")
+    assert load_file(path) == values
+    assert (papermill.iorw.read_yaml_file(str(path)) or {}) == values

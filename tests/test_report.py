@@ -220,3 +220,10 @@ def test_render_is_as_wide_as_the_terminal() -> None:
         "name",
         *["a", "long", "value", "of", "many", "words,", "more", "than", "fit"],
     ]
+
+
+def test_links_are_for_notebooks_alone() -> None:
+    """Fails if a cell does not lead where its link says, another one does, or a terminal shows an address."""
+    table = Table(headings=("h",), rows=(("10-host",), ("10",)), empty="", links={"10-host": "10-host.ipynb?a&b"})
+    assert re.findall(r"<a href='(.*?)'[^>]*>(.*?)</a>", table.html()) == [("10-host.ipynb?a&amp;b", "10-host")]
+    assert "ipynb" not in table.text()

@@ -10,6 +10,7 @@ import pytest
 
 from runbook import secrets
 from runbook.errors import HostError, SecretError
+from tests.conftest import somebody_else
 
 ASK = """
 from runbook import errors, secrets
@@ -235,3 +236,21 @@ def test_conceal_hides_secrets_that_are_not_ours(tmp_path: Path, text: str, expe
     found = secrets.conceal(text, (tmp_path / "absent",))
     assert "c4n4ry" not in found
     assert expected in (None, found)
+
+
+def test_keep_password_writes_it_for_its_owner_alone(tmp_path: Path) -> None:
+    """Fails if the file, or a folder made for it, can be read by others, or what it replaces stays."""
+    path = tmp_path / "a" / "b" / "password"
+    secrets.keep_password(path, "first")
+    secrets.keep_password(path, "pa ss")
+    assert secrets.find_password(path) == "pa ss"
+    assert [oct(item.stat().st_mode & 0o777) for item in (path, *path.parents[:2])] == ["0o600", "0o700", "0o700"]
+
+
+def test_keep_password_refuses_what_cannot_be_used_or_written(tmp_path: Path) -> None:
+    """Fails if a password that no login could hold is kept, or a user without the right gets a traceback."""
+    with pytest.raises(SecretError, match="an empty one"):
+        secrets.keep_password(tmp_path / "password", "")
+    with somebody_else(), pytest.raises(SecretError, match=r"user id 65534 is not.*password_file"):
+        secrets.keep_password(tmp_path / "a" / "password", "pass")
+    assert list(tmp_path.iterdir()) == []

@@ -17,14 +17,17 @@ notebook.apply(changes, Parameters())
 """
 
 
-def shown(place: Path) -> list[tuple[str, Any]]:
-    """Return the messages of a kernel that applies three changes below a place, by type, with what they show."""
+def shown(place: Path, *, asks: bool) -> list[tuple[str, Any]]:
+    """Return the messages of a kernel that applies three changes below a place, by type, with what they show.
+
+    `asks` is whether its front end can be asked, as JupyterLab can, and papermill cannot.
+    """
     manager, client = start_new_kernel(kernel_name="python3", env=dict(os.environ), extra_arguments=["--log-level=50"])
     found: list[tuple[str, Any]] = []
     try:
         client.execute_interactive(
             APPLY.format(place=str(place)),
-            allow_stdin=False,
+            allow_stdin=asks,
             timeout=60,
             output_hook=lambda message: found.append((message["msg_type"], message["content"])),
         )
@@ -39,8 +42,7 @@ def test_apply_names_each_change_in_jupyterlab_and_leaves_only_its_table(
 ) -> None:
     """Fails if somebody who waits does not see for what, in which order, or a bar stays in the notebook."""
     monkeypatch.delenv("RUNBOOK_HEADLESS")
-    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/40-configuration.ipynb")
-    messages = shown(tmp_path)
+    messages = shown(tmp_path, asks=True)
     kinds = ["display_data", *["update_display_data"] * 3, "clear_output", "display_data"]
     assert kinds == [kind for kind, _ in messages]
     texts = [content["data"]["text/html"] for _, content in messages[1:4]]
@@ -59,11 +61,9 @@ def test_apply_shows_only_its_table_in_a_headless_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, headless: bool
 ) -> None:
     """Fails if a stored output depends on how long a change takes: nbval fails on what is updated in place."""
-    if headless:
-        monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/40-configuration.ipynb")
-    else:
+    if not headless:
         monkeypatch.delenv("RUNBOOK_HEADLESS")
-        monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    [(kind, content)] = shown(tmp_path)
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/40-configuration.ipynb")  # a cell may start papermill
+    [(kind, content)] = shown(tmp_path, asks=headless)
     assert (kind, sorted(content["data"])) == ("display_data", ["text/html", "text/plain"])
     assert "progress" not in content["data"]["text/html"]

@@ -1,0 +1,187 @@
+"""The form in 00-index: each parameter with its help and, as one types, its error; it writes a parameter file."""
+
+import html
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import IPython.display
+import ipywidgets
+
+from runbook import notebook, report, runner, secrets
+from runbook.errors import RunbookError
+from runbook.outside import files
+from runbook.parameters import MINE, Parameters, file_text, from_text, read, refusals
+from runbook.record.cells import cells
+
+_WHERE = "typed here"
+_THROUGHOUT = 3  # a parameter of more notebooks than this is shown first, and not under one of them
+_INDENT = "calc(14em + 8px)"  # a field's label and the gap after it
+_BELOW = f"margin-left:{_INDENT}; line-height:1.4"
+_LABEL = {"description_width": "14em"}
+_WIDE, _FITTING = ipywidgets.Layout(width="auto"), ipywidgets.Layout(width="max-content", margin=f"4px 0 4px {_INDENT}")
+_SCHEMA: Mapping[str, Mapping[str, Any]] = Parameters.model_json_schema()["properties"]
+
+
+def show(parameters: Parameters) -> None:
+    """Show the form, filled with the parameters that count; in a headless run, say where it is to be found."""
+    if notebook.is_interactive():
+        IPython.display.display(Form(parameters).box)  # type: ignore[no-untyped-call] # IPython leaves it untyped
+    else:
+        empty = "The form is shown where a person runs this notebook in JupyterLab."
+        notebook.show(report.Table(headings=(), rows=(), empty=empty))
+
+
+def groups() -> dict[str, list[str]]:
+    """Return title -> names of parameters: first those of many notebooks, then each under the first that uses it."""
+    used = {name: _names_in(name) for name in runner.names()[1:]}
+    throughout = [
+        name for name in Parameters.model_fields if sum(name in names for names in used.values()) > _THROUGHOUT
+    ]
+    found, placed = {"Used throughout": throughout}, set(throughout)
+    for title, names in used.items():
+        own = [name for name in Parameters.model_fields if name in names and name not in placed]
+        placed.update(own)
+        if own:
+            found[title] = own
+    return found
+
+
+def _names_in(name: str) -> set[str]:
+    """Return the names in the parameters cell of a notebook."""
+    [source] = [
+        cell["source"]
+        for cell in cells(runner.NOTEBOOKS / f"{name}.ipynb")
+        if "parameters" in cell["metadata"].get("tags", ())
+    ]
+    return set(re.findall(r"^(\w+):", source, re.MULTILINE))
+
+
+class Form:
+    """One field a parameter, the preview of the file, the button that writes it, and the password."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        """Make the form, filled with these parameters, and keep the last ones that were valid."""
+        self.parameters = parameters
+        self.fields = {name: _field(name, getattr(parameters, name)) for name in Parameters.model_fields}
+        self.notes = {name: ipywidgets.HTML() for name in self.fields}
+        self.preview, self.written = ipywidgets.HTML(), ipywidgets.HTML()
+        self.write = ipywidgets.Button(
+            description=f"Write parameters/{MINE.name}", button_style="primary", layout=_FITTING
+        )
+        self.write.on_click(lambda _: self._write())
+        for field in self.fields.values():
+            field.observe(lambda _: self._check(), names="value")
+        self.password = Password(self)
+        titles = groups()
+        rows = [[part for name in names for part in (self.fields[name], self.notes[name])] for names in titles.values()]
+        accordion = ipywidgets.Accordion(list(map(ipywidgets.VBox, rows)), titles=tuple(titles), selected_index=0)
+        self.box = ipywidgets.VBox([accordion, self.preview, self.write, self.written, self.password.box])
+        self._check()
+
+    def _check(self) -> None:
+        """Show what the model says of what is typed: an error below its field, or the file's text."""
+        values = {name: _typed(name, field) for name, field in self.fields.items()}
+        refused = refusals(values, where=_WHERE)
+        for name, note in self.notes.items():
+            note.value = _error(str(refused[name])) if name in refused else _help(name)
+        self.write.disabled = bool(refused)
+        self.written.value = _error(f"Not yet: correct {', '.join(refused)}.") if refused else ""
+        if not refused:
+            self.parameters = read(values, where=_WHERE)
+            text = html.escape(file_text(self.parameters))
+            self.preview.value = f"<div style='{_BELOW}'>parameters/{MINE.name}:<pre>{text}</pre></div>"
+            self.password.name_place()
+
+    def _write(self) -> None:
+        text = file_text(self.parameters)
+        kept = MINE.with_name(f"{MINE.name}.bak")
+        try:
+            before = files.read_text(MINE)
+            if before is not None and before != text:
+                files.write(kept, before.encode(), 0o644)
+            files.write(MINE, text.encode(), 0o644)
+        except (RunbookError, OSError) as error:
+            self.written.value = _error(str(error))
+            return
+        beside = f" What was there before is {kept.name}." if before not in (None, text) else ""
+        self.written.value = _done(
+            f"Written: {MINE}.{beside} The notebooks take it from now on, each from its Load cell; "
+            f"a run without JupyterLab by ./script/run -f parameters/{MINE.name}."
+        )
+
+
+class Password:
+    """The password's field. What is typed leaves the widget at once, so that no saved notebook can hold it."""
+
+    def __init__(self, form: Form) -> None:
+        """Make the field, empty, with its button."""
+        self.form, self.typed = form, ""
+        self.field = ipywidgets.Password(description="password", style=_LABEL, layout=_WIDE, continuous_update=False)
+        self.place, self.said = ipywidgets.HTML(), ipywidgets.HTML()
+        self.button = ipywidgets.Button(description="Keep the password", disabled=True, layout=_FITTING)
+        self.field.observe(lambda change: self._take(change.new), names="value")
+        self.button.on_click(lambda _: self._keep())
+        self.box = ipywidgets.VBox([self.field, self.place, self.button, self.said])
+
+    def name_place(self) -> None:
+        """Say for whom the password is, and which file it goes to."""
+        text = f"of {self.form.parameters.username}; it goes into {self.form.parameters.password_path}, a 0600 file"
+        self.place.value = _small(html.escape(text))
+
+    def _take(self, typed: str) -> None:
+        if typed:
+            self.typed, self.field.value = typed, ""
+            self.field.placeholder = "taken; choose the button"
+            self.button.disabled = False
+
+    def _keep(self) -> None:
+        path = self.form.parameters.password_path
+        try:
+            secrets.keep_password(path, self.typed)
+        except (RunbookError, OSError) as error:
+            self.said.value = _error(str(error))
+            return
+        finally:
+            self.typed = ""
+            self.button.disabled = True
+            self.field.placeholder = ""
+        self.box.children = (self.said,)
+        for widget in (self.field, self.place, self.button):
+            widget.close()
+        self.said.value = _done(f"The password is in {path}. 40-configuration gives it to its user.")
+
+
+def _field(name: str, value: Any) -> ipywidgets.Widget:  # noqa: ANN401 (of any parameter)
+    """Return a field for a parameter: choices, a box to tick, one line of text, or as many as there are entries."""
+    own = {"description": name, "style": _LABEL, "layout": _WIDE}
+    if "enum" in _SCHEMA[name]:
+        return ipywidgets.Dropdown(options=_SCHEMA[name]["enum"], value=value, **own)
+    if isinstance(value, bool):
+        return ipywidgets.Checkbox(value=value, **own)
+    if isinstance(value, list):
+        return ipywidgets.Textarea(value="\n".join(value), placeholder="one a line", rows=2, **own)
+    return ipywidgets.Text(value=str(value), **own)
+
+
+def _typed(name: str, field: ipywidgets.Widget) -> object:
+    """Return the value of a field as the model takes it."""
+    if isinstance(field, ipywidgets.Textarea):
+        return field.value.split()
+    return from_text(name, field.value) if isinstance(field.value, str) else field.value
+
+
+def _help(name: str) -> str:
+    return _small(html.escape(str(_SCHEMA[name]["description"])))
+
+
+def _small(text: str) -> str:
+    return f"<div style='{_BELOW}; color:var(--jp-ui-font-color2)'>{text}</div>"
+
+
+def _error(text: str) -> str:
+    return f"<div role='alert' style='{_BELOW}; color:var(--jp-error-color0)'>✗ {html.escape(text)}</div>"
+
+
+def _done(text: str) -> str:
+    return f"<div role='status' style='{_BELOW}'>✓ {html.escape(text)}</div>"
