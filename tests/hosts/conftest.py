@@ -8,6 +8,7 @@ from types import FrameType
 
 import pytest
 
+from .browser import PICTURES
 from .images import RECIPES
 from .lab import Host, NewHost, start_host
 from .product import run
@@ -32,6 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.host)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say where the browser's pictures of the notebooks are."""
+    if PICTURES.exists():
+        terminalreporter.write_line(f"pictures of the notebooks: {PICTURES}")
 
 
 @contextmanager

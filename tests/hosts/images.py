@@ -52,6 +52,12 @@ BOOKWORM = Recipe(name="bookworm", base=BARE, packages=("docker.io", "docker-com
 TRIXIE = Recipe(name="trixie", base="trixie", packages=(*TOOLS, *SYSTEMD, "docker.io", "docker-cli", "docker-compose"))
 SID = Recipe(name="sid", base="sid", packages=(*TOOLS, "docker.io", "docker-cli", "docker-compose"), boots=False)
 PODMAN = Recipe(name="podman", base=PLAIN, packages=("podman",), boots=False)  # not for the product: a client
+BROWSER = Recipe(  # beside a host, not a host itself
+    name="browser",
+    base="bookworm",
+    packages=("chromium", "chromium-driver", "fonts-dejavu-core", "fonts-wqy-zenhei"),
+    boots=False,
+)
 RECIPES = {recipe.name: recipe for recipe in (PLAIN, BARE, BOOKWORM, TRIXIE, SID)}
 
 

@@ -1,7 +1,9 @@
 """The product on a test host: run as an operator runs it, and looked at from outside."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +75,19 @@ def papermill(host: Host, notebook: str, *arguments: str) -> list[str]:
     records = [output.get("metadata", {}).get("registry-runbook", {}) for output in outputs]
     assert "checks" in [record.get("kind") for record in records]
     return [outcome["change"]["summary"] for record in records for outcome in record.get("outcomes", ())]
+
+
+@contextmanager
+def serve_lab(host: Host) -> Iterator[str]:
+    """Give the address, with its token, that `./script/run lab` prints; end it as Ctrl-C does, which must be clean."""
+    start = "setsid env --default-signal=INT ./script/run lab >/root/lab.txt 2>&1 </dev/null & echo $!"
+    process = host.run("sh", "-ec", start, directory=PROJECT).stdout.strip()
+    host.run("timeout", "60", "sh", "-c", "until grep -q Ctrl-C /root/lab.txt; do sleep 0.2; done")
+    try:
+        yield re.findall(r"http://127\.0\.0\.1:\S+", host.read("/root/lab.txt"))[0]
+    finally:
+        host.run("sh", "-c", f"kill -INT {process}; while kill -0 {process} 2>/dev/null; do sleep 0.2; done")
+    assert "has ended" in host.read("/root/lab.txt")
 
 
 def snapshot(host: Host) -> str:

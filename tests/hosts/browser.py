@@ -1,0 +1,154 @@
+"""A real browser beside a host, in the host's own network, and JupyterLab as a person uses it there."""
+
+import functools
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+from .images import BROWSER, ensure_image
+from .lab import PROJECT, Host
+from .machine import alone, execute
+
+PICTURES = PROJECT / ".screenshots"
+PORT = 9515  # chromedriver's own
+DRIVER = ("chromedriver", f"--port={PORT}", "--allowed-ips=", "--allowed-origins=*")
+OPTIONS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars")
+WIDTH, HEIGHT = 1280, 8000  # so high that JupyterLab draws every cell of a notebook
+SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+FOUND = TypeVar("FOUND")
+# The height of the window in which the notebook that is shown just fits; 0 while JupyterLab still draws it.
+FIT = """
+const [panel, done] = [document.querySelector(arguments[0]), arguments[1]];
+const frame = window.outerHeight - window.innerHeight;
+const fit = () => Math.ceil([...panel.querySelectorAll('.jp-Cell')].at(-1).getBoundingClientRect().bottom) + frame + 60;
+const first = fit();
+setTimeout(() => done(fit() === first && first > 500 ? first : 0), 200);
+"""
+# What of a notebook's cells is wider than its place, and so cut off or behind a scroll bar.
+CUT_OFF = """
+const parts = ':is(.jp-OutputArea-output, .jp-OutputArea-output *, .jp-MarkdownOutput)';
+return [...document.querySelectorAll(arguments[0] + ' ' + parts)]
+  .filter(part => part.clientWidth && part.scrollWidth > part.clientWidth + 1 && !part.closest('svg'))
+  .map(part => part.tagName + ' ' + part.className + ': ' + part.textContent.slice(0, 80));
+"""
+
+
+@contextmanager
+def start_browser(host: Host) -> Iterator[webdriver.Remote]:
+    """Give Chromium, and remove it with all that it stored."""
+    name = f"{host.name}-browser-{secrets.token_hex(3)}"
+    options = webdriver.ChromeOptions()
+    for option in OPTIONS:
+        options.add_argument(option)
+    with alone():
+        image = ensure_image(BROWSER)
+    try:
+        execute(
+            *("docker", "run", "--detach", "--init", f"--name={name}", f"--network=container:{host.name}"),
+            *(image, *DRIVER),
+        )
+        is_up = ("curl", "-sf", "--retry", "30", "--retry-connrefused", f"http://127.0.0.1:{PORT}/status")
+        host.run(*is_up)
+        driver = webdriver.Remote(f"http://{host.address}:{PORT}", options=options)
+        try:
+            driver.set_window_size(WIDTH, HEIGHT)
+            yield driver
+        finally:
+            driver.quit()
+    finally:
+        execute("docker", "rm", "--force", "--volumes", name)
+
+
+def wait(
+    driver: webdriver.Remote, condition: Callable[[], FOUND], what: str, *, timeout_seconds: float = 60.0
+) -> FOUND:
+    """Return what `condition` gives once it gives something; fails at the deadline with `what` was waited for."""
+    missing = (NoSuchElementException, StaleElementReferenceException)
+    waiting = WebDriverWait(driver, timeout_seconds, poll_frequency=0.1, ignored_exceptions=missing)
+    return waiting.until(lambda _: condition(), f"waited for {what}")
+
+
+def shown(driver: webdriver.Remote, selector: str) -> list[WebElement]:
+    """Return what a selector finds in the notebook that is shown."""
+    return driver.find_elements(By.CSS_SELECTOR, f"{SHOWN} {selector}")
+
+
+def texts(driver: webdriver.Remote, selector: str) -> list[str]:
+    """Return the text of all that a selector finds, in one call: an element may be drawn anew between two."""
+    script = "return [...document.querySelectorAll(arguments[0])].map(part => part.textContent.trim())"
+    return list(driver.execute_script(script, selector))
+
+
+def wait_for_notebook(driver: webdriver.Remote, name: str) -> None:
+    """Wait until a notebook is shown, and its kernel is ready."""
+    current = f"{name}.ipynb"
+
+    def is_ready() -> bool:
+        tabs = texts(
+            driver, ".jp-MainAreaWidget-ContainStrict, .lm-DockPanel-tabBar .lm-mod-current .lm-TabBar-tabLabel"
+        )
+        return (
+            current in tabs
+            and "Idle" in "".join(texts(driver, "#jp-main-statusbar"))
+            and bool(shown(driver, ".jp-Cell"))
+        )
+
+    wait(driver, is_ready, f"{name} with its kernel")
+
+
+def choose(driver: webdriver.Remote, label: str) -> None:
+    """Choose a command by its name from JupyterLab's palette, as Ctrl-Shift-C offers it."""
+    keys = webdriver.ActionChains(driver)
+    keys.key_down(Keys.CONTROL).key_down(Keys.SHIFT).send_keys("c").key_up(Keys.SHIFT).key_up(Keys.CONTROL).perform()
+    focused = "#modal-command-palette .lm-CommandPalette-input:focus"
+    wait(driver, lambda: driver.find_element(By.CSS_SELECTOR, focused), "the palette").send_keys(label)
+    chosen = "#modal-command-palette .lm-mod-active .lm-CommandPalette-itemLabel"
+    wait(driver, lambda: texts(driver, chosen) == [label], f"the command {label}")
+    driver.find_element(By.CSS_SELECTOR, focused).send_keys(Keys.ENTER)
+
+
+def run_all(driver: webdriver.Remote, *, answer: str = "") -> None:
+    """Run all cells of the notebook that is shown, and wait for the last; a prompt gets the answer."""
+    choose(driver, "Clear Outputs of All Cells")  # stored ones look like those of a run
+    choose(driver, "Run All Cells")
+
+    def has_run() -> bool:
+        for field in shown(driver, ".jp-Stdin-input"):
+            field.send_keys(answer, Keys.ENTER)
+        prompts = texts(driver, f"{SHOWN} .jp-CodeCell .jp-InputPrompt")
+        return all(prompt.strip("[]:").isdigit() for prompt in prompts)
+
+    wait(driver, has_run, "all cells to have run", timeout_seconds=180)
+
+
+def save(driver: webdriver.Remote) -> None:
+    """Save the notebook that is shown, and wait until it is."""
+    choose(driver, "Save Notebook")
+    wait(
+        driver,
+        lambda: not driver.find_elements(By.CSS_SELECTOR, ".lm-DockPanel-tabBar .lm-mod-current.jp-mod-dirty"),
+        "it to be saved",
+    )
+
+
+def photograph(driver: webdriver.Remote, path: Path) -> None:
+    """Store a picture of the whole notebook that is shown."""
+    fit = functools.partial(driver.execute_async_script, FIT, SHOWN)
+    driver.set_window_size(WIDTH, wait(driver, fit, "the notebook to be drawn"))
+    wait(driver, fit, "the notebook to be drawn again")
+    driver.save_screenshot(str(path))
+    driver.set_window_size(WIDTH, HEIGHT)
+
+
+def cut_off(driver: webdriver.Remote) -> list[str]:
+    """Return what of the notebook that is shown is cut off at its right."""
+    return list(driver.execute_script(CUT_OFF, SHOWN))

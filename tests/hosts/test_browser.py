@@ -1,0 +1,189 @@
+"""JupyterLab in a real browser: opened, filled in and run as a person does it."""
+
+import functools
+import itertools
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from runbook import overview, runner
+from runbook.parameters import Parameters
+
+from .browser import (
+    PICTURES,
+    SHOWN,
+    choose,
+    cut_off,
+    photograph,
+    run_all,
+    save,
+    shown,
+    start_browser,
+    texts,
+    wait,
+    wait_for_notebook,
+)
+from .conftest import start_with_project
+from .lab import Host
+from .product import PROJECT, serve_lab
+
+TYPED, ANSWERED = (f"canary-{secrets.token_hex(8)}" for _ in range(2))
+PASSWORD_FILE = "/etc/registry-runbook/secrets/password-admin"  # noqa: S105 (a path)
+# JupyterLab's own setting that stores what widgets hold in the notebook; off unless a person turns it on.
+SAVE_STATE = "/root/.jupyter/lab/user-settings/@jupyter-widgets/jupyterlab-manager/plugin.jupyterlab-settings"
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    """Give a host with an engine and nothing else."""
+    with start_with_project("bookworm") as ready:
+        ready.run("script/setup", directory=PROJECT, timeout_seconds=300)
+        ready.write(SAVE_STATE, '{"saveState": true}')
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def browser(host: Host) -> Iterator[webdriver.Remote]:
+    """Give a browser that has opened the address that `./script/run lab` prints."""
+    with serve_lab(host) as address, start_browser(host) as driver:
+        driver.get(address)
+        wait_for_notebook(driver, "00-index")
+        yield driver
+
+
+def holding(host: Host, secret: str) -> list[str]:
+    """Return the files of the host, a saved notebook or workspace among them, that hold the secret."""
+    places = ("/root", "/etc", "/tmp", "/var/log", "/run")  # noqa: S108 (searched, not used)
+    searched = ("grep", "-rlF", "-D", "skip", "--exclude-dir=.venv", secret, *places)
+    return host.run(*searched, check=False).stdout.split()
+
+
+def outputs(host: Host, name: str) -> list[Mapping[str, Any]]:
+    """Return the outputs of a notebook as it is saved on the host."""
+    cells = json.loads(host.read(f"{PROJECT}/notebooks/{name}.ipynb"))["cells"]
+    return [output for cell in cells for output in cell.get("outputs", ())]
+
+
+def records(output: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the data behind a table that a notebook shows."""
+    return output.get("metadata", {}).get("registry-runbook", {})  # type: ignore[no-any-return] # JSON
+
+
+def open_next(driver: webdriver.Remote, name: str, following: str) -> None:
+    """Follow the link at the end of a notebook to the next one."""
+    wait_for_notebook(driver, name)
+    shown(driver, f"a[href*='{following}.ipynb']")[-1].click()
+    wait_for_notebook(driver, following)
+
+
+def complaints(host: Host, driver: webdriver.Remote, name: str) -> list[str]:
+    """Return what a person would stumble over in the notebook that is shown and saved."""
+    saved = outputs(host, name)
+    found = [str(output) for output in saved if output["output_type"] == "error" or output.get("name") == "stderr"]
+    found += [text for text in texts(driver, ".jp-Dialog, .Toastify__toast") if text]
+    found += [text for text in texts(driver, ".jp-OutputArea-output") if re.search(r"</?(?:td|table|svg|div)\b", text)]
+    return found + cut_off(driver)
+
+
+def photograph_both(driver: webdriver.Remote, name: str) -> None:
+    """Store pictures of the notebook that is shown, in the dark theme and in the light one, which stays."""
+    PICTURES.mkdir(exist_ok=True)
+    for theme in ("Dark", "Light"):
+        choose(driver, f"Use Theme: JupyterLab {theme}")
+        chosen = f"body[data-jp-theme-name='JupyterLab {theme}']"
+        wait(driver, functools.partial(driver.find_elements, By.CSS_SELECTOR, chosen), theme)
+        photograph(driver, PICTURES / f"{name}-{theme.lower()}.png")
+
+
+def field(driver: webdriver.Remote, name: str) -> Any:  # noqa: ANN401 (an element of selenium)
+    """Return the form's field for a parameter."""
+    xpath = f"//label[.='{name}']/following-sibling::*/descendant-or-self::*[self::input or self::textarea]"
+    return wait(driver, lambda: driver.find_element(By.XPATH, xpath), name)
+
+
+def retype(driver: webdriver.Remote, name: str, text: str) -> None:
+    """Type a text into the form's field in place of what is there."""
+    field(driver, name).send_keys(Keys.CONTROL, "a", Keys.NULL, text)
+
+
+def press(driver: webdriver.Remote, label: str) -> None:
+    """Press a button of the form, once it can be pressed."""
+    button = f"//button[.='{label}' and not(@disabled)]"
+    wait(driver, lambda: driver.find_element(By.XPATH, button), label).click()
+
+
+def test_index_opens_with_the_contents_beside_it(browser: webdriver.Remote) -> None:
+    """Fails where the address leads elsewhere, its contents are not shown, or the stored outputs are not trusted."""
+    headings = texts(browser, ".jp-tocItem-content")
+    assert {"The way through", "The state of every section", "What comes next"} <= set(headings)
+    assert browser.find_element(By.CSS_SELECTOR, ".jp-TableOfContents").is_displayed()
+    assert texts(browser, ".jp-Dialog, .Toastify__toast") == []
+    assert browser.find_elements(By.CSS_SELECTOR, "[title*='Notebook trusted'], [title*='is trusted']")
+
+
+def test_form_writes_the_file_and_keeps_the_password_to_itself(host: Host, browser: webdriver.Remote) -> None:
+    """Fails where a wrong value is not named beside its field, the file is not what was typed, or a password is."""
+    run_all(browser)
+    retype(browser, "port", "70000")
+    error = wait(browser, lambda: texts(browser, "[role=alert]"), "an error")
+    assert any(
+        "for port: input should be less than or equal to 65535; found 70000 (typed here)" in text for text in error
+    )
+    beside = field(browser, "port").find_element(By.XPATH, "following::*[@role='alert'][1]")
+    assert "for port" in beside.text
+    assert browser.find_element(By.XPATH, "//button[.='Write parameters/mine.yml']").get_attribute("disabled")
+    retype(browser, "port", "5443")
+    retype(browser, "domain", "images.example.org")
+    wait(browser, lambda: "5443" in "".join(texts(browser, ".widget-html pre")), "the preview")
+    assert texts(browser, "[role=alert]") == []
+    press(browser, "Write parameters/mine.yml")
+    wait(browser, lambda: "Written" in "".join(texts(browser, "[role=status]")), "the file")
+    text = host.read(f"{PROJECT}/parameters/mine.yml")
+    assert ('domain: "images.example.org"' in text, "port: 5443" in text, "username" in text) == (True, True, False)
+
+    field(browser, "password").send_keys(TYPED, Keys.TAB)
+    wait(browser, lambda: field(browser, "password").get_attribute("value") == "", "the field to be empty")
+    save(browser)
+    assert holding(host, TYPED) == []
+    press(browser, "Keep the password")
+    wait(browser, lambda: PASSWORD_FILE in "".join(texts(browser, "[role=status]")), "the password's file")
+    save(browser)
+    assert holding(host, TYPED) == [PASSWORD_FILE]
+    assert host.run("stat", "-c", "%a", PASSWORD_FILE).stdout.strip() == "600"
+    assert "images.example.org" in host.read(f"{PROJECT}/notebooks/00-index.ipynb")  # what widgets hold is saved
+    run_all(browser)
+    loaded = texts(browser, f"{SHOWN} .jp-RenderedHTML table")[0]
+    assert "images.example.org" in loaded
+    host.run("rm", PASSWORD_FILE, f"{PROJECT}/parameters/mine.yml")
+
+
+def test_notebooks_run_from_bare_to_proven(host: Host, browser: webdriver.Remote) -> None:
+    """Fails where a notebook does not run or prove itself, looks broken, leads nowhere, or stores a typed password."""
+    names = runner.names()
+    open_next(browser, names[0], names[1])
+    for name, following in itertools.pairwise(names[1:]):
+        if name != "55-nginx":  # which needs the parameter proxy
+            run_all(browser, answer=ANSWERED)
+            save(browser)
+            results = [result for output in outputs(host, name) for result in records(output).get("results", ())]
+            assert results, name
+            assert [result["claim"] for result in results if not result["passed"]] == []
+        assert complaints(host, browser, name) == []
+        photograph_both(browser, name)
+        open_next(browser, name, following)
+    photograph_both(browser, names[-1])
+    assert holding(host, ANSWERED) == [PASSWORD_FILE]
+    [tab] = [tab for tab in browser.find_elements(By.CSS_SELECTOR, ".lm-TabBar-tab") if tab.text == "00-index.ipynb"]
+    tab.click()
+    run_all(browser)
+    table = texts(browser, f"{SHOWN} .jp-RenderedHTML table")[-1]
+    assert (table.count("✓ done"), "to do" in table) == (len(overview.sections(Parameters())), False)
+    assert complaints(host, browser, names[0]) == []
+    photograph_both(browser, names[0])
