@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from .lab import NewHost
-from .product import PROJECT
+from .product import PROJECT, serve_lab
 
+LAB = "./script/run lab"
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
@@ -17,9 +18,13 @@ def commands() -> list[str]:
 def test_readme_commands_work_as_written(new_host: NewHost) -> None:
     """Fails where a command of the README does not end well, or the README does not name the two that count."""
     typed = [command for command in commands() if not command.startswith(("git ", "cd ", "./script/test"))]
-    assert "./script/run" in typed
+    assert {"./script/run", LAB} <= set(typed)
     assert "./script/test" in commands()
     host = new_host("trixie")
     for command in typed:
+        if command == LAB:  # it does not end by itself
+            with serve_lab(host) as address:
+                assert "<title>JupyterLab</title>" in host.run("curl", "-sSf", address).stdout
+            continue
         done = host.run("sh", "-ec", command, directory=PROJECT, timeout_seconds=900, check=False)
         assert done.code == 0, done
