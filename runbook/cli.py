@@ -310,6 +310,15 @@ def runs(*, as_json: bool) -> None:
 
 
 @program.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def pages(folder: Path) -> None:
+    """Write each notebook, with its stored outputs, as a page of HTML into FOLDER, and print the first one's path."""
+    from runbook.pages import write
+
+    click.echo(write(folder)[0])
+
+
+@program.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the script that completes commands, notebooks and parameters in a SHELL.

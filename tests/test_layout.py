@@ -47,6 +47,7 @@ LINE = (
         "summary",
         "progress",
         "completion",
+        "pages",
         "cli",
         "__main__",
     ),
