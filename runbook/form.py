@@ -19,7 +19,9 @@ _THROUGHOUT = 3  # a parameter of more notebooks than this is shown first, and n
 _INDENT = "calc(14em + 8px)"  # a field's label and the gap after it
 _BELOW = f"margin-left:{_INDENT}; line-height:1.4"
 _LABEL = {"description_width": "14em"}
-_WIDE, _FITTING = ipywidgets.Layout(width="auto"), ipywidgets.Layout(width="max-content", margin=f"4px 0 4px {_INDENT}")
+# As data: a widget that is made in a headless run is stored in the notebook.
+_WIDE = {"width": "auto"}
+_FITTING = {"width": "max-content", "margin": f"4px 0 4px {_INDENT}"}
 _SCHEMA: Mapping[str, Mapping[str, Any]] = Parameters.model_json_schema()["properties"]
 
 

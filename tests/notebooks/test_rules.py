@@ -157,9 +157,10 @@ def test_relative_links_are_alive(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_runs_with_this_environment_s_kernel(name: str) -> None:
-    """Fails if a notebook names a kernel that only one machine has, or is not the format that it says."""
+    """Fails if a notebook names a kernel that only one machine has, is not the format it says, or stores a widget."""
     notebook = nbformat.read(runner.NOTEBOOKS / f"{name}.ipynb", as_version=nbformat.NO_CONVERT)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
     nbformat.validate(notebook)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert (notebook.metadata.kernelspec.name, notebook.metadata.language_info.name) == ("python3", "python")
 
 
