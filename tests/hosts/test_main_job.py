@@ -14,7 +14,7 @@ DOCUMENT = ("-f", "parameters/document.yml")
 def test_run_proves_registry_then_changes_nothing(new_host: NewHost, recipe: str) -> None:
     """Fails where the README's command does not end with all proven, or a second one changes anything at all.
 
-    The same for the document's own values, on the host that has the default ones.
+    The same for the document's own values, on the two kinds of host that have an engine and systemd.
     """
     host = new_host(recipe)
     assert plan_states(host)["10-host"] == "to do"
@@ -27,10 +27,11 @@ def test_run_proves_registry_then_changes_nothing(new_host: NewHost, recipe: str
     assert_second_run_changes_nothing(host)
     assert set(plan_states(host).values()) == {"done"}
 
-    document = run(host, *DOCUMENT)
-    assert document.error is None
-    assert "issue a server certificate for docker.funet8.com" in " ".join(document.changes)
-    assert_second_run_changes_nothing(host, *DOCUMENT)
+    if host.recipe.starts_engine:
+        document = run(host, *DOCUMENT)
+        assert document.error is None
+        assert "issue a server certificate for docker.funet8.com" in " ".join(document.changes)
+        assert_second_run_changes_nothing(host, *DOCUMENT)
 
 
 def plan_states(host: Host) -> dict[str, str]:
