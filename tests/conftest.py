@@ -1,6 +1,7 @@
 """What every test starts from: none of the operator's own secrets, and folders of its own."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,11 @@ import pytest
 
 from runbook import secrets
 from runbook.parameters import Parameters, read
+
+
+def pytest_configure() -> None:
+    """Take interrupts: a shell that starts the tests in the background has them, and all they start, ignore them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

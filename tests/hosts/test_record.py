@@ -36,7 +36,7 @@ def test_record_holds_all_of_the_run(proven_trixie: Host, record: dict[str, Any]
     proofs = sum(len(item["results"]) for item in record["notebooks"])
     assert proofs >= 65
     for item in record["notebooks"][1:]:
-        assert [step["heading"] for step in item["steps"]] == ["Parameters", "Load", "Plan", "Apply", "Verify"]
+        assert [step["heading"] for step in item["steps"][:5]] == ["Parameters", "Load", "Plan", "Apply", "Verify"]
         changing = sum(outcome["seconds"] for outcome in item["outcomes"])
         assert changing <= item["steps"][3]["seconds"] <= item["seconds"]
     versions = {name: said.rpartition(" ")[2] for name, said in record["versions"].items()}
