@@ -8,13 +8,14 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import IPython.display
+from docker.errors import DockerException
 
 from runbook import apply as executor
 from runbook import report
 from runbook.changes import Change, LeftToUser
 from runbook.checks import Result, works
 from runbook.drawing import Drawing
-from runbook.errors import CheckError, MissingError
+from runbook.errors import CheckError, HostError, MissingError
 from runbook.parameters import MINE, Parameters, load_file, read
 
 # Names that the cells themselves set, and IPython's own: no parameters, when a Load cell is run a second time.
@@ -83,13 +84,25 @@ def _written() -> dict[str, object]:
     return values
 
 
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Raise HostError for what the engine or the host refuses, with its own words in it."""
+    try:
+        yield
+    except (DockerException, OSError) as error:
+        said = str(getattr(error, "explanation", None) or error).strip()
+        remedy = "see the engine's log (`journalctl -u docker`), then run this notebook again"
+        raise HostError("this host and its engine to do what they are asked", said, remedy) from error
+
+
 def plan(section: Section, parameters: Parameters) -> list[Change]:
     """Return a section's changes, and show them; nothing is changed.
 
     In mode `plan`, what an earlier notebook has to provide first is named in place of the plan; otherwise MissingError.
     """
     try:
-        changes = section.plan(parameters, section.gather(parameters))
+        with _in_our_words():
+            changes = section.plan(parameters, section.gather(parameters))
     except MissingError as error:
         if parameters.mode == "apply":
             raise
@@ -159,6 +172,11 @@ def verify(
 
 def prove(section: Section, parameters: Parameters) -> list[Result]:
     """Return a section's proof: that planning again finds nothing to change, and where that holds its own checks."""
+    with _in_our_words():
+        return _prove(section, parameters)
+
+
+def _prove(section: Section, parameters: Parameters) -> list[Result]:
     left = section.plan(parameters, section.gather(parameters))
     remedy = "run this notebook again; if it stays, something else on this host changes it back"
     if any(isinstance(change, LeftToUser) for change in left):

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
+import docker
 import pytest
 
 from runbook import checks, drawing, notebook
-from runbook.errors import CheckError, MissingError, ParameterError
+from runbook.errors import CheckError, HostError, MissingError, ParameterError
 from runbook.parameters import Parameters
 from runbook.sections import compose, configuration, push_pull
 
@@ -97,3 +99,15 @@ def test_load_shows_what_is_set_and_takes_no_module_for_it(capsys: pytest.Captur
     assert [name for name in (*namespace, "domain") if name != "port" and f"('{name}'" in shown] == []
     with pytest.raises(ParameterError, match="under the heading Parameters, by papermill"):
         notebook.load({"prot": 8443})
+
+
+@pytest.mark.parametrize("call", [notebook.plan, notebook.prove], ids=["plan", "prove"])
+def test_engine_that_ends_meanwhile_is_told_in_our_words(
+    parameters: Parameters, call: Callable[[notebook.Section, Parameters], object]
+) -> None:
+    """Fails if an engine that stops while it is asked ends the notebook in a traceback of its client."""
+    section = ModuleType("section")
+    gone = docker.DockerClient(base_url="tcp://127.0.0.1:1", version="1.41")
+    vars(section).update(gather=lambda _: gone.containers.list(), plan=lambda _, facts: facts)
+    with pytest.raises(HostError, match=r"this host and its engine to do what they are asked; found .*refused"):
+        call(cast("notebook.Section", section), parameters)
