@@ -199,12 +199,16 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
     return ""
 
 
+def _refuse_changed(path: Path, found: str | None, before: str | None) -> None:
+    if found != before:
+        raise ChangedError(f"{path} as it was when the plan was made", "another text", "plan again")
+
+
 def _write(change: WriteFile) -> str:
     found = files.read_text(change.path)
     if found is not None:
         found = secrets.conceal(found, change.secrets)
-    if found != change.before:
-        raise ChangedError(f"{change.path} as it was when the plan was made", "another text", "plan again")
+    _refuse_changed(change.path, found, change.before)
     kept = f"the earlier version is {files.keep(change.path)}" if change.keep and change.before is not None else ""
     files.write(change.path, secrets.reveal(change.after, change.secrets).encode(), change.mode)
     return kept
@@ -212,8 +216,7 @@ def _write(change: WriteFile) -> str:
 
 def _configure_engine(change: ConfigureEngine, timeout_seconds: float) -> str:
     found = files.read_text(change.path)
-    if (found if found is None else daemon_json.conceal(found)) != change.before:
-        raise ChangedError(f"{change.path} as it was when the plan was made", "another text", "plan again")
+    _refuse_changed(change.path, found if found is None else daemon_json.conceal(found), change.before)
     if change.after == change.before:
         _reload_engine(change, timeout_seconds)
         return ""
@@ -272,13 +275,8 @@ def _put_back(
         raise HostError(error.expected, told, error.remedy) from error
 
 
-def _refuse_changed_site(path: Path, before: str | None) -> None:
-    if files.read_text(path) != before:
-        raise ChangedError(f"{path} as it was when the plan was made", "another text", "plan again")
-
-
 def _configure_nginx(change: ConfigureNginx, timeout_seconds: float) -> None:
-    _refuse_changed_site(change.path, change.before)
+    _refuse_changed(change.path, files.read_text(change.path), change.before)
     try:
         if change.after != change.before:
             files.write(change.path, change.after.encode(), 0o644)
@@ -288,7 +286,7 @@ def _configure_nginx(change: ConfigureNginx, timeout_seconds: float) -> None:
 
 
 def _remove_site(change: RemoveSite, timeout_seconds: float) -> None:
-    _refuse_changed_site(change.path, change.before)
+    _refuse_changed(change.path, files.read_text(change.path), change.before)
     files.remove_tree(change.path)
     try:
         nginx.leave(change, timeout_seconds)

@@ -19,7 +19,7 @@ from runbook.errors import CheckError, HostError, MissingError
 from runbook.parameters import MINE, Parameters, load_file, read
 
 # Names that the cells themselves set, and IPython's own: no parameters, when a Load cell is run a second time.
-_NOT_PARAMETERS = {"parameters", "changes", "display", "states", "In", "Out", "exit", "quit", "open", "get_ipython"}
+_NOT_PARAMETERS = {"parameters", "changes", "states", "In", "Out", "exit", "quit", "open", "get_ipython"}
 
 
 def show(shown: report.Table | Drawing) -> None:

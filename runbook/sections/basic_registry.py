@@ -52,14 +52,15 @@ class BasicRegistryFacts:
 def gather(parameters: Parameters) -> BasicRegistryFacts:
     """Return the facts; raises MissingError where there is no engine or no image of the registry."""
     client = engine.require(parameters.timeout_seconds)
+    supervisor, configures = engine.supervisor(), _configures_engine(parameters)
     return BasicRegistryFacts(
         image=images.require(client, parameters),
         container=engine.container(client, parameters.basic_container),
         data_directory_exists=Path(parameters.basic_data_directory).is_dir(),
-        supervisor=engine.supervisor(),
-        daemon_json=engine_configuration.read_file() if _configures_engine(parameters) else None,
+        supervisor=supervisor,
+        daemon_json=engine_configuration.read_file() if configures else None,
         registries=engine_configuration.registries(client),
-        flags=engine_flags.gather(engine.supervisor()),
+        flags=engine_flags.gather(supervisor) if configures else (),
         is_desktop=engine.is_desktop(client),
     )
 

@@ -82,6 +82,7 @@ def gather(parameters: Parameters) -> CertificateFacts:
     server_text = files.read_text(parameters.certificate_path)
     server = _load(server_text, parameters.certificate_path)
     own = parameters.certificate_source == "own"
+    is_desktop = _is_desktop()
     return CertificateFacts(
         now=datetime.datetime.now(datetime.UTC),
         address=kernel.address_of(parameters.address),
@@ -90,8 +91,8 @@ def gather(parameters: Parameters) -> CertificateFacts:
         authority_key="absent" if own else _state_of_key(key_path, authority, parameters),
         server=tls.describe(server) if server else None,
         server_fits=bool(server_text and server and authority and _fits(server_text, server, authority)),
-        trusted=files.read_text(_trust_path(parameters)),
-        is_desktop=_is_desktop(),
+        trusted=files.read_text(_trust_path(parameters, is_desktop=is_desktop)),
+        is_desktop=is_desktop,
         modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
         brought=_gather_brought(parameters, server_text) if own else None,
         intermediates=_intermediates(server_text, authority),
@@ -112,10 +113,10 @@ def _is_desktop() -> bool:
     return client is not None and engine.is_desktop(client)
 
 
-def _trust_path(parameters: Parameters) -> Path:
+def _trust_path(parameters: Parameters, *, is_desktop: bool) -> Path:
     """Return where this engine looks for the authority; that of Docker Desktop takes it from the user's own folder."""
     folder = Path.home() / ".docker" / "certs.d"
-    return folder / parameters.registry_host / "ca.crt" if _is_desktop() else parameters.trust_path
+    return folder / parameters.registry_host / "ca.crt" if is_desktop else parameters.trust_path
 
 
 def _gather_brought(parameters: Parameters, text: str | None) -> own_certificate.BroughtCertificate:
@@ -351,8 +352,8 @@ def check(parameters: Parameters) -> list[Result]:
 
     Chain, name and dates are judged for each name; a real handshake is made in memory with the file on disk.
     """
-    certificate_path = parameters.ca_certificate_path
-    authority = x509.load_pem_x509_certificate(certificate_path.read_bytes())
+    authority = x509.load_pem_x509_certificate(parameters.ca_certificate_path.read_bytes())
+    trusted = _trust_path(parameters, is_desktop=_is_desktop())
     chain = x509.load_pem_x509_certificates(parameters.certificate_path.read_bytes())
     now = datetime.datetime.now(datetime.UTC)
     stranger = tls.issue_authority(tls.generate_key("ecdsa-p256"), authority.subject, now=now, validity_days=1)
@@ -374,7 +375,7 @@ def check(parameters: Parameters) -> list[Result]:
         works(
             f"the engine trusts the authority for {parameters.registry_host}",
             expected=f"SHA-256 {tls.fingerprint(authority)}",
-            found=f"SHA-256 {tls.fingerprint(x509.load_pem_x509_certificate(_trust_path(parameters).read_bytes()))}",
+            found=f"SHA-256 {tls.fingerprint(x509.load_pem_x509_certificate(trusted.read_bytes()))}",
             remedy=reissue,
         ),
     ]

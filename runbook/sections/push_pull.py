@@ -159,9 +159,7 @@ def _check_login(parameters: Parameters, registry: registry_api.Registry) -> lis
         works(
             "the realm and the headers are those of config.yml",
             expected=f'Basic realm="{parameters.realm}", nosniff',
-            found=", ".join(
-                anonymous.headers.get(name, "none") for name in ("www-authenticate", "x-content-type-options")
-            ),
+            found=", ".join(anonymous.headers.get(name, "none") for name in _HEADERS),
             remedy=_CONFIGURATION,
             asker=_STRANGER,
         ),
