@@ -22,7 +22,7 @@ from runbook.outside import commands
 Client = docker.DockerClient
 LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
 _PROCESS_LOG = Path("/var/log/registry-runbook-engine.log")
-PID_FILE = Path("/var/run/docker.pid")
+_PID_FILE = Path("/var/run/docker.pid")
 
 
 def connect(timeout_seconds: float = 60) -> Client | None:
@@ -101,18 +101,22 @@ def _start_by_init_script() -> bool:
     return _wait_until(answers=True, timeout_seconds=10)
 
 
+def pid() -> int:
+    """Return the number of the engine's process; raises OSError or ValueError where its file does not say it."""
+    return int(_PID_FILE.read_text(encoding="ascii"))
+
+
 def command_line() -> tuple[str, ...]:
     """Return the command line of the running engine (proc(5)); empty where none runs."""
     try:
-        pid = int(PID_FILE.read_text(encoding="ascii"))
-        argv = tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1])
+        argv = tuple(Path(f"/proc/{pid()}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1])
     except (OSError, ValueError):
         return ()
     return argv if argv and Path(argv[0]).name == "dockerd" else ()
 
 
 def _start_as_process(argv: tuple[str, ...], timeout_seconds: float) -> None:
-    PID_FILE.unlink(missing_ok=True)
+    _PID_FILE.unlink(missing_ok=True)
     with _PROCESS_LOG.open("ab") as log:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     if not _wait_until(answers=True, timeout_seconds=timeout_seconds):
@@ -150,7 +154,7 @@ def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
     if by == "systemd":
         commands.run("systemctl", "restart", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
     else:
-        os.kill(int(PID_FILE.read_text(encoding="ascii")), signal.SIGTERM)
+        os.kill(pid(), signal.SIGTERM)
         if not _wait_until(answers=False, timeout_seconds=timeout_seconds):
             raise NotReadyError(
                 "the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {_PROCESS_LOG}"
@@ -161,7 +165,7 @@ def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
 
 def _wait_for_exit(timeout_seconds: float) -> None:
     deadline = time.monotonic() + timeout_seconds
-    while PID_FILE.exists() and time.monotonic() < deadline:
+    while _PID_FILE.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
 
 

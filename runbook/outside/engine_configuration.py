@@ -113,14 +113,10 @@ class _Log:
 def _log_file() -> Path | None:
     """Return the file that the engine writes its log to, None where that is none."""
     try:
-        path = Path(f"/proc/{_pid()}/fd/2").resolve()
+        path = Path(f"/proc/{engine.pid()}/fd/2").resolve()
     except (OSError, ValueError):
         return None
     return path if path.is_file() else None
-
-
-def _pid() -> int:
-    return int(engine.PID_FILE.read_text(encoding="ascii"))
 
 
 def _words(line: str) -> str:
@@ -134,7 +130,7 @@ def _tell(by: Supervisor) -> str:
         done = commands.run("systemctl", "reload", "docker.service", allowed=None)
         return "" if done.code == 0 else done.said
     try:
-        os.kill(_pid(), signal.SIGHUP)
+        os.kill(engine.pid(), signal.SIGHUP)
     except (OSError, ValueError) as error:
         return f"no engine to signal: {error}"
     return ""

@@ -80,10 +80,14 @@ def reads_sites() -> bool:
     return PATH.parent.is_dir()
 
 
+def _master() -> psutil.Process:
+    return psutil.Process(int(_PID_FILE.read_text(encoding="ascii")))
+
+
 def is_running() -> bool:
     """Return whether nginx runs as this host's service."""
     try:
-        return psutil.Process(int(_PID_FILE.read_text(encoding="ascii"))).name() == "nginx"
+        return _master().name() == "nginx"
     except (OSError, ValueError, psutil.NoSuchProcess):
         return False
 
@@ -142,8 +146,7 @@ def _tell(by: Supervisor, timeout_seconds: float) -> str:
 def _workers() -> set[int]:
     """Return the processes that take connections; those of an earlier configuration do until they shut down."""
     try:
-        found = psutil.Process(int(_PID_FILE.read_text(encoding="ascii"))).children()
-        return {child.pid for child in found if " ".join(child.cmdline()).strip() == _WORKER}
+        return {child.pid for child in _master().children() if " ".join(child.cmdline()).strip() == _WORKER}
     except (OSError, ValueError, psutil.NoSuchProcess):
         return set()
 
