@@ -25,6 +25,7 @@ from runbook.changes import (
     ConfigureNginx,
     CopyFile,
     EnableEngine,
+    EnableTimer,
     GenerateSecret,
     InstallCertificate,
     InstallPackages,
@@ -36,6 +37,7 @@ from runbook.changes import (
     PushClientImage,
     RemoveObject,
     RemoveSite,
+    RemoveTimer,
     RemoveTree,
     RestartEngine,
     RestoreEngineFile,
@@ -48,11 +50,12 @@ from runbook.changes import (
     WriteFile,
     from_json,
 )
-from runbook.errors import ApplyError, ChangedError, HostError, RunbookError
+from runbook.errors import ApplyError, ChangedError, HostError, InterruptError, RunbookError
 from runbook.outside import (
     client_kit,
     compose,
     daemon_json,
+    drift,
     engine,
     engine_configuration,
     files,
@@ -61,6 +64,7 @@ from runbook.outside import (
     nginx,
     own_certificate,
     packages,
+    proof_timer,
     registry_api,
     sudo,
     tls,
@@ -81,38 +85,89 @@ class Outcome:
 
 
 def apply(
-    changes: Sequence[Change], *, timeout_seconds: float = 60, before: Callable[[int, Change], None] | None = None
+    changes: Sequence[Change],
+    *,
+    timeout_seconds: float = 60,
+    before: Callable[[int, Change], None] | None = None,
+    after: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
     """Make the changes in order and return what became of each; `timeout_seconds` bounds each wait for an engine.
 
-    `before` is called with each change and its number, from 1, before it is made.
+    `before` is called with each change and its number, from 1, before it is made; `after` with what became of it.
 
     A user who is not root makes those that need no root; the others are handed over to one call of sudo.
-    Stops at the first failure with an ApplyError that says what was done and what was not; the cause is chained.
+    Before the first one is made, all are looked at: a place that cannot be written, or a sudo that asks for a password,
+    is found while nothing has changed. Stops at the first failure, or interrupt, with an ApplyError that says what was
+    done and what was not; the cause is chained.
     """
     outcomes: list[Outcome] = []
     with ExitStack() as stack:
         root: sudo.Root | None = None
+
+        def hand_over(change: Change) -> sudo.Root | None:
+            """Return the process of root's, where this user needs it for a change."""
+            nonlocal root
+            if os.geteuid() != 0 and needs_root(change):
+                root = root or stack.enter_context(sudo.root("runbook.apply", timeout_seconds))
+                return root
+            return None
+
+        for change in changes:
+            with _telling(change, outcomes, len(changes)):
+                helper = hand_over(change)
+                (helper.look_at if helper else look_at)(change)
         for number, change in enumerate(changes, start=1):
-            if before:
-                before(number, change)
             started = time.monotonic()
-            try:
-                if os.geteuid() != 0 and needs_root(change):
-                    root = root or stack.enter_context(sudo.root("runbook.apply", timeout_seconds))
-                    note = root.make(change)
-                else:
-                    note = _make(change, timeout_seconds)
-            except (RunbookError, OSError) as error:
-                raise _failure(change, error, outcomes, len(changes)) from error
+            with _telling(change, outcomes, len(changes)):
+                if before:
+                    before(number, change)
+                helper = hand_over(change)
+                note = helper.make(change) if helper else _make(change, timeout_seconds)
             state: State = "left to you" if isinstance(change, LeftToUser) else "done"
             outcomes.append(Outcome(change=change, state=state, seconds=time.monotonic() - started, note=note))
+            if after:
+                after(outcomes[-1])
     return outcomes
+
+
+@contextmanager
+def _telling(change: Change, outcomes: Sequence[Outcome], planned: int) -> Iterator[None]:
+    """Raise ApplyError for what goes wrong with a change."""
+    try:
+        yield
+    except (RunbookError, OSError, KeyboardInterrupt) as error:
+        raise _failure(change, error, outcomes, planned) from error
+
+
+def look_at(change: Change) -> None:
+    """Raise HostError where a change cannot be made, as far as its places tell; nothing is changed."""
+    match change:
+        case InstallPackages():
+            for place in _PLACES_OF_PACKAGES:
+                files.require_writable(place)
+        case IssueAuthority():
+            files.require_place_for_file(change.key_path)
+            files.require_place_for_file(change.certificate_path)
+        case MakeDirectory():
+            files.require_place_for_folder(change.path)
+        case RunContainer() | ComposeUp() | ObtainImage() | LeftToUser() | PushClientImage() | RemoveObject():
+            pass
+        case StartEngine() | EnableEngine() | RestartEngine() | SetKernel():
+            pass
+        case EnableTimer() | RemoveTimer():
+            files.require_writable(proof_timer.FOLDER)
+        case SetMode() | RemoveTree() | RemoveSite():
+            files.require_writable(change.path)
+        case _:
+            files.require_place_for_file(change.path)
+
+
+_PLACES_OF_PACKAGES = (Path("/etc"), Path("/usr"), Path("/var/lib/dpkg"))
 
 
 _SYSTEM = (
     *(InstallPackages, StartEngine, EnableEngine, RestartEngine, ConfigureEngine, RestoreEngineFile, SetKernel),
-    *(ConfigureNginx, RemoveSite),
+    *(ConfigureNginx, RemoveSite, EnableTimer, RemoveTimer),
 )
 
 
@@ -130,18 +185,23 @@ def needs_root(change: Change) -> bool:
     return isinstance(change, _SYSTEM) or not files.may_change(change.path)
 
 
-def _failure(change: Change, error: Exception, outcomes: Sequence[Outcome], planned: int) -> ApplyError:
-    reason = error.found if isinstance(error, RunbookError) else str(error)
-    remedy = error.remedy if isinstance(error, RunbookError) else "remove the cause"
+def _failure(change: Change, error: BaseException, outcomes: Sequence[Outcome], planned: int) -> ApplyError:
+    kind, expected, found, remedy = ApplyError, f"to {change}", engine.words(error), "remove the cause; then "
+    if isinstance(error, RunbookError):
+        expected, found, remedy = error.expected, error.found, f"{error.remedy}; then "
+    elif isinstance(error, KeyboardInterrupt):
+        kind, found, remedy = InterruptError, "an interrupt", ""
+    found += kernel.who_holds(found)
     done = "; ".join(str(outcome.change) for outcome in outcomes) or "nothing"
-    return ApplyError(
-        f"to {change}" if not isinstance(error, RunbookError) else error.expected,
-        f"{reason} (failed: {change}; done before it: {done}; not reached: {planned - len(outcomes) - 1})",
-        f"{remedy}; then run this notebook again, it goes on from here",
+    return kind(
+        expected,
+        f"{found} (failed: {change}; done before it: {done}; not reached: {planned - len(outcomes) - 1})",
+        f"{remedy}run this notebook again, it goes on from here",
     )
 
 
-def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912 (one case a kind of change)
+def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912, PLR0915 (one case a kind of change)
+    _refuse_drift(change)
     match change:
         case InstallPackages():
             packages.install(change.names)
@@ -178,9 +238,9 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
         case SetPassword():
             _set_password(change)
         case ObtainImage():
-            return images.obtain(engine.require(timeout_seconds=600), change)
+            return images.obtain(engine.require(timeout_seconds), change)
         case RunContainer():
-            engine.run_container(engine.require(), change)
+            engine.run_container(engine.require(timeout_seconds), change)
         case ComposeUp():
             compose.resolved(change.path, change.project)
             compose.up(change.path, change.project, timeout_seconds)
@@ -188,20 +248,47 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
             return change.text.strip()
         case PushClientImage():
             _push_client_image(change)
+        case EnableTimer():
+            proof_timer.enable(change)
+        case RemoveTimer():
+            proof_timer.remove(change)
         case RestoreFile():
             files.restore(change.path)
         case RestoreEngineFile():
             _restore_engine_file(change, timeout_seconds)
         case RemoveObject():
-            engine.remove(engine.require(), change)
+            engine.remove(engine.require(timeout_seconds), change)
         case RemoveTree():
             files.remove_tree(change.path)
     return ""
 
 
-def _refuse_changed(path: Path, found: str | None, before: str | None) -> None:
+def _refuse_changed(path: Path, found: object, before: object) -> None:
     if found != before:
-        raise ChangedError(f"{path} as it was when the plan was made", "another text", "plan again")
+        what = (
+            "nothing there" if found is None else "something there" if before is None else "it changed since the plan"
+        )
+        raise ChangedError(f"{path} as it was when the plan was made", what, "plan again")
+
+
+def _refuse_drift(change: Change) -> None:
+    """Raise ChangedError where a change would overwrite or remove what nobody had seen when the plan was made."""
+    match change:
+        case (
+            CopyFile() | IssueCertificate() | InstallCertificate() | SetPassword() | RestoreFile() | RestoreEngineFile()
+        ):
+            _refuse_changed(change.path, drift.state(change.path), change.before)
+        case RemoveTree() if (found := drift.state(change.path)) is not None:
+            _refuse_changed(change.path, found, change.before)
+        case RemoveTimer():
+            for path, before in zip(change.paths, change.before, strict=True):
+                _refuse_changed(path, drift.state(path), before)
+        case SetMode() if (mode := files.mode_of(change.path)) != change.after:
+            _refuse_changed(change.path, mode, change.before)
+        case IssueAuthority():
+            _refuse_changed(change.certificate_path, drift.state(change.certificate_path), None)
+        case GenerateSecret():
+            _refuse_changed(change.path, files.read_text(change.path) or None, None)
 
 
 def _write(change: WriteFile) -> str:
@@ -278,20 +365,23 @@ def _put_back(
 def _configure_nginx(change: ConfigureNginx, timeout_seconds: float) -> None:
     _refuse_changed(change.path, files.read_text(change.path), change.before)
     try:
-        if change.after != change.before:
-            files.write(change.path, change.after.encode(), 0o644)
+        if change.after != change.before:  # marked until nginx has read it: a run that was cut off is then seen
+            files.write(change.path, f"{change.after}{nginx.UNREAD}".encode(), 0o644)
         nginx.load(change, timeout_seconds)
     except RunbookError as error:
         raise _put_site_back(change, error) from error
+    if change.after != change.before:
+        files.write(change.path, change.after.encode(), 0o644)
 
 
 def _remove_site(change: RemoveSite, timeout_seconds: float) -> None:
     _refuse_changed(change.path, files.read_text(change.path), change.before)
-    files.remove_tree(change.path)
+    files.write(change.path, nginx.HEADER.encode(), 0o644)  # no site; the file goes once nginx has read that
     try:
         nginx.leave(change, timeout_seconds)
     except RunbookError as error:
         raise _put_site_back(change, error) from error
+    files.remove_tree(change.path)
 
 
 def _put_site_back(change: ConfigureNginx | RemoveSite, error: RunbookError) -> HostError:
@@ -361,11 +451,7 @@ def _install_certificate(change: InstallCertificate) -> None:
 def _set_password(change: SetPassword) -> None:
     password = secrets.require_password(change.password_file)
     line = f"{change.username}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(change.cost)).decode()}"
-    others = [
-        text
-        for text in (files.read_text(change.path) or "").splitlines()
-        if not text.strip().startswith(f"{change.username}:")
-    ]
+    others = [text for text in files.lines(change.path) if not text.strip().startswith(f"{change.username}:")]
     files.write(change.path, "".join(f"{text}\n" for text in (*others, line)).encode(), 0o600)
 
 
@@ -376,6 +462,9 @@ def _push_client_image(change: PushClientImage) -> None:
         login=(change.username, secrets.require_password(change.password_file)),
         tls=tls.trusting(change.authority_path.read_text(encoding="ascii")),
     )
+    there = registry.ask(client_kit.manifest_path(change.reference), method="HEAD").headers.get("docker-content-digest")
+    if there not in (None, change.digest):
+        raise ChangedError(f"no image at {change.registry}/{change.reference}, as planned", there, "plan again")
     registry_api.push(
         registry, change.reference, blobs=image.blobs, manifest=image.manifest, media_type=client_kit.MANIFEST_TYPE
     )
@@ -390,16 +479,21 @@ def _give(change: Change, owner: tuple[int, int]) -> None:
 
 
 def main() -> None:
-    """Make the changes that come in as JSON, one a line, and answer each with its note or its error, one a line.
+    """Look at or make each change that comes in as JSON, one a line, and answer with its note or its error, one a line.
 
     The first line says for whom: `owner`, the user's and group's number, and `timeout_seconds`.
     """
     header = json.loads(sys.stdin.readline())
     for line in sys.stdin:
-        change = from_json(json.loads(line))
+        asked, data = json.loads(line)
+        change = from_json(data)
         try:
-            answer = {"note": _make(change, header["timeout_seconds"])}
-            _give(change, tuple(header["owner"]))
+            if asked == "look at":
+                look_at(change)
+                answer = {"note": ""}
+            else:
+                answer = {"note": _make(change, header["timeout_seconds"])}
+                _give(change, tuple(header["owner"]))
         except RunbookError as error:
             answer = {"expected": error.expected, "found": error.found, "remedy": error.remedy}
         except OSError as error:

@@ -2,6 +2,9 @@
 
 No change carries a secret: a file's text names a secret by a placeholder (`runbook.secrets.PLACEHOLDER`), and a
 change that needs a password names the place that it comes from.
+
+What overwrites or removes something says in `before` how that was when the plan was made, None where there was nothing:
+its text or, where nobody needs to read it or it is secret, its state (`runbook.outside.drift`).
 """
 
 import dataclasses
@@ -219,6 +222,7 @@ class CopyFile:
     source: Path
     path: Path
     mode: int
+    before: str | None = None
 
     def __str__(self) -> str:
         """Return the change in one line."""
@@ -268,6 +272,7 @@ class IssueCertificate:
     authority_certificate_path: Path
     passphrase_file: Path | None
     reason: str
+    before: str | None = None
 
     def __str__(self) -> str:
         """Return the change in one line."""
@@ -286,6 +291,7 @@ class InstallCertificate:
     chain_path: Path
     path: Path
     fingerprints: tuple[str, ...]
+    before: str | None = None
 
     def __str__(self) -> str:
         """Return the change in one line."""
@@ -302,6 +308,7 @@ class SetPassword:
     cost: int
     password_file: Path
     reason: str
+    before: str | None = None
 
     def __str__(self) -> str:
         """Return the change in one line."""
@@ -389,11 +396,36 @@ class PushClientImage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EnableTimer:
+    """Let systemd read the units of a timer, and start it now and at boot."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"start {self.name} now and at boot (systemctl enable, restart)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoveTimer:
+    """Stop a timer of systemd's and remove its units."""
+
+    name: str
+    paths: tuple[Path, ...]
+    before: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"stop {self.name}, and remove {', '.join(map(str, self.paths))}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreFile:
     """Put the kept earlier version of a file back in its place."""
 
     path: Path
     kept: Path
+    before: str | None
 
     def __str__(self) -> str:
         """Return the change in one line."""
@@ -412,6 +444,7 @@ class RestoreEngineFile:
     supervisor: Supervisor
     insecure_registries: tuple[str, ...]
     registry_mirrors: tuple[str, ...]
+    before: str | None
 
     def __str__(self) -> str:
         """Return the change in one line."""
@@ -437,6 +470,7 @@ class RemoveTree:
     """Remove a folder or file that the runbook made, with all below it."""
 
     path: Path
+    before: str | None
 
     def __str__(self) -> str:
         """Return the change in one line."""
@@ -466,6 +500,8 @@ Change = (
     | ComposeUp
     | LeftToUser
     | PushClientImage
+    | EnableTimer
+    | RemoveTimer
     | RestoreFile
     | RestoreEngineFile
     | RemoveObject

@@ -2,8 +2,10 @@
 
 import datetime
 import json
+import os
 import re
 import shlex
+import stat
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,16 +23,18 @@ if TYPE_CHECKING:
 
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130  # the last one is what shells give for SIGINT
 _NAME = "registry-runbook"
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_LONGEST_MESSAGE = 1_000_000  # bytes; of a log that is longer, the start
 
 
-def _values(file: Path, given: Iterable[tuple[str, str]]) -> dict[str, object]:
+def checked_values(file: Path, given: Iterable[tuple[str, str]]) -> dict[str, object]:
     """Return the values of a parameter file with those of the command line over them, all checked."""
     from_file = load_file(file)
     read(from_file, where=f"set in {file}")
     over = {name: from_text(name, text) for name, text in given}
     values = from_file | over
-    read(values, where="set on the command line with -p" if over else f"set in {file}")
-    return values
+    checked = read(values, where="set on the command line with -p" if over else f"set in {file}")
+    return values | ({"message": checked.message} if "message" in values else {})  # a record keeps what was given
 
 
 def _default_file() -> Path:
@@ -133,14 +137,17 @@ def run(  # noqa: PLR0913 (one argument an option)
     Leaves a record: the executed notebooks, report.html, report.json and junit.xml. Exits with 1 where a notebook
     failed, with 130 where it was interrupted; the record then holds what was done so far.
     """
-    from runbook import overview, runner, summary
-    from runbook.record import folder as folders
+    from runbook import runner
 
     names = runner.names()
     for name in notebooks:
         if name not in names:
             raise click.UsageError(f"expected a notebook ({', '.join(names)}); found {name!r}")
-    values = _values(file or _default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
+    values = checked_values(file or _default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
+    runner.prepare()
+    from runbook import overview, summary  # meanwhile
+    from runbook.record import folder as folders
+
     way = overview.way(read(values, where="set in the parameter file or with -p"))
     wanted = notebooks or tuple(way)
     options = [*(["-f", str(file)] if file else []), *(word for pair in given for word in ("-p", *pair))]
@@ -164,14 +171,17 @@ def _run(
 ) -> "Record":
     """Run the notebooks, write the record, and return it."""
     from concurrent.futures import ThreadPoolExecutor
+    from contextlib import nullcontext
 
     from runbook import progress, runner, versions
+    from runbook.outside import lock
     from runbook.record import folder as folders
     from runbook.record.model import Record
 
     started, parameters = datetime.datetime.now(datetime.UTC), Parameters.model_validate(values)
     runs = []
     with (
+        lock.hold() if parameters.mode == "apply" else nullcontext(),
         ThreadPoolExecutor(1) as beside,  # Compose 1 takes half a second to say its version
         progress.telling(len(wanted), bar=progress.wants_bar() if bar is None else bar) as watch,
     ):
@@ -203,10 +213,10 @@ def _run(
 @click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON.")
 def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool) -> None:
     """Show what a run would change, section by section, without running a notebook; exit 1 if a section refuses."""
-    from runbook import changes, overview, report
-
     file = file or _default_file()
-    parameters = read(_values(file, given), where=f"set in {file} or with -p")
+    parameters = read(checked_values(file, given), where=f"set in {file} or with -p")
+    from runbook import changes, overview, report  # after it: who has misspelt a name need not wait for all this
+
     states = [overview.state(name, parameters) for name in overview.sections(parameters)]
     if as_json:
         plain = [
@@ -228,6 +238,148 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
                 report.show(report.changes_table(item.changes))
     if any(item.name == "refuses" for item in states):
         raise SystemExit(_FAILED)
+
+
+@program.command()
+@_parameter_options
+@click.option("--no-image", is_flag=True, help="Push and pull nothing, and run no container: done in two seconds.")
+@click.option("--accept", is_flag=True, help="Where all holds, keep what is there now for later proofs to compare.")
+@click.option("--url", metavar="https://HOST[:PORT]", help="Prove a registry elsewhere, whoever made it.")
+@click.option("--ca", type=_FILE, help="With --url: the authority to trust, in PEM; else those of this system.")
+@click.option("--username", help="With --url: the user that may push and pull.")
+@click.option("--password-file", type=_FILE, help="With --url: 0600 file with the password; else RUNBOOK_PASSWORD.")
+@click.option("--days", type=click.IntRange(0), default=30, help="With --url: days that the certificate must last; 30.")
+@click.option("--repository", default="runbook/proof", help="With --url: where the test image goes; runbook/proof.")
+@click.option(
+    "--layer-megabytes", "megabytes", type=click.IntRange(1, 1024), default=2, help="With --url: its size; 2."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write the result as JUnit XML too.")
+@click.option("--install-timer", "install", is_flag=True, help="Let systemd run this proof again and again.")
+@click.option(
+    "--on-calendar", "calendar", default="daily", help="With --install-timer: when, by systemd.time(7); daily."
+)
+@click.option("--on-failure", metavar="COMMAND", help="With --install-timer: command to run then, by no shell.")
+@click.option("--remove-timer", "remove", is_flag=True, help="Take that timer away.")
+def prove(  # noqa: PLR0913 (one argument an option)
+    file: Path | None,
+    given: tuple[tuple[str, str], ...],
+    *,
+    no_image: bool,
+    accept: bool,
+    url: str | None,
+    ca: Path | None,
+    username: str | None,
+    password_file: Path | None,
+    days: int,
+    repository: str,
+    megabytes: int,
+    as_json: bool,
+    junit: Path | None,
+    install: bool,
+    calendar: str,
+    on_failure: str | None,
+    remove: bool,
+) -> None:
+    """Prove a finished registry again, and compare it with the state that was accepted.
+
+    Nothing of the host or the registry is changed but a test repository, which is removed again. Exits with 0 only
+    where all holds, else with 1. With --url, what HTTP alone shows is proven, of any registry.
+    """
+    elsewhere = [name for name, value in (("--ca", ca), ("--username", username)) if value is not None]
+    if url is None and (elsewhere or password_file):
+        raise click.UsageError(f"{', '.join(elsewhere) or '--password-file'} is for a registry that --url names")
+    if url is not None and (username is None or file or given or no_image):
+        raise click.UsageError("--url needs --username, and takes no parameters and no --no-image")
+    if (install or remove) and (accept or as_json or junit or (install and remove)):
+        raise click.UsageError("a timer is installed or removed by itself, without --accept, --json and --junit")
+    file = file or _default_file()
+    parameters = Parameters() if url else read(checked_values(file, given), where=f"set in {file} or with -p")
+    from runbook import prove_command  # after it: who has misspelt a name need not wait for all this
+
+    if remove:
+        prove_command.remove_timer()
+        return
+    if url is None:
+        subject = prove_command.own(parameters, images=not no_image)
+        arguments = ["-f", str(file.absolute()), *(word for pair in given for word in ("-p", *pair))]
+        arguments += ["--no-image"] if no_image else []
+    else:
+        subject = prove_command.elsewhere(
+            url,
+            ca=ca,
+            username=username or "",
+            password_file=password_file,
+            days=days,
+            repository=repository,
+            megabytes=megabytes,
+        )
+        paths = {"--ca": ca, "--password-file": password_file}
+        arguments = ["--url", url, "--username", username or "", "--days", str(days), "--repository", repository]
+        arguments += ["--layer-megabytes", str(megabytes)]
+        arguments += [word for name, path in paths.items() if path for word in (name, str(path.absolute()))]
+    if install:
+        prove_command.install_timer(arguments, subject, calendar=calendar, on_failure=on_failure)
+        return
+    told = prove_command.run(subject, accept=accept)
+    if junit is not None:
+        prove_command.write_junit(junit, told)
+    if as_json:
+        click.echo(told.as_json(), nl=False)
+    else:
+        prove_command.show(told, accept=accept)
+    if not told.passed:
+        raise SystemExit(_FAILED)
+
+
+@program.command()
+@click.argument("message", nargs=-1)
+@_parameter_options
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.option("--page", is_flag=True, help="Print the page of all messages, and exit.")
+def diagnose(
+    message: tuple[str, ...], file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool, page: bool
+) -> None:
+    """Say what is wrong: the causes of a MESSAGE, each checked here and now, the confirmed ones first.
+
+    MESSAGE is a line or a whole log; - reads it from standard input, as does a pipe or a file there. Without one, this
+    looks at host, engine, registry, certificates and the way between them. It changes nothing.
+
+    Exits with 0 where nothing wrong was found, with 1 where a cause is confirmed or the message is unknown.
+    """
+    if page:
+        from runbook.diagnosis import page as of_messages
+
+        click.echo(of_messages.text(), nl=False)
+        return
+    file_used = file or _default_file()
+    parameters = read(checked_values(file_used, given), where=f"set in {file_used} or with -p")
+    from runbook import report
+    from runbook.diagnosis import answer
+
+    text = _piped() if message in ((), ("-",)) else " ".join(message)
+    found = answer.diagnose(text if message or text.strip() else parameters.message, parameters)
+    options = [*(["-f", str(file)] if file else []), *(word for pair in given for word in ("-p", *pair))]
+    if as_json:
+        click.echo(json.dumps(found.as_data(options), indent=2, ensure_ascii=False))
+    else:
+        table = found.table(options)
+        if table.rows or not found.all_is_well:
+            click.secho(found.heading, bold=True)
+        report.show(table)
+    if not found.all_is_well:
+        raise SystemExit(_FAILED)
+
+
+def _piped() -> str:
+    """Return what stands in a pipe or file at standard input, to its end; nothing of a terminal or a socket.
+
+    A socket is what a command gets that another host starts by ssh: nobody would end it.
+    """
+    kind = os.fstat(0).st_mode
+    if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind)):
+        return ""
+    return sys.stdin.buffer.read(_LONGEST_MESSAGE).decode(errors="replace")
 
 
 @program.command()
@@ -342,6 +494,12 @@ def main() -> None:
         sys.exit(_USAGE)
     except RunbookError as error:
         click.echo(f"registry-runbook: {error}", err=True)
+        sys.exit(_FAILED)
+    except OSError as error:  # a disk that is full under papermill or JupyterLab, a pipe that nobody reads
+        click.echo(
+            f"registry-runbook: expected this host to do as asked; found {error}. To repair: remove the cause.",
+            err=True,
+        )
         sys.exit(_FAILED)
     except (KeyboardInterrupt, click.Abort):
         click.echo("registry-runbook: interrupted; run it again, it goes on from here", err=True)

@@ -24,7 +24,7 @@ GREEN, ORANGE, RED, BLUE = "#116329", "#953800", "#a40e26", "#0550ae"
 _WIDTH, _MARGIN = 800, 16  # in pixels, as all places and sizes; JupyterLab has room for 800 beside its contents
 _LETTER, _LINE = 7.25, 17  # the room of a letter and of a line, at a font size of 12
 _Area = tuple[float, float, float]  # from the left, from the top, and the width
-_FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +86,7 @@ class _Canvas:
         """Return the picture, cut to its height."""
         size = {"width": f"{_WIDTH}", "height": f"{height:g}"}
         self.root.attrib |= {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {_WIDTH} {height:g}", **size}
-        self.root.attrib |= {"role": "img", "font-family": _FONT, "font-size": "12", "style": "max-width:100%"}
+        self.root.attrib |= {"role": "img", "font-family": FONT, "font-size": "12", "style": "max-width:100%"}
         title, description = Element("title"), Element("desc")
         title.text, description.text = self.title, text
         paper = Element("rect", {**size, "rx": "8", "fill": PAPER})

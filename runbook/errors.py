@@ -9,6 +9,7 @@ RunbookError            expected, found, remedy
 ├── NotReadyError       a deadline passed while waiting
 ├── ChangedError        a target changed between plan and apply
 ├── ApplyError          a change failed; says what was done before it and what was not
+│   └── InterruptError  the same for a run that was interrupted
 └── CheckError          a proof does not hold
 """
 
@@ -60,6 +61,10 @@ class ChangedError(RunbookError):
 
 class ApplyError(RunbookError):
     """A change failed; `found` says which, what was done before it and what was not."""
+
+
+class InterruptError(ApplyError):
+    """An interrupt ended a change before its end."""
 
 
 class CheckError(RunbookError):

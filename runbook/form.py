@@ -22,6 +22,7 @@ _LABEL = {"description_width": "14em"}
 # As data: a widget that is made in a headless run is stored in the notebook.
 _WIDE = {"width": "auto"}
 _FITTING = {"width": "max-content", "margin": f"4px 0 4px {_INDENT}"}
+FIELDS = tuple(name for name in Parameters.model_fields if name != "message")  # 80-diagnosis has a field for that
 _SCHEMA: Mapping[str, Mapping[str, Any]] = Parameters.model_json_schema()["properties"]
 
 
@@ -37,12 +38,11 @@ def show(parameters: Parameters) -> None:
 def groups() -> dict[str, list[str]]:
     """Return title -> names of parameters: first those of many notebooks, then each under the first that uses it."""
     used = {name: _names_in(name) for name in runner.names()[1:]}
-    throughout = [
-        name for name in Parameters.model_fields if sum(name in names for names in used.values()) > _THROUGHOUT
-    ]
+    sections = {title: names for title, names in used.items() if names < Parameters.model_fields.keys()}
+    throughout = [name for name in FIELDS if sum(name in names for names in sections.values()) > _THROUGHOUT]
     found, placed = {"Used throughout": throughout}, set(throughout)
-    for title, names in used.items():
-        own = [name for name in Parameters.model_fields if name in names and name not in placed]
+    for title, names in {**sections, **used}.items():  # a notebook about all of them has only what none of them has
+        own = [name for name in FIELDS if name in names and name not in placed]
         placed.update(own)
         if own:
             found[title] = own
@@ -65,7 +65,7 @@ class Form:
     def __init__(self, parameters: Parameters) -> None:
         """Make the form, filled with these parameters, and keep the last ones that were valid."""
         self.parameters = parameters
-        self.fields = {name: _field(name, getattr(parameters, name)) for name in Parameters.model_fields}
+        self.fields = {name: _field(name, getattr(parameters, name)) for name in FIELDS}
         self.notes = {name: ipywidgets.HTML() for name in self.fields}
         self.preview, self.written = ipywidgets.HTML(), ipywidgets.HTML()
         self.write = ipywidgets.Button(

@@ -8,13 +8,18 @@ from typing import Annotated, Literal
 import idna
 from pydantic import AfterValidator, Field
 
+from runbook.redaction import redact
+
 # Reference grammar: github.com/distribution/reference, regexp.go (path-component, tag).
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _REGISTRY = r"[A-Za-z0-9.-]+(?::[0-9]+)?"
 _IPV4 = 4
-_COMMON_NAME_LENGTH = 64
+_COMMON_NAME_BYTES = 64
+# Of the 255 of an image's name, with an address and a port before it (distribution/reference, NameTotalLengthMax).
+_REPOSITORY_LENGTH = 233
+_USER_BYTES = 240  # of the 255 that a file's name takes (limits.h, NAME_MAX)
 _HIGHEST_PORT = 65535
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
@@ -29,12 +34,16 @@ def _a_domain(value: str) -> str:
         raise ValueError("a host name; an address goes into extra_addresses, and a port into port")
     if not re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", name):
         raise ValueError("a host name of letters, digits, hyphens and dots")
+    if name.rpartition(".")[2].isdigit():
+        raise ValueError("a host name whose last label is not a number (RFC 3696 section 2)")
     if name == "localhost" or name.endswith(".localhost"):
         raise ValueError("a name that is not the loopback's: the engine does not verify TLS there")
     return name
 
 
 def _an_address(value: str) -> str:
+    if "%" in value:
+        raise ValueError("an IPv4 or IPv6 address without a zone, which no certificate can hold")
     try:
         return str(ipaddress.ip_address(value))
     except ValueError as error:
@@ -81,6 +90,8 @@ def _a_project(value: str) -> str:
 def _a_user(value: str) -> str:
     if not value.strip() or re.search(r"[:/]|^#", value) or value != value.strip() or not value.isprintable():
         raise ValueError("a user name that htpasswd can hold, and a file's name: no ':' or '/', no '#' at its start")
+    if len(value.encode()) > _USER_BYTES:
+        raise ValueError(f"a user name of at most {_USER_BYTES} bytes: the file with its password is named after it")
     return value
 
 
@@ -91,9 +102,9 @@ def _a_text(value: str) -> str:
 
 
 def _a_common_name(value: str) -> str:
-    if not 1 <= len(value) <= _COMMON_NAME_LENGTH:
-        raise ValueError("1 to 64 characters (RFC 5280 appendix A.1, ub-common-name)")
-    return _a_text(value)
+    if not 1 <= len(_a_text(value).encode()) <= _COMMON_NAME_BYTES:  # cryptography counts bytes, the RFC characters
+        raise ValueError("1 to 64 bytes in UTF-8 (RFC 5280 appendix A.1, ub-common-name)")
+    return value
 
 
 def _a_country(value: str) -> str:
@@ -105,6 +116,8 @@ def _a_country(value: str) -> str:
 def _a_reference(value: str) -> str:
     if not re.fullmatch(rf"{_REPOSITORY}:{_TAG}", value):
         raise ValueError("REPOSITORY:TAG, lower case, without a registry host")
+    if len(split_reference(value)[0]) > _REPOSITORY_LENGTH:
+        raise ValueError(f"a repository of at most {_REPOSITORY_LENGTH} characters")
     return value
 
 
@@ -123,7 +136,7 @@ def _a_digest(value: str) -> str:
 def _a_host_and_port(value: str) -> str:
     """Return what dockerd takes for `insecure-registries`, a network in its short form (registry/config.go)."""
     expected = "a registry as HOST[:PORT], without scheme or path, or a network such as 192.168.1.0/24"
-    if "/" in value:
+    if "/" in value and "%" not in value:
         try:
             return str(ipaddress.ip_network(value, strict=False))
         except ValueError as error:
@@ -160,6 +173,7 @@ FilePath = Annotated[str, AfterValidator(_a_path)]
 OptionalPath = Annotated[str, AfterValidator(_a_path_or_none)]
 Text = Annotated[str, AfterValidator(_a_text)]
 Realm = Annotated[str, AfterValidator(_a_text), Field(min_length=1)]
+Place = Annotated[str, AfterValidator(_a_text), Field(max_length=128)]  # RFC 5280, ub-state-name, ub-locality-name
 Organization = Annotated[str, AfterValidator(_a_text), Field(max_length=64)]  # RFC 5280, ub-organization-name
 CommonName = Annotated[str, AfterValidator(_a_common_name)]
 Country = Annotated[str, AfterValidator(_a_country)]
@@ -172,6 +186,7 @@ Reference = Annotated[str, AfterValidator(_a_reference)]
 Image = Annotated[str, AfterValidator(_an_image), Field(min_length=1)]
 OptionalImage = Annotated[str, AfterValidator(_an_image)]
 Digest = Annotated[str, AfterValidator(_a_digest)]
+Message = Annotated[str, AfterValidator(redact)]
 Removable = Literal["data", "basic-data", "authority", "secrets", "image"]
 KeyType = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
 

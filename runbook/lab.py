@@ -8,7 +8,6 @@ import platform
 import secrets
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,11 +18,12 @@ from jupyterlab_server.workspaces_handler import WorkspacesManager
 
 from runbook import runner
 from runbook.errors import HostError
+from runbook.outside import temporary
 
 LOOPBACK = "127.0.0.1"
 PORT = 8888  # JupyterLab's own
 _WORKSPACE = "runbook"
-_SHORT = "/tmp"  # noqa: S108 (a folder of our own in it; the path of a kernel's socket must fit into 107 bytes, unix(7))
+_SHORT = Path("/tmp")  # noqa: S108 (a folder of our own in it; the path of a kernel's socket must fit into 107 bytes, unix(7))
 _SHIPPED = Path(__file__).with_name("jupyterlab")
 
 
@@ -91,12 +91,12 @@ def _own_folders() -> Iterator[Path]:
 
     What the server keeps while it runs, the token among it, is in a folder for this user alone, and goes with it.
     """
-    with tempfile.TemporaryDirectory(prefix="runbook-lab-", dir=_SHORT) as folder:
-        workspaces = Path(folder, "workspaces")
+    with temporary.folder(_SHORT) as folder:
+        workspaces = folder / "workspaces"
         workspaces.mkdir()
         text = (_SHIPPED / "index.jupyterlab-workspace").read_text(encoding="utf-8")
         WorkspacesManager(str(workspaces)).save(_WORKSPACE, text)  # as `jupyter lab workspaces import` does
-        os.environ["JUPYTER_RUNTIME_DIR"] = folder
+        os.environ["JUPYTER_RUNTIME_DIR"] = str(folder)
         path = (os.environ.get("JUPYTER_CONFIG_PATH"), str(_SHIPPED))  # the operator's own settings come first
         os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, path))
         yield workspaces

@@ -1,11 +1,13 @@
 """What the cells of a notebook call: load, plan, apply, verify. Each shows its table."""
 
+import dataclasses
 import html
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import IPython.display
 from docker.errors import DockerException
@@ -15,9 +17,14 @@ from runbook import report
 from runbook.changes import Change, LeftToUser
 from runbook.checks import Result, works
 from runbook.drawing import Drawing
-from runbook.errors import CheckError, HostError, MissingError
+from runbook.errors import CheckError, HostError, InterruptError, MissingError, RunbookError
+from runbook.outside import engine, lock
 from runbook.parameters import MINE, Parameters, load_file, read
 
+if TYPE_CHECKING:
+    from runbook.diagnosis.answer import Answer
+
+_DIAGNOSIS_SECONDS = 5.0
 # Names that the cells themselves set, and IPython's own: no parameters, when a Load cell is run a second time.
 _NOT_PARAMETERS = {"parameters", "changes", "states", "In", "Out", "exit", "quit", "open", "get_ipython"}
 
@@ -71,7 +78,8 @@ def load(namespace: Mapping[str, object]) -> Parameters:
         if name in written and name in given and given[name] == field.default:
             given[name] = written[name]
     parameters = read(given, where="set in the cell under the heading Parameters, by papermill, or in a parameter file")
-    show(report.parameters_table({name: getattr(parameters, name) for name in given}))
+    for table in report.parameters_tables({name: getattr(parameters, name) for name in given}):
+        show(table)
     return parameters
 
 
@@ -90,9 +98,39 @@ def _in_our_words() -> Iterator[None]:
     try:
         yield
     except (DockerException, OSError) as error:
-        said = str(getattr(error, "explanation", None) or error).strip()
+        said = engine.words(error)
         remedy = "see the engine's log (`journalctl -u docker`), then run this notebook again"
         raise HostError("this host and its engine to do what they are asked", said, remedy) from error
+
+
+@contextmanager
+def _diagnosed(parameters: Parameters) -> Iterator[None]:
+    """Show, before an error whose words the catalogue of messages knows, the causes that are confirmed here and now.
+
+    The error itself goes on as it was, whatever becomes of its diagnosis, which is not waited for longer than seconds.
+    """
+    try:
+        yield
+    except InterruptError:
+        raise
+    except RunbookError as error:
+        found: list[Answer] = []
+        worker = threading.Thread(target=_diagnose, args=(str(error), parameters, found), daemon=True)
+        worker.start()
+        worker.join(_DIAGNOSIS_SECONDS)
+        for answer in found:
+            show(dataclasses.replace(answer, judged=answer.confirmed).table())
+        raise
+
+
+def _diagnose(message: str, parameters: Parameters, found: "list[Answer]") -> None:
+    """Add the diagnosis of a message to `found`, if it is known and a cause of it is confirmed."""
+    from runbook.diagnosis.answer import diagnose  # noqa: PLC0415 (only a cell that failed needs it)
+
+    with suppress(Exception):  # whatever it is, it must not stand in the way of the error
+        answer = diagnose(message, parameters)
+        if answer.messages and answer.confirmed:
+            found.append(answer)
 
 
 def plan(section: Section, parameters: Parameters) -> list[Change]:
@@ -100,6 +138,11 @@ def plan(section: Section, parameters: Parameters) -> list[Change]:
 
     In mode `plan`, what an earlier notebook has to provide first is named in place of the plan; otherwise MissingError.
     """
+    with _diagnosed(parameters):
+        return _plan(section, parameters)
+
+
+def _plan(section: Section, parameters: Parameters) -> list[Change]:
     try:
         with _in_our_words():
             changes = section.plan(parameters, section.gather(parameters))
@@ -118,14 +161,17 @@ def plan(section: Section, parameters: Parameters) -> list[Change]:
 def apply(changes: Sequence[Change], parameters: Parameters) -> None:
     """Make the changes, and show what became of them; in mode `plan` nothing is made.
 
-    In JupyterLab the change that is being made is shown meanwhile.
+    In JupyterLab the change that is being made is shown meanwhile. What was made is shown where one fails, too.
     """
     if parameters.mode == "plan":
         show(report.Table(headings=(), rows=(), empty="Nothing was changed: the mode is plan."))
         return
-    with _progress(len(changes)) as before:
-        outcomes = executor.apply(changes, timeout_seconds=parameters.timeout_seconds, before=before)
-    show(report.outcomes_table(outcomes))
+    outcomes: list[executor.Outcome] = []
+    try:
+        with _diagnosed(parameters), lock.hold(), _progress(len(changes)) as before:
+            executor.apply(changes, timeout_seconds=parameters.timeout_seconds, before=before, after=outcomes.append)
+    finally:
+        show(report.outcomes_table(outcomes))
 
 
 @contextmanager
@@ -158,7 +204,15 @@ def verify(
 
     The first row plans again: a host that complies has nothing left to change. Raises CheckError where a row fails.
     """
-    results = prove(section, parameters) if parameters.mode == "apply" else []
+    with _diagnosed(parameters):
+        _verify(section, parameters, draw)
+
+
+def _verify(section: Section, parameters: Parameters, draw: Callable[[Sequence[Result]], Drawing] | None) -> None:
+    results = []
+    if parameters.mode == "apply":
+        with lock.hold():  # a proof pushes and removes
+            results = prove(section, parameters)
     show(report.results_table(results))
     if draw and any(result.asker for result in results):
         show(draw(results))

@@ -3,15 +3,17 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from runbook.changes import Change
 from runbook.errors import MissingError, RunbookError
-from runbook.notebook import Section
 from runbook.outside import kernel
 from runbook.parameters import Parameters
 from runbook.report import Table, Tone
 from runbook.sections import host
+
+if TYPE_CHECKING:
+    from runbook.notebook import Section  # it brings IPython, which a command does without
 
 SECTIONS = (
     "10-host",
@@ -46,7 +48,7 @@ def way(parameters: Parameters) -> list[str]:
     return ["00-index", *sections(parameters)]
 
 
-def section(notebook: str) -> Section:
+def section(notebook: str) -> "Section":
     """Return the module behind a notebook: that of 20-basic-registry is `runbook.sections.basic_registry`."""
     name = notebook.partition("-")[2].replace("-", "_")
     return cast("Section", importlib.import_module(f"runbook.sections.{name}"))

@@ -8,17 +8,15 @@ import difflib
 import json
 import re
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-from runbook import forms
+from runbook import flat_yaml, forms
 from runbook.errors import ParameterError
 
 
@@ -71,8 +69,8 @@ class Parameters(BaseModel):
         [], description="mirrors of the public registry that this engine asks first"
     )
     subject_country: forms.Country = Field("", description="country in both subjects, or empty")
-    subject_state: forms.Text = Field("", description="state or province in both subjects, or empty")
-    subject_locality: forms.Text = Field("", description="city in both subjects, or empty")
+    subject_state: forms.Place = Field("", description="state or province in both subjects, or empty")
+    subject_locality: forms.Place = Field("", description="city in both subjects, or empty")
     subject_organization: forms.Organization = Field(
         "Registry Runbook", description="organization in both subjects, or empty"
     )
@@ -111,7 +109,7 @@ class Parameters(BaseModel):
         "", description="0600 file with the password; or RUNBOOK_PASSWORD; or it is asked for or made"
     )
     bcrypt_cost: Annotated[int, Field(ge=4, le=14)] = Field(
-        10, description="bcrypt cost of the password; the registry pays it on every request"
+        8, description="bcrypt cost of the password, paid on every request; 10 or more for one that can be guessed"
     )
     realm: forms.Realm = Field("basic-realm", description="realm that the registry names when it asks for a login")
     delete_enabled: bool = Field(default=True, description="whether images may be deleted through the API")
@@ -135,6 +133,13 @@ class Parameters(BaseModel):
     backend_port: forms.Port = Field(5002, description="port on 127.0.0.1 of the registry behind nginx, plain HTTP")
     proxy_layer_megabytes: Annotated[int, Field(ge=2, le=100_000)] = Field(
         200, description="size of the layer that the proof sends through nginx and reads back"
+    )
+
+    accept_proof: bool = Field(
+        default=False, description="whether 75-prove takes the state that it finds, where all holds, for the right one"
+    )
+    message: forms.Message = Field(
+        "", description="message that 80-diagnosis looks up, from a line to a whole log; empty: look at the host"
     )
 
     also_remove: list[forms.Removable] = Field(
@@ -196,6 +201,17 @@ class Parameters(BaseModel):
             raise ValueError("backend_port|a port other than those of nginx and of the basic registry")
         return self
 
+    @model_validator(mode="after")
+    def _names_are_short_enough(self) -> Self:
+        """Refuse a domain that names no file, and an image that clients could not name together with its registry."""
+        if len(f"{self.certificate_path.name}.part") > _LONGEST_NAME:
+            raise ValueError("domain|at most 246 characters: the file of its certificate is named after it")
+        for name in ("test_reference", "client_test_reference"):
+            repository, _ = forms.split_reference(getattr(self, name))
+            if len(f"{self.registry_host}/{repository}") > _LONGEST_NAME:
+                raise ValueError(f"{name}|a repository that takes, with domain and port, at most 255 characters")
+        return self
+
     @property
     def registry_host(self) -> str:
         """The registry's name as clients write it: with its port, unless that is 443."""
@@ -242,18 +258,21 @@ class Parameters(BaseModel):
         return Path(self.password_file or Path(self.private_directory, "secrets", f"password-{self.username}"))
 
     @property
+    def accepted_path(self) -> Path:
+        """The file with the state that a proof is compared with."""
+        return Path(self.private_directory, "accepted.json")
+
+    @property
     def http_secret_path(self) -> Path:
         """The file that holds the registry's `http.secret`."""
         return Path(self.private_directory, "secrets", "http-secret")
 
 
 HTTPS_PORT = 443
+_LONGEST_NAME = 255  # of a file (limits.h, NAME_MAX); of an image (distribution/reference, NameTotalLengthMax)
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MINE = Path(__file__).resolve().parents[1] / "parameters" / "mine.yml"  # what the form in 00-index writes
-_NOT_TO_REPEAT = r"(?i)(.*_)?(password|passphrase|secret|token)"  # no parameter of ours: somebody took one for it
-_INTEGER = "tag:yaml.org,2002:int"
-
-
+_NOT_TO_REPEAT = r"(?i)pass|secret|token|credential"
 _SHOWN = reprlib.Repr()  # a value can be long, or hold itself
 _SHOWN.maxstring = _SHOWN.maxother = 200
 _SHOWN.maxlevel = 2
@@ -261,7 +280,8 @@ _SHOWN.maxlevel = 2
 
 def _explain(error: ValidationError, values: Mapping[str, object], where: str) -> dict[str, ParameterError]:
     """Return the model's errors in the words of a user, one for each name, unknown names first."""
-    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
+    unknown = ("extra_forbidden", "string_unicode")
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] not in unknown)
     explained: dict[str, ParameterError] = {}
     for detail in details:
         name, refusal = _explain_one(detail, values, where)
@@ -270,23 +290,31 @@ def _explain(error: ValidationError, values: Mapping[str, object], where: str) -
 
 
 def _explain_one(detail: ErrorDetails, values: Mapping[str, object], where: str) -> tuple[str, ParameterError]:
-    name = str(detail["loc"][0]) if detail["loc"] else ""
+    name = str(detail["loc"][0]) if detail["loc"] else None
     expected = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
-        shown = "(not shown)" if re.fullmatch(_NOT_TO_REPEAT, name) else _SHOWN.repr(values[name])
+    if detail["type"] == "string_unicode" and name is None:  # pydantic does not say which name it is that is no UTF-8
+        name = next(item for item in values if item not in Parameters.model_fields)
+    if name is not None and name not in Parameters.model_fields:
         near = difflib.get_close_matches(name, Parameters.model_fields, n=1, cutoff=0.5)
         meant = (
             f"write {near[0]}, which is probably meant" if near else "see `registry-runbook parameters` for the names"
         )
-        return name, ParameterError("a parameter that the runbook knows", f"{name} = {shown} ({where})", meant)
-    if not name:
+        plain = name if re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name) else ascii(name[:100])
+        found = f"{plain} = {_shown(name, values[name])} ({where})"
+        return name, ParameterError("a parameter that the runbook knows", found, meant)
+    if name is None:
         name, _, expected = expected.partition("|")
     value = values.get(name, Parameters.model_fields[name].default)
     return name, ParameterError(
         f"for {name}: {expected[0].lower()}{expected[1:]}",
-        f"{_SHOWN.repr(value)} ({where})",
+        f"{_shown(name, value)} ({where})",
         f"set {name} ({Parameters.model_fields[name].description})",
     )
+
+
+def _shown(name: str, value: object) -> str:
+    """Return a value in short; somebody may have written a secret where its file is to be named."""
+    return "(not shown)" if re.search(_NOT_TO_REPEAT, name) else _SHOWN.repr(value)
 
 
 def read(values: Mapping[str, object], *, where: str) -> Parameters:
@@ -315,53 +343,33 @@ def schema() -> str:
     return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
 
 
-def _load(text: str) -> object:
-    """Return the data of a YAML 1.2 text; raises YAMLError for what a parser of YAML 1.1 would read otherwise.
-
-    papermill's own parser is one: it takes 0443 for 291, 1_000 for 1000.
-    """
-    try:
-        tree = YAML(typ="safe", pure=True).compose(text)
-        for node in _scalars(tree):
-            if node.tag == _INTEGER and not re.fullmatch(r"[-+]?(0|[1-9][0-9]*)", node.value):
-                line = node.start_mark.line + 1
-                raise YAMLError(f"line {line}: {node.value} is not the same number to all readers; write it plainly")
-        return YAML(typ="safe", pure=True).load(text)
-    except RecursionError as error:
-        raise YAMLError("more levels than can be read") from error
-
-
-def _scalars(node: Node | None) -> Iterator[ScalarNode]:
-    """Yield the scalars of a tree of nodes, each once: aliases of aliases would not end."""
-    seen: set[int] = set()
-    waiting = [node]
-    while waiting:
-        found = waiting.pop()
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        if isinstance(found, ScalarNode):
-            yield found
-        elif isinstance(found, MappingNode):
-            waiting.extend(part for pair in found.value for part in pair)
-        else:
-            waiting.extend(found.value)
-
-
 def load_file(path: Path) -> dict[str, object]:
     """Return the values of a YAML 1.2 parameter file, unchecked; raises ParameterError where it is no flat mapping."""
     remedy = "write one `name: value` a line"
     try:
-        loaded = _load(path.read_text(encoding="utf-8-sig"))
+        loaded = flat_yaml.load(_text(path))
     except OSError as error:
         raise ParameterError("a parameter file", f"{path}: {error.strerror}", "name a file of parameters/") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except YAMLError as error:
         raise ParameterError("a parameter file in YAML", f"{path}: {error}", remedy) from error
     if loaded is None:
         return {}
-    if not isinstance(loaded, dict) or not all(isinstance(name, str) for name in loaded):
+    if not isinstance(loaded, dict):
         raise ParameterError("a mapping of names to values", f"{path}: {type(loaded).__name__}", remedy)
+    if (name := next((name for name in loaded if not isinstance(name, str)), "")) != "":
+        raise ParameterError("a mapping of names to values", f"{path}: {_SHOWN.repr(name)} as a name", remedy)
     return loaded
+
+
+def _text(path: Path) -> str:
+    """Return the start of a file, as much as is read of it; /dev/zero has no end."""
+    with path.open("rb") as file:
+        found = file.read(4 * flat_yaml.LONGEST + 4)  # a character takes at most 4 bytes
+    try:
+        return found.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = found.count(b"\n", 0, error.start) + 1
+        raise YAMLError(f"line {line}: {error.reason}, byte 0x{found[error.start]:02x} is not UTF-8") from error
 
 
 def file_text(parameters: Parameters) -> str:
@@ -382,6 +390,6 @@ def from_text(name: str, text: str) -> object:
     if field is None or field.annotation is str or get_origin(field.annotation) is Literal:
         return text
     try:
-        return _load(text)
+        return flat_yaml.load(text)
     except YAMLError:
         return text

@@ -64,5 +64,5 @@ def telling(count: int, *, bar: bool) -> Iterator[Lines | Bar]:
         yield Lines()
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+    with Progress(*columns, console=Console(stderr=True, emoji=False), transient=True) as drawn:
         yield Bar(drawn, drawn.add_task("", total=count))

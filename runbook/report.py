@@ -4,7 +4,7 @@ import html
 import io
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.text import Text
 from runbook.apply import Outcome
 from runbook.changes import Change, ConfigureEngine, ConfigureNginx, LeftToUser, WriteFile, as_json
 from runbook.checks import Result
+from runbook.parameters import Parameters
 
 RECORD = "registry-runbook"  # where an output's metadata keeps the data behind a table
 Tone = Literal["good", "refused", "bad", "open", ""]
@@ -30,6 +31,7 @@ _FREE = "table-layout:auto;border-collapse:collapse;margin:0"  # columns as wide
 _LEFT = "text-align:left;vertical-align:top;"  # a td of JupyterLab's is aligned right
 # A word stays whole; a digest or a path breaks where it must, so that a table is no wider than its page.
 _SHORT_LETTERS, _SHORT, _LONG = 16, "white-space:nowrap", "white-space:pre-line;overflow-wrap:anywhere;min-width:9em"
+_SCREEN = 25  # rows that a notebook shows before what comes next is out of sight
 _UNWRAPPED = 1000  # one line a row: a notebook shows the HTML, and a diff of its text stays readable
 
 
@@ -38,7 +40,8 @@ class Table:
     """Rows under headings; `empty` stands in place of no rows, `details` are texts below, `record` the data behind.
 
     `tones` are the rows' colours in a notebook, one a row or none at all; the mark of a tone stands before the cell
-    under the heading `marked`. `links` gives a cell with this text an address there.
+    under the heading `marked`. `links` gives a cell with this text an address there. A notebook shows the caption alone
+    of what is `folded`, until a reader opens it.
     """
 
     headings: tuple[str, ...]
@@ -50,6 +53,7 @@ class Table:
     tones: tuple[Tone, ...] = ()
     marked: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
+    folded: bool = False
 
     def text(self) -> str:
         """Return the table for a terminal without colour."""
@@ -65,9 +69,12 @@ class Table:
         head = "".join(f"<th scope='col' style='{_LEFT}'>{html.escape(heading)}</th>" for heading in self.headings)
         tones: Sequence[Tone] = self.tones or [""] * len(self.rows)
         body = "".join(self._row(row, tone) for row, tone in zip(self.rows, tones, strict=True))
-        caption = f"<caption style='{_LEFT}'>{html.escape(self.caption)}</caption>" if self.caption else ""
+        name = html.escape(self.caption)
+        caption = f"<caption style='{_LEFT}'>{name}</caption>" if name and not self.folded else ""
         table = f"{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
         shown = f"<div style='overflow-x:auto'><table style='{_FREE}'>{table}</table></div>"
+        if self.folded:
+            shown = f"<details><summary>{name}</summary>{shown}</details>"
         return shown + "".join(_detail_html(text) for text in self.details)
 
     def _row(self, row: tuple[str, ...], tone: Tone) -> str:
@@ -97,7 +104,7 @@ def _detail_html(text: str) -> str:
         lines = [_diff_line(line) if number > 1 else html.escape(line) for number, line in enumerate(lines)]
     else:
         lines = [html.escape(line) for line in lines]
-    return "<pre style='white-space:pre-wrap;overflow-wrap:anywhere'>" + "\n".join(lines) + "</pre>"
+    return "<pre style='white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere'>" + "\n".join(lines) + "</pre>"
 
 
 def _diff_line(line: str) -> str:
@@ -116,14 +123,14 @@ def show(table: Table) -> None:
 def render(table: Table, console: Console) -> None:
     """Draw a table on a console."""
     if not table.rows:
-        console.print(table.empty, markup=False)
+        console.print(table.empty, markup=False, emoji=False)
         return
     drawn = TextTable(*table.headings, box=None, pad_edge=False, header_style="bold")
     for row in table.rows:
         drawn.add_row(*(Text(cell) for cell in row))
     console.print(drawn)
     for text in table.details:
-        console.print(text, markup=False)
+        console.print(text, markup=False, emoji=False)
 
 
 def changes_table(changes: Sequence[Change]) -> Table:
@@ -211,11 +218,29 @@ def _tone(result: Result) -> Tone:
     return "refused" if result.refusal else "good"
 
 
-def parameters_table(values: Mapping[str, object]) -> Table:
-    """Return the table of the parameters that a notebook uses."""
-    return Table(
+def parameters_tables(values: Mapping[str, object]) -> list[Table]:
+    """Return the table of the parameters that a notebook uses; two where they are many.
+
+    The first then holds those that differ from their default, and the second, folded, the others.
+    """
+    rows = tuple((name, str(value)) for name, value in values.items())
+    whole = Table(
         headings=("Parameter", "Value"),
-        rows=tuple((name, str(value)) for name, value in values.items()),
+        rows=rows,
         empty="This notebook takes no parameters.",
         caption="The parameters that count",
     )
+    if len(rows) <= _SCREEN:
+        return [whole]
+    default = Parameters()
+    changed = tuple(row for row in rows if values[row[0]] != getattr(default, row[0]))
+    kept = tuple(row for row in rows if row not in changed)
+    return [
+        replace(
+            whole,
+            rows=changed,
+            caption="The parameters that differ from their defaults",
+            empty="No parameter differs from its default.",
+        ),
+        replace(whole, rows=kept, caption=f"{len(kept)} parameters have their defaults", folded=True),
+    ]

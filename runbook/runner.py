@@ -2,17 +2,25 @@
 
 import datetime
 import os
-import tempfile
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
 
-from traitlets.config import Config
-
+from runbook import forkserver
 from runbook.record.cells import cells, headings
 from runbook.record.cells import title as title_of
 from runbook.record.model import NotebookRun
 
+if TYPE_CHECKING:
+    from runbook.kernels import Kernel
+
+# jsonschema, which papermill needs, imports this where it is there, and it takes a second or two to make grammars of a
+# format that no notebook has; None makes its import fail (docs.python.org, "The import system", 5.3.1).
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # typed as if it could not be None
 PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = PROJECT / "notebooks"
 
@@ -37,21 +45,34 @@ def title(name: str) -> str:
     return title_of(cells(NOTEBOOKS / f"{name}.ipynb"))
 
 
+def prepare() -> None:
+    """Begin what `run` takes longest for, in a process of its own; it can be called before, once or more."""
+    os.environ["RUNBOOK_HEADLESS"] = "1"
+    os.umask(0o077)
+    forkserver.start()
+
+
 def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, watch: Watch) -> Iterator[NotebookRun]:
     """Run notebooks in order and yield what each did, ending after the first that fails or is interrupted.
 
     Executed notebooks are written to `folder`, 0600.
     """
-    os.environ["RUNBOOK_HEADLESS"] = "1"
-    os.umask(0o077)
-    for notebook in notebooks:
-        done = _run_one(NOTEBOOKS / f"{notebook}.ipynb", values, folder, watch)
-        yield done
-        if done.error:
-            return
+    prepare()
+    import papermill  # noqa: F401 (while the forkserver imports)
+
+    from runbook import kernels
+
+    with closing(kernels.one_after_another(len(notebooks))) as started:
+        for notebook in notebooks:
+            done = _run_one(NOTEBOOKS / f"{notebook}.ipynb", values, folder, watch, started)
+            yield done
+            if done.error:
+                return
 
 
-def _run_one(source: Path, values: Mapping[str, object], folder: Path, watch: Watch) -> NotebookRun:
+def _run_one(
+    source: Path, values: Mapping[str, object], folder: Path, watch: Watch, kernels: "Iterator[Kernel]"
+) -> NotebookRun:
     from runbook.record import executed
 
     output = folder / source.name
@@ -59,7 +80,7 @@ def _run_one(source: Path, values: Mapping[str, object], folder: Path, watch: Wa
     started = datetime.datetime.now(datetime.UTC)
     try:
         watch.begin(source.stem, title(source.stem))
-        error = _execute(source, output, values, watch)
+        error = _execute(source, output, values, watch, next(kernels))
     except KeyboardInterrupt:
         error = executed.INTERRUPTED
     result, error = executed.ending(error)
@@ -71,24 +92,22 @@ def _run_one(source: Path, values: Mapping[str, object], folder: Path, watch: Wa
         return NotebookRun(notebook=source.stem, title=title(source.stem), output=output, **told)
 
 
-def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Watch) -> str | None:
+def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Watch, kernel: "Kernel") -> str | None:
     """Run a notebook with papermill, and return its error; None where it came to its end."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
     used = papermill.inspect_notebook(source)  # papermill warns of a value that a notebook does not use
     try:
-        with tempfile.TemporaryDirectory(prefix="runbook-") as sockets:
+        with _interrupt_for(kernel) as allow_cell:
             papermill.execute_notebook(
                 source,
                 output,
                 parameters={name: value for name, value in values.items() if name in used},
                 kernel_name="python3",
                 progress_bar=False,
-                extra_arguments=["--log-level=50"],  # a kernel that is ended says so, as if it were an error
-                # Sockets in a folder of root's: over TCP, anybody on this host could listen to the kernel.
-                config=Config(AsyncKernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"}),
-                on_cell_start=_teller(len(cells(source)), watch),
+                km=kernel,
+                on_cell_start=_teller(len(cells(source)), watch, allow_cell),
             )
     except papermill.PapermillExecutionError as failure:
         return f"{failure.ename}: {failure.evalue}"
@@ -97,12 +116,42 @@ def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Wa
     return None
 
 
-def _teller(count: int, watch: Watch) -> Callable[..., None]:
-    """Return nbclient's hook at the start of each cell, which tells the heading above it."""
+@contextmanager
+def _interrupt_for(kernel: "Kernel") -> Iterator[Callable[[], None]]:
+    """Let an interrupt end the cell, not this process: its executor says then what was done; a second one ends all.
+
+    Gives the function to call before each cell: it raises KeyboardInterrupt where there was one that no cell took.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    interrupted = has_kernel = False
+
+    def pass_on(_number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if has_kernel:  # one that starts would die of it
+            kernel.interrupt()
+
+    def allow_cell() -> None:
+        nonlocal has_kernel
+        has_kernel = True
+        if interrupted:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, pass_on)
+    try:
+        yield allow_cell
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _teller(count: int, watch: Watch, allow_cell: Callable[[], None]) -> Callable[..., None]:
+    """Return nbclient's hook at the start of each cell: it tells the heading above it, or ends an interrupted run."""
     above = ""
 
     def tell(cell: Mapping[str, Any], cell_index: int) -> None:
         nonlocal above
+        allow_cell()
         above = [above, *headings(cell)][-1]
         watch.step(above, min(cell_index / count, 1.0))
 

@@ -24,6 +24,7 @@ _UNKNOWN_SECRET = re.compile(
     r"""(?:[|>].*(?:\n[ \t]+.*)*|.+)"""
 )
 _BCRYPT_BYTES = 72
+_PASSPHRASE_BYTES = 1023  # what OpenSSL encrypts a key with (cryptography, BestAvailableEncryption)
 
 
 def read_file(path: Path) -> str | None:
@@ -47,10 +48,10 @@ def check_password(password: str, origin: str) -> str:
     found = None
     if not password:
         found = "an empty one"
+    elif not password.isprintable():
+        found = "one with a control character, or with bytes that are not UTF-8"
     elif len(password.encode()) > _BCRYPT_BYTES:
         found = f"one of {len(password.encode())} bytes"
-    elif not all(character.isprintable() for character in password):
-        found = "one with a control character"
     if found:
         raise SecretError(f"a password of 1 to 72 bytes of printable text ({origin})", found, "choose another")
     return password
@@ -100,7 +101,14 @@ def find_passphrase(path: Path | None) -> bytes | None:
             raise SecretError(f"a passphrase in {path}", "no such file", "correct ca_passphrase_file")
     if given == "":
         raise SecretError("a passphrase", "an empty one", "give one, or none at all")
-    return given.encode() if given else None
+    if given is None:
+        return None
+    encoded = given.encode(errors="surrogateescape")  # a variable's bytes that are not UTF-8, as they were given
+    if len(encoded) > _PASSPHRASE_BYTES:
+        raise SecretError(
+            f"a passphrase of at most {_PASSPHRASE_BYTES} bytes", f"one of {len(encoded)}", "choose a shorter one"
+        )
+    return encoded
 
 
 def generate() -> str:

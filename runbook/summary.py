@@ -34,6 +34,8 @@ def show(record: Record) -> None:
     for done in runs:
         if done.error:
             click.echo(f"{done.notebook} {done.result}: {done.error}")
+        for item in done.diagnosis:
+            click.echo(f"Diagnosis: {item.cause} {item.found}. {item.remedy} {item.command}".rstrip())
     if record.go_on:
         click.echo(f"Then go on with: {record.go_on}")
 

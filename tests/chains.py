@@ -78,5 +78,5 @@ def text(*certificates: x509.Certificate) -> str:
 
 def write(path: Path, content: str, *, mode: int = 0o600) -> None:
     """Put a text into a file, with this mode."""
-    path.write_text(content, encoding="ascii")
+    path.write_text(content, encoding="utf-8")
     path.chmod(mode)

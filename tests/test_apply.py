@@ -1,6 +1,8 @@
 """The executor, on files of the test's own: what it makes, where it stops, what it says then."""
 
 import os
+import re
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -12,8 +14,8 @@ import pytest
 from runbook import changes
 from runbook.apply import apply, needs_root
 from runbook.changes import Change, GenerateSecret, MakeDirectory, RemoveTree, SetMode, SetPassword, WriteFile
-from runbook.errors import ApplyError, ChangedError, SecretError
-from runbook.outside import files
+from runbook.errors import ApplyError, ChangedError, InterruptError, SecretError
+from runbook.outside import drift, files
 from runbook.secrets import placeholder
 from tests.conftest import somebody_else
 
@@ -48,7 +50,8 @@ def test_apply_makes_the_changes_in_order(tmp_path: Path) -> None:
     found = {file.name: (mode_of(file), file.read_text(encoding="utf-8")) for file in path.iterdir()}
     assert found == {"f": (0o600, "b\n"), "copy": (0o444, "ä\n")}
     assert (mode_of(tmp_path / "a"), mode_of(path)) == (0o755, 0o700)
-    apply([RemoveTree(path=tmp_path / "a"), RemoveTree(path=tmp_path / "a")])
+    remove = RemoveTree(path=tmp_path / "a", before=drift.state(tmp_path / "a") or "")
+    apply([remove, remove])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -64,11 +67,37 @@ def test_apply_stops_at_the_first_failure(tmp_path: Path) -> None:
     with pytest.raises(ApplyError, match=f"expected {tmp_path}/f as it was when the plan was made") as caught:
         apply(plan)
     assert isinstance(caught.value.__cause__, ChangedError)
-    expected = f"another text (failed: change {tmp_path}/f (0600); done before it: make the folder {tmp_path}/before "
-    assert f"{expected}(0700); not reached: 2)" == caught.value.found
+    done = f"make the folder {tmp_path}/before (0700)"
+    expected = f"it changed since the plan (failed: change {tmp_path}/f (0600); done before it: {done}; not reached: 2)"
+    assert expected == caught.value.found
     assert caught.value.remedy == "plan again; then run this notebook again, it goes on from here"
     assert names_in(tmp_path) == ["before", "f"]
     assert (tmp_path / "f").read_text(encoding="utf-8") == "edited\n"
+
+
+@pytest.mark.parametrize("kind", ["folder for a file", "file for a folder"])
+def test_apply_begins_nothing_that_it_cannot_end(tmp_path: Path, kind: str) -> None:
+    """Fails if a place that cannot be written is found when the changes before it are made."""
+    place = tmp_path / "f"
+    last: Change = WriteFile(path=place, before=None, after="new\n", mode=0o600)
+    if kind == "folder for a file":
+        place.mkdir()
+    else:
+        place.write_text("theirs", encoding="ascii")
+        last = MakeDirectory(path=place, mode=0o700)
+    with pytest.raises(ApplyError, match="done before it: nothing; not reached: 1"):
+        apply([MakeDirectory(path=tmp_path / "before", mode=0o700), last])
+    assert names_in(tmp_path) == ["f"]
+
+
+def test_apply_says_what_an_interrupt_left(tmp_path: Path) -> None:
+    """Fails if Ctrl-C ends in a traceback, or hides what was done before it."""
+    plan: list[Change] = [MakeDirectory(path=tmp_path / name, mode=0o700) for name in ("a", "b", "c")]
+    with pytest.raises(InterruptError) as caught:
+        apply(plan, before=lambda number, _: signal.raise_signal(signal.SIGINT) if number == 2 else None)
+    expected = f"an interrupt (failed: {plan[1]}; done before it: {plan[0]}; not reached: 1)"
+    assert (expected, "run this notebook again, it goes on from here") == (caught.value.found, caught.value.remedy)
+    assert names_in(tmp_path) == ["a"]
 
 
 def test_apply_leaves_daemon_json_that_changed_since_the_plan(tmp_path: Path) -> None:
@@ -86,6 +115,33 @@ def test_apply_leaves_daemon_json_that_changed_since_the_plan(tmp_path: Path) ->
     with pytest.raises(ApplyError, match="json as it was when the plan was made"):
         apply([change])
     assert path.read_text(encoding="utf-8") == '{"theirs": 1}'
+    assert names_in(tmp_path) == ["daemon.json"]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(b"", "line 1 column 1: the file is empty", id="empty"),
+        pytest.param(b"\xef\xbb\xbf{}\n", "line 1 column 1: a byte order mark", id="byte-order-mark"),
+        pytest.param(b'{\r\n"a": 1,\r\n"a": 2}', "line 3 column 1: the key 'a' a second time", id="key-twice"),
+        pytest.param(b'{"a": [1}', "line 1 column 9: ", id="broken"),
+    ],
+)
+def test_apply_leaves_a_daemon_json_that_is_broken(tmp_path: Path, data: bytes, expected: str) -> None:
+    """Fails if what nothing can be merged into loses a byte, a file is left beside it, or the place is not told."""
+    path = tmp_path / "daemon.json"
+    path.write_bytes(data)
+    change = changes.ConfigureEngine(
+        path=path,
+        before=data.decode(),
+        after='{"insecure-registries": ["a:1"]}',
+        supervisor="none",
+        insecure_registries=("a:1",),
+        registry_mirrors=(),
+    )
+    with pytest.raises(ApplyError, match=f"one object in JSON in .*; found {expected}"):
+        apply([change])
+    assert data == path.read_bytes()
     assert names_in(tmp_path) == ["daemon.json"]
 
 
@@ -113,11 +169,10 @@ def test_apply_leaves_a_site_of_nginx_that_changed_since_the_plan(tmp_path: Path
 
 def test_apply_tells_what_the_system_says(tmp_path: Path) -> None:
     """Fails if an error of the operating system ends in a traceback, or hides the change that met it."""
-    (tmp_path / "f").write_text("", encoding="utf-8")
-    change = MakeDirectory(path=tmp_path / "f", mode=0o700)
-    with pytest.raises(ApplyError, match=f"expected to {change}".replace("(", r"\(").replace(")", r"\)")) as caught:
+    change = changes.CopyFile(source=tmp_path / "gone", path=tmp_path / "copy", mode=0o600)
+    with pytest.raises(ApplyError, match=re.escape(f"expected to {change}")) as caught:
         apply([change])
-    assert "File exists" in caught.value.found
+    assert "No such file or directory" in caught.value.found
     assert "done before it: nothing; not reached: 0" in caught.value.found
 
 
@@ -142,8 +197,8 @@ def test_needs_root_asks_only_where_it_must(open_folder: Path) -> None:
         changes.SetKernel(name="x", before=0, after=1),
         changes.ObtainImage(sources=("pull", "package"), reference="x", digest="", archive=""),
         SetMode(path=mine / "f", before=0o644, after=0o600),
-        RemoveTree(path=mine),
-        RemoveTree(path=theirs / "f"),
+        RemoveTree(path=mine, before=""),
+        RemoveTree(path=theirs / "f", before=""),
         SetMode(path=theirs / "closed" / "f", before=0o644, after=0o600),
         MakeDirectory(path=theirs / "a" / "b", mode=0o700),
     ]
@@ -151,7 +206,7 @@ def test_needs_root_asks_only_where_it_must(open_folder: Path) -> None:
         changes.ComposeUp(path=theirs / "c", project="p", reason="x"),
         changes.ObtainImage(sources=("pull",), reference="x", digest="", archive=""),
         MakeDirectory(path=mine / "a" / "b", mode=0o700),
-        RemoveTree(path=mine / "f"),
+        RemoveTree(path=mine / "f", before=""),
         SetMode(path=mine, before=0o755, after=0o700),
     ]
     with somebody_else():
@@ -237,7 +292,8 @@ def test_set_password_keeps_the_lines_of_others(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "auth" / "htpasswd"
     path.parent.mkdir()
     path.write_text("# users\nadmin2:x\nadmin:old\n  admin:older\n\nbob:admin:y", encoding="utf-8")
-    change = SetPassword(path=path, username="admin", cost=4, password_file=tmp_path / "none", reason="r")
+    password_file, before = tmp_path / "none", drift.state(path)
+    change = SetPassword(path=path, username="admin", cost=4, password_file=password_file, reason="r", before=before)
     apply([change])
     *others, last = path.read_text(encoding="utf-8").splitlines()
     assert others == ["# users", "admin2:x", "", "bob:admin:y"]

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from runbook.apply import apply
 from runbook.changes import IssueAuthority, IssueCertificate
 from runbook.errors import ApplyError, HostError
-from runbook.outside import tls
+from runbook.outside import drift, tls
 
 NAME = "registry.test"
 
@@ -42,6 +42,7 @@ def certificate_in(folder: Path) -> IssueCertificate:
         authority_certificate_path=folder / "ca.crt",
         passphrase_file=None,
         reason="there is none",
+        before=drift.state(folder / "server.pem"),
     )
 
 
@@ -80,17 +81,22 @@ def test_issue_certificate_makes_a_new_key_each_time(tmp_path: Path) -> None:
 
 
 def test_issue_authority_keeps_the_key_of_a_run_that_was_cut_off(tmp_path: Path) -> None:
-    """Fails if a key that may have signed already is made anew; the cut is a folder in the certificate's place."""
-    (tmp_path / "ca.crt").mkdir()
-    with pytest.raises(ApplyError, match="Is a directory"):
-        apply([authority_in(tmp_path), certificate_in(tmp_path)])
-    assert modes(tmp_path)["ca.key"] == 0o600
+    """Fails if a key that may have signed already is made anew."""
+    apply([authority_in(tmp_path)])
     key = (tmp_path / "ca.key").read_bytes()
-    (tmp_path / "ca.crt").rmdir()
+    (tmp_path / "ca.crt").unlink()
     apply([authority_in(tmp_path), certificate_in(tmp_path)])
     assert key == (tmp_path / "ca.key").read_bytes()
     assert load(tmp_path / "ca.crt").public_key() == tls.load_key(tmp_path / "ca.key", None).public_key()
     assert sorted(modes(tmp_path)) == ["ca.crt", "ca.key", "server.pem"]
+
+
+def test_issue_authority_makes_no_key_where_its_certificate_has_no_place(tmp_path: Path) -> None:
+    """Fails if a change is begun that cannot be ended."""
+    (tmp_path / "ca.crt").mkdir()
+    with pytest.raises(ApplyError, match=f"a regular file at {tmp_path}/ca.crt; found a folder"):
+        apply([authority_in(tmp_path), certificate_in(tmp_path)])
+    assert sorted(modes(tmp_path)) == ["ca.crt"]
 
 
 @pytest.mark.parametrize("source", ["variable", "file"])
@@ -107,6 +113,7 @@ def test_issue_authority_encrypts_its_key(tmp_path: Path, monkeypatch: pytest.Mo
     text = (tmp_path / "ca.key").read_text(encoding="ascii")
     assert text.startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
     pair = (tmp_path / "server.pem").read_bytes()
+    issue = dataclasses.replace(certificate_in(tmp_path), passphrase_file=given)
     monkeypatch.setenv("RUNBOOK_CA_PASSPHRASE", "wrong")
     with pytest.raises(ApplyError, match=f"the passphrase of {tmp_path}/ca.key") as caught:
         apply([issue])

@@ -173,20 +173,31 @@ LINES: list[tuple[Change, str]] = [
             supervisor="systemd",
             insecure_registries=("r.test:5000",),
             registry_mirrors=("https://m.test",),
+            before="ab",
         ),
         "put /d.before back as /d, and reload the engine without r.test:5000, https://m.test (no container stops)",
     ),
     (
         changes.RestoreEngineFile(
-            path=Path("/d"), kept=None, supervisor="none", insecure_registries=("r.test",), registry_mirrors=()
+            path=Path("/d"),
+            kept=None,
+            supervisor="none",
+            insecure_registries=("r.test",),
+            registry_mirrors=(),
+            before="ab",
         ),
         "remove /d, and reload the engine without r.test (no container stops)",
     ),
     (changes.LeftToUser(task="paste this", text="{}"), "left to you: paste this"),
     (CLIENT_IMAGE, "push r.test:8443/runbook/client-check:1 (sha256:abababababab…) as admin"),
-    (changes.RestoreFile(path=Path("/p"), kept=Path("/p.before")), "put /p.before back as /p"),
+    (changes.EnableTimer(name="p.timer"), "start p.timer now and at boot (systemctl enable, restart)"),
+    (
+        changes.RemoveTimer(name="p.timer", paths=(Path("/u/p.service"), Path("/u/p.timer")), before=("ab", "cd")),
+        "stop p.timer, and remove /u/p.service, /u/p.timer",
+    ),
+    (changes.RestoreFile(path=Path("/p"), kept=Path("/p.before"), before="ab"), "put /p.before back as /p"),
     (changes.RemoveObject(kind="volume", name="v"), "remove the volume v"),
-    (changes.RemoveTree(path=Path("/p")), "remove /p"),
+    (changes.RemoveTree(path=Path("/p"), before="ab"), "remove /p"),
 ]
 TABLE = [pytest.param(change, line, id=f"{type(change).__name__}-{n}") for n, (change, line) in enumerate(LINES)]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runbook import cli, overview, runner
+from runbook.diagnosis import page
 from runbook.parameters import Parameters, schema
 from runbook.record import folder, model
 from tests.records import BAD, GOOD, record
@@ -59,6 +60,7 @@ def call_as_users_do(*arguments: str) -> Answer:
         pytest.param(["-h"], ["Usage:"], id="short"),
         pytest.param(["run", "--help"], ["--parameters-file", "--dry-run", "--output", "--json"], id="run"),
         pytest.param(["plan", "--help"], ["--parameters-file", "--json"], id="plan"),
+        pytest.param(["prove", "--help"], ["--accept", "--url", "--no-image", "--install-timer"], id="prove"),
     ],
 )
 def test_help_names_what_there_is(call: Callable[..., Answer], arguments: list[str], expected: list[str]) -> None:
@@ -170,6 +172,59 @@ def test_plan_exits_with_1_where_a_section_refuses(call: Callable[..., Answer], 
     assert "30-certificates: refuses" in done.out
     assert f"expected a certificate in {broken}" in done.out
     assert "40-configuration: to do" in done.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--ca", "x"], id="authority-without-url"),
+        pytest.param(["--password-file", "x"], id="password-file-without-url"),
+        pytest.param(["--url", "https://r.test"], id="url-without-user"),
+        pytest.param(["--url", "https://r.test", "--username", "u", "-p", "port", "1"], id="url-with-parameters"),
+        pytest.param(["--url", "http://r.test", "--username", "u"], id="url-without-tls"),
+        pytest.param(["--install-timer", "--json"], id="timer-and-json"),
+        pytest.param(["--install-timer", "--remove-timer"], id="timer-both-ways"),
+        pytest.param(["-p", "domian", "r.test"], id="misspelt"),
+    ],
+)
+def test_prove_that_cannot_be_meant_exits_with_2(call: Callable[..., Answer], arguments: list[str]) -> None:
+    """Fails if options that do not belong together prove something else than was meant."""
+    done = call("prove", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err
+
+
+def test_prove_exits_with_1_and_tells_each_section(call: Callable[..., Answer], tmp_path: Path) -> None:
+    """Fails if a host without an engine ends in a traceback or without a section, or is taken for a proven one."""
+    folders = [("private_directory", f"{tmp_path}/p"), ("configuration_directory", f"{tmp_path}/c")]
+    given = [("domain", "r.test"), ("port", "44300"), ("timeout_seconds", "1"), *folders]
+    words = [word for name, value in given for word in ("-p", name, value)]
+    done = call("prove", *words, "--json", "--junit", f"{tmp_path}/proof.xml")
+    told = json.loads(done.out)
+    assert (done.code, told["passed"], told["accepted"]) == (1, False, None)
+    assert [*overview.sections(Parameters()), "lasting"] == list(told["sections"])
+    assert b"a Docker Engine that answers" in (tmp_path / "proof.xml").read_bytes()
+    shown = call("prove", *words, "--no-image", "--accept")
+    assert shown.code == 1
+    assert "  expected a Docker Engine that answers\n  found none\n  To repair: run the notebook 10-host" in shown.out
+    assert "Nothing was accepted: not all proofs hold." in shown.out
+    assert not (tmp_path / "p").exists()
+
+
+def test_prove_by_url_needs_a_password_that_nobody_else_sees(call: Callable[..., Answer], tmp_path: Path) -> None:
+    """Fails if a proof without a password hangs at a prompt, or one is read that others may read."""
+    known = ("prove", "--url", "https://127.0.0.1:1", "--username", "u")
+    done = call(*known)
+    assert (done.code, "expected a password in RUNBOOK_PASSWORD; found none" in done.err) == (1, True)
+    (tmp_path / "password").write_text("secret\n", encoding="ascii")
+    (tmp_path / "password").chmod(0o644)
+    done = call(*known, "--password-file", f"{tmp_path}/password")
+    assert (done.code, "to be for its owner alone (0600)" in done.err) == (1, True)
+    (tmp_path / "password").chmod(0o600)
+    done = call(*known, "--password-file", f"{tmp_path}/password", "--json")
+    told = json.loads(done.out)
+    assert (done.code, list(told["sections"])) == (1, ["certificate", "login"])
+    assert "secret" not in done.out
 
 
 def test_run_that_fails_exits_with_1_and_keeps_its_record(tmp_path: Path) -> None:
@@ -310,3 +365,48 @@ def test_run_that_is_interrupted_exits_with_130_and_keeps_its_record(tmp_path: P
     ]
     assert found["go_on"].split()[:3] == ["./script/run", *notebooks[1:]]
     assert (tmp_path / "out" / folder.DATA).read_text(encoding="utf-8") == out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "standard_input"),
+    [
+        pytest.param(["no", "basic", "auth", "credentials"], "", id="words"),
+        pytest.param(["no basic auth credentials"], "", id="quoted"),
+        pytest.param(["-"], "denied\nno basic auth credentials\n", id="dash"),
+        pytest.param([], "no basic auth\n  credentials\n", id="pipe"),
+        pytest.param(["-p", "message", "no basic auth credentials"], "", id="parameter"),
+    ],
+)
+def test_diagnose_takes_a_message_from_each_place(arguments: list[str], standard_input: str) -> None:
+    """Fails if a message that is given as argument, through a pipe or as parameter is not looked up."""
+    done = diagnose(arguments, standard_input)
+    told = json.loads(done.stdout)
+    assert (told["asked"], "no basic auth credentials" in told["messages"]) == (True, True)
+    assert [item["command"] for item in told["causes"] if item["name"] == "not-logged-in"] == [""]
+
+
+def diagnose(arguments: list[str], standard_input: str) -> subprocess.CompletedProcess[str]:
+    """Run `diagnose --json` as a shell does, with an engine that is not there."""
+    program = Path(sys.executable).with_name("registry-runbook")
+    return subprocess.run(
+        [program, "diagnose", "--json", *arguments],
+        input=standard_input,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "DOCKER_HOST": "tcp://127.0.0.1:1"},
+    )
+
+
+def test_diagnose_exits_with_1_for_what_it_does_not_know_and_shows_no_secret() -> None:
+    """Fails if an unknown message ends as if all were well, or a password in it is printed."""
+    done = diagnose(["https://admin:Tr0ub4dor@r.test: who knows"], "")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["messages"], told["asked"]) == (1, [], True)
+    assert "Tr0ub4dor" not in done.stdout + done.stderr
+
+
+def test_diagnose_prints_the_page(call: Callable[..., Answer]) -> None:
+    """Fails if the page of all messages cannot be made by a command."""
+    done = call("diagnose", "--page")
+    assert (done.code, done.out) == (0, page.text())

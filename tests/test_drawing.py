@@ -65,7 +65,7 @@ DRAWINGS = [
                 basic_address=ADDRESS,
                 private_directory=f"/{'p' * 200}",
                 extra_addresses=["2001:db8:1234:5678:9abc:def0:1234:5678"],
-                ca_common_name="公司证书颁发机构" * 8,
+                ca_common_name=f"公司证书{'W' * 52}",
             ),
             ADDRESS,
         ),

@@ -21,28 +21,39 @@ CONDA = {  # the packages that conda-forge calls otherwise
     "jupyter-server": "jupyter_server",
     "jupyterlab-server": "jupyterlab_server",
 }
-# A module imports only what stands before it; in `outside`, `sections` and `record` are several.
+# A module imports only what stands before it; in `outside`, `sections`, `diagnosis` and `record` are several.
 LINE = (
     *(
         "errors",
+        "redaction",
         "forms",
         "changes",
         "checks",
+        "flat_yaml",
         "parameters",
         "outside",
         "secrets",
         "sections",
+        "accepted",
         "apply",
         "report",
         "drawing",
+        "diagnosis",
         "notebook",
     ),
     *(
         "overview",
         "versions",
+        "prove",
+        "prove_url",
         "record",
+        "interruptible",
+        "forkserver",
+        "kernels",
+        "prove_command",
         "runner",
         "form",
+        "diagnosis_form",
         "lab",
         "summary",
         "progress",
@@ -55,11 +66,10 @@ LINE = (
 MODULES = [path.relative_to(PACKAGE).with_suffix("").parts for path in sorted(PACKAGE.rglob("*.py"))]
 
 
-def declared(*, development: bool) -> list[Requirement]:
-    """Return what pyproject.toml says that a run, or the development, needs."""
-    lines = list(DECLARED["project"]["dependencies"])
-    lines += DECLARED["dependency-groups"]["development"] if development else []
-    return [Requirement(line) for line in lines]
+def declared(*names: str) -> list[Requirement]:
+    """Return what pyproject.toml says that `run`, or one of its dependency groups, needs."""
+    groups = {"run": DECLARED["project"]["dependencies"]} | DECLARED["dependency-groups"]
+    return [Requirement(line) for name in names for line in groups[name]]
 
 
 def lower_bound(requirement: Requirement) -> str | None:
@@ -79,17 +89,17 @@ def imported(module: tuple[str, ...]) -> set[tuple[str, ...]]:
             continue
         parts = [tuple(name.split(".")[1:]) for name in names if name.partition(".")[0] == "runbook"]
         found.update(next(part[:n] for n in (2, 1, 0) if n == 0 or part[:n] in MODULES) for part in parts)
-    return found - {(), ("outside",), ("sections",), ("record",)}
+    return found - {(), ("outside",), ("sections",), ("diagnosis",), ("record",)}
 
 
 @pytest.mark.parametrize("module", [item for item in MODULES if item[-1] != "__init__"], ids=".".join)
 def test_imports_run_one_way(module: tuple[str, ...]) -> None:
     """Fails if a module imports what stands after it in the line, or a section another one."""
-    allowed = LINE[: LINE.index(module[0]) + (module[0] in {"outside", "record"})]
+    allowed = LINE[: LINE.index(module[0]) + (module[0] in {"outside", "diagnosis", "record"})]
     assert sorted(name for name in imported(module) if name[0] not in allowed) == []
 
 
-@pytest.mark.parametrize("folder", ["outside", "record"])
+@pytest.mark.parametrize("folder", ["outside", "diagnosis", "record"])
 def test_folder_has_no_circle(folder: str) -> None:
     """Fails if two modules of a folder need each other."""
     left = {module: imported(module) for module in MODULES if module[0] == folder and module[-1] != "__init__"}
@@ -101,7 +111,9 @@ def test_folder_has_no_circle(folder: str) -> None:
 
 def test_notebook_section_and_test_share_a_name() -> None:
     """Fails if a reader of a notebook does not find its code and its tests under its name."""
-    expected = [name.partition("-")[2].replace("-", "_") for name in runner.names() if name != "00-index"]
+    whole = {"00-index": "overview", "75-prove": "prove", "80-diagnosis": "diagnosis"}  # about all, so none of them
+    assert [module for module in whole.values() if module not in {found[0] for found in MODULES}] == []
+    expected = [name.partition("-")[2].replace("-", "_") for name in runner.names() if name not in whole]
     sections = sorted(path.stem for path in (PACKAGE / "sections").glob("[!_]*.py"))
     assert sorted(expected) == sections
     tests = {path.stem for path in (PROJECT / "tests" / "sections").glob("test_*.py")}
@@ -109,10 +121,10 @@ def test_notebook_section_and_test_share_a_name() -> None:
     assert [name for name in runner.names() if name < "70"] == ["00-index", *overview.SECTIONS]
 
 
-@pytest.mark.parametrize("folder", ["", "outside", "record", "sections"])
+@pytest.mark.parametrize("folder", ["", "outside", "diagnosis", "record", "sections"])
 def test_each_test_file_is_named_after_a_module(folder: str) -> None:
     """Fails if a test's subject cannot be found by its file's name: `test_apply_certificates` is about `apply`."""
-    modules = {path.stem for path in (PACKAGE / folder).glob("*.py")} | {"layout", "readme"}
+    modules = {path.stem for path in (PACKAGE / folder).glob("*.py")} | {"faults", "layout", "readme"}
     names = [path.stem.removeprefix("test_") for path in (PROJECT / "tests" / folder).glob("test_*.py")]
     assert [name for name in names if not any(name == known or name.startswith(f"{known}_") for known in modules)] == []
 
@@ -122,15 +134,20 @@ def test_environment_has_each_dependency_with_its_lower_bound() -> None:
     text = (PROJECT / "environment.yml").read_text(encoding="utf-8")
     listed = [item for item in YAML(typ="safe", pure=True).load(text)["dependencies"] if isinstance(item, str)]
     found = {item.name: lower_bound(item) for item in map(Requirement, listed)}
-    expected = {CONDA.get(item.name, item.name): lower_bound(item) for item in declared(development=False)}
+    expected = {CONDA.get(item.name, item.name): lower_bound(item) for item in declared("run")}
     python = lower_bound(Requirement(f"python{DECLARED['project']['requires-python']}"))
     assert expected | {"python": python} == {name: bound for name, bound in found.items() if name != "pip"}
 
 
 @pytest.mark.parametrize(
-    ("name", "development"), [("requirements.lock", False), ("requirements-development.lock", True)]
+    ("name", "groups"),
+    [
+        ("requirements.lock", ["run"]),
+        ("requirements-development.lock", ["run", "development"]),
+        ("requirements-judges.lock", ["judges"]),
+    ],
 )
-def test_lock_holds_each_dependency_with_hashes(name: str, *, development: bool) -> None:
+def test_lock_holds_each_dependency_with_hashes(name: str, groups: list[str]) -> None:
     """Fails if a run would take a version that was never tried, or a file that nobody has vouched for."""
     text = (PROJECT / "script" / name).read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
@@ -141,7 +158,7 @@ def test_lock_holds_each_dependency_with_hashes(name: str, *, development: bool)
     for requirement in locked:
         [pin] = requirement.specifier
         versions.setdefault(canonicalize_name(requirement.name), []).append(Version(pin.version))
-    for wanted in declared(development=development):
+    for wanted in declared(*groups):
         pinned = versions.get(canonicalize_name(wanted.name), [])
         assert pinned, wanted
         assert [version for version in pinned if version not in wanted.specifier] == []

@@ -1,5 +1,7 @@
 """What the cells call, with a section on files of the test's own: shown, made, proven."""
 
+import threading
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,8 +11,12 @@ from typing import cast
 import docker
 import pytest
 
-from runbook import checks, drawing, notebook
-from runbook.errors import CheckError, HostError, MissingError, ParameterError
+from runbook import checks, drawing, notebook, report
+from runbook.changes import Change, MakeDirectory, SetMode, as_json
+from runbook.diagnosis import answer
+from runbook.diagnosis.catalogue import Cause
+from runbook.diagnosis.situation import no, yes
+from runbook.errors import ApplyError, CheckError, HostError, MissingError, ParameterError
 from runbook.parameters import Parameters
 from runbook.sections import compose, configuration, push_pull
 
@@ -38,6 +44,24 @@ def test_cells_plan_make_and_prove(parameters: Parameters, capsys: pytest.Captur
     assert "FAILED" not in shown
     assert "planning again finds nothing to change" in shown
     assert str(changes[0]) in shown
+
+
+def test_apply_that_fails_shows_what_was_made_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if the record of a run that ended in a failed change says that nothing was made, or what never was."""
+    shown: list[object] = []
+    monkeypatch.setattr(notebook, "show", shown.append)
+    changes: list[Change] = [
+        MakeDirectory(path=tmp_path / "made", mode=0o700),
+        SetMode(path=tmp_path / "gone", before=0o644, after=0o600),
+        MakeDirectory(path=tmp_path / "not-reached", mode=0o700),
+    ]
+    with pytest.raises(ApplyError, match=r"failed: set the mode of .*/gone"):
+        notebook.apply(changes, Parameters())
+    [table] = shown
+    assert isinstance(table, report.Table)
+    assert [("1", str(changes[0]), "done", "")] == list(table.rows)
+    [outcome] = cast("list[dict[str, object]]", table.record["outcomes"])
+    assert (as_json(changes[0]), "done") == (outcome["change"], outcome["state"])
 
 
 def test_mode_plan_changes_nothing(
@@ -111,3 +135,66 @@ def test_engine_that_ends_meanwhile_is_told_in_our_words(
     vars(section).update(gather=lambda _: gone.containers.list(), plan=lambda _, facts: facts)
     with pytest.raises(HostError, match=r"this host and its engine to do what they are asked; found .*refused"):
         call(cast("notebook.Section", section), parameters)
+
+
+WORDS = "x509: certificate signed by unknown authority"
+
+
+def failing(_section: object, _parameters: Parameters) -> list[checks.Result]:
+    """Fail as a proof does whose client does not trust the authority."""
+    raise CheckError("every proof to hold", WORDS, "see it")
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_error_that_the_catalogue_knows_comes_with_its_diagnosis(
+    monkeypatch: pytest.MonkeyPatch,
+    confirmed: bool,  # noqa: FBT001 (a row's value)
+) -> None:
+    """Fails if a failed cell does not name the confirmed cause, or names one that is none, or its error is another."""
+    shown: list[object] = []
+    finding = yes("so it is") if confirmed else no("it is not so")
+    cause = Cause(name="c", text="The cause.", check=lambda _: finding, remedy="Mend it.", notebook="10-host")
+    monkeypatch.setattr(notebook, "show", shown.append)
+    monkeypatch.setattr(notebook, "prove", failing)
+    monkeypatch.setattr(answer, "causes_of", lambda _: [cause])
+    with pytest.raises(CheckError, match=WORDS):
+        notebook.verify(push_pull, Parameters())
+    rows = [row for table in shown if isinstance(table, report.Table) for row in table.rows]
+    expected = ("confirmed", "The cause.", "so it is", "Mend it.", "registry-runbook run 10-host")
+    assert rows == ([expected] if confirmed else [])
+
+
+@pytest.mark.parametrize("end", ["breaks", "lasts"])
+def test_diagnosis_never_stands_in_the_way_of_the_error(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """Fails if a diagnosis that breaks, or does not end, takes the place of the error or holds it up."""
+    released = threading.Event()
+
+    def diagnose(*_: object) -> None:
+        if end == "breaks":
+            raise RuntimeError("a check is broken")
+        released.wait(60)
+
+    monkeypatch.setattr(notebook, "prove", failing)
+    monkeypatch.setattr(notebook, "_DIAGNOSIS_SECONDS", 0.2)
+    monkeypatch.setattr(answer, "diagnose", diagnose)
+    started = time.monotonic()
+    with pytest.raises(CheckError, match=WORDS):
+        notebook.verify(push_pull, Parameters())
+    assert time.monotonic() - started < 30
+    released.set()
+
+
+def test_error_that_nobody_knows_is_shown_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a diagnosis is shown of what the catalogue does not know."""
+    told = MissingError("config.yml and htpasswd", "one of them is not there", "run the notebook 40-configuration")
+    shown: list[object] = []
+
+    def fail(*_: object) -> None:
+        raise told
+
+    monkeypatch.setattr(notebook, "show", shown.append)
+    monkeypatch.setattr(notebook, "prove", fail)
+    monkeypatch.setattr(answer, "look", lambda *_: yes("all is wrong"))
+    with pytest.raises(MissingError, match=r"config\.yml"):
+        notebook.verify(push_pull, Parameters())
+    assert shown == []

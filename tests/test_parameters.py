@@ -8,7 +8,13 @@ import pytest
 from pydantic import ValidationError
 
 from runbook.errors import ParameterError
+from runbook.outside import files
 from runbook.parameters import Parameters, file_text, from_text, load_file, read, refusals
+
+
+def domain_of(length: int) -> str:
+    """Return a domain of so many characters."""
+    return f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * (length - 192)}"
 
 
 @pytest.mark.parametrize(
@@ -36,12 +42,40 @@ from runbook.parameters import Parameters, file_text, from_text, load_file, read
         pytest.param({"client_kit_directory": "/etc/registry-runbook/ca"}, "client_kit_", id="hands-out-the-ca"),
         pytest.param({"client_kit_directory": "/opt/data/registry/kit"}, "client_kit_", id="hands-out-data"),
         pytest.param({"client_test_reference": "runbook/proof:2"}, "client_test_reference: another", id="one-removed"),
+        pytest.param({"domain": domain_of(247)}, "domain: at most 246 characters", id="domain-that-names-no-file"),
+        pytest.param({"test_reference": f"{'a' * 234}:1"}, "test_reference: a repository of at most 233", id="image"),
+        pytest.param(
+            {"domain": domain_of(242), "test_reference": "runbook/proof:1"},
+            "test_reference: a repository that takes, with domain and port, at most 255",
+            id="domain-that-leaves-no-room-for-the-image",
+        ),
+        pytest.param(
+            {"domain": domain_of(236), "port": 8443},
+            "client_test_reference: a repository that takes",
+            id="domain-that-leaves-no-room-for-the-kit's-image",
+        ),
     ],
 )
 def test_read_refuses_what_does_not_fit_together(values: dict[str, object], expected: str) -> None:
     """Fails if values that are possible only apart pass together."""
     with pytest.raises(ParameterError, match=rf"expected for [a-z_]*{expected}.*\(here\)"):
         read(values, where="here")
+
+
+def test_read_takes_the_longest_names(tmp_path: Path) -> None:
+    """Fails if a domain or a repository is refused that files and clients can still name, or the file cannot be."""
+    parameters = read(
+        {
+            "domain": domain_of(246),
+            "configuration_directory": str(tmp_path),
+            "test_reference": f"{'a' * 8}:1",
+            "client_test_reference": "b:1",
+            "basic_test_reference": f"{'a' * 233}:{'t' * 128}",
+        },
+        where="here",
+    )
+    files.write(parameters.certificate_path, b"", 0o600)
+    assert (tmp_path / "ssl" / f"{domain_of(246)}.pem").exists()
 
 
 @pytest.mark.parametrize(
@@ -51,6 +85,8 @@ def test_read_refuses_what_does_not_fit_together(values: dict[str, object], expe
         pytest.param(
             {"validity": 1}, "validity = 1", "write validity_days, which is probably meant", id="unit-missing"
         ),
+        pytest.param({"dom\udcff": 1}, "'dom\\udcff' = 1", "write domain, which is probably meant", id="no-utf-8"),
+        pytest.param({"": 1}, "'' = 1", "see `registry-runbook parameters` for the names", id="empty"),
         pytest.param({"zz": 1}, "zz = 1", "see `registry-runbook parameters` for the names", id="nothing-near"),
         pytest.param({"port": "x", "prot": 1}, "prot = 1", "write port, which is probably meant", id="before-a-value"),
     ],
@@ -62,22 +98,32 @@ def test_read_names_what_an_unknown_name_probably_means(values: dict[str, object
     assert (f"{found} (here)", remedy) == (caught.value.found, caught.value.remedy)
 
 
-@pytest.mark.parametrize("name", ["password", "ca_passphrase", "http_secret", "TOKEN"])
+@pytest.mark.parametrize(
+    "name", ["password", "ca_passphrase", "http_secret", "TOKEN", "password_admin", "my-password", "password_file"]
+)
 def test_read_does_not_repeat_a_secret(name: str) -> None:
     """Fails if a password that somebody took for a parameter is repeated in the error, and so in a notebook or log."""
-    with pytest.raises(ParameterError, match=rf"{name} = \(not shown\)") as caught:
+    with pytest.raises(ParameterError, match=rf"{name}.*\(not shown\)") as caught:
         read({name: "c4n4ry"}, where="here")
     assert "c4n4ry" not in str(caught.value)
 
 
 def test_read_keeps_the_message_short(tmp_path: Path) -> None:
-    """Fails if a message repeats a whole value: one of aliases of aliases has half a million parts."""
-    path = tmp_path / "bomb.yml"
-    levels = ", ".join(f"&a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 6))
-    path.write_text(f"domain: [&a0 [x, x, x, x, x, x, x, x, x], {levels}]\n", encoding="utf-8")
+    """Fails if a message repeats a whole value or name, or what would make a terminal do something."""
+    path = tmp_path / "long.yml"
+    path.write_text(f"domain: [{'x, ' * 1500}]\n", encoding="utf-8")
     with pytest.raises(ParameterError, match="for domain: input should be a valid string") as caught:
         read(load_file(path), where="here")
-    assert len(str(caught.value)) < 10_000
+    assert len(str(caught.value)) < 1_000
+    with pytest.raises(ParameterError, match="a parameter that the runbook knows") as caught:
+        read({"x\x1b[2J\n" * 1000: 1}, where="here")
+    assert (len(str(caught.value)) < 1_000, str(caught.value).isprintable()) == (True, True)
+
+
+def test_read_shows_how_a_name_of_look_alikes_differs() -> None:
+    """Fails if somebody is told to write domain in place of what looks the same."""
+    with pytest.raises(ParameterError, match=r"'d\\u043emain' = 1 \(here\)\. To repair: write domain"):
+        read({"d\u043emain": 1}, where="here")
 
 
 def test_parameters_are_frozen() -> None:
@@ -108,17 +154,21 @@ def test_load_file_reads_yaml_1_2(tmp_path: Path, text: bytes, expected: dict[st
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param(b"port: 1\nport: 2\n", r'duplicate key "port".*line 2', id="name-twice"),
+        pytest.param(b"port: 1\nport: 2\n", r'line 2 .*duplicate key "port"\.', id="name-twice"),
         pytest.param(b"port: 0443\n", "line 1", id="leading-zero"),  # 291 for papermill's own parser of YAML 1.1
         pytest.param(b"port: 1_000\n", "line 1", id="underscore"),
         pytest.param(b"- port\n", "a mapping of names to values; found .*: list", id="list"),
         pytest.param(b"443: port\n", "a mapping of names to values", id="name-is-a-number"),
-        pytest.param(b"a: !!python/object:os.system x\n", "could not determine a constructor", id="python-tag"),
+        pytest.param(b"a: !!python/object:os.system x\n", r"line 1: a tag \(!\)", id="python-tag"),
         pytest.param(b"a: [\n", "line 2", id="unfinished"),
         pytest.param(b"a: 1\n---\nb: 2\n", "expected a single document", id="two-documents"),
-        pytest.param(b"a: \xff\n", "can't decode byte 0xff", id="not-utf-8"),
+        pytest.param(b"a: \xff\n", "line 1: .*byte 0xff is not UTF-8", id="not-utf-8"),
         pytest.param(b"a: \x00\n", "unacceptable character", id="nul"),
-        pytest.param(b"a: " + b"[" * 5000 + b"]" * 5000, "a parameter file in YAML", id="5000-levels"),
+        pytest.param(b"a: 1\n\nb: \x00\n", r"line 3: the unacceptable character U\+0000", id="line-of-the-nul"),
+        pytest.param(b"a: 1\nb: \xff\n", "line 2: .*byte 0xff", id="line-of-what-is-not-utf-8"),
+        pytest.param(b"? [a]\n: 1\n", r"\('a',\) as a name", id="name-is-a-list"),
+        pytest.param(b": 1\n", "None as a name", id="no-name"),
+        pytest.param(b"a: " + b"[" * 5000 + b"]" * 5000, "line 1: one more level", id="5000-levels"),
     ],
 )
 def test_load_file_refuses_what_is_no_flat_mapping(tmp_path: Path, text: bytes, expected: str) -> None:

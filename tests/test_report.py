@@ -14,6 +14,7 @@ from rich.console import Console
 from runbook import checks, report
 from runbook.apply import Outcome
 from runbook.changes import EnableEngine, LeftToUser, MakeDirectory, WriteFile
+from runbook.parameters import Parameters
 from runbook.report import Table, Tone
 from tests.test_changes import LINES
 
@@ -46,7 +47,7 @@ def test_changes_table_shows_the_diff_of_each_change_that_has_one() -> None:
         pytest.param(report.changes_table([]), "Nothing to do: the host is as this section describes it.", id="plan"),
         pytest.param(report.outcomes_table([]), "0 changes made.", id="apply"),
         pytest.param(report.results_table([]), "Nothing was checked: the mode is plan.", id="checks"),
-        pytest.param(report.parameters_table({}), "This notebook takes no parameters.", id="parameters"),
+        pytest.param(report.parameters_tables({})[0], "This notebook takes no parameters.", id="parameters"),
     ],
 )
 def test_table_without_rows_says_so(table: Table, expected: str) -> None:
@@ -84,8 +85,26 @@ def test_results_table_tells_refusals_and_failures_apart() -> None:
 
 def test_parameters_table_shows_each_value() -> None:
     """Fails if a value is left out because it is false or empty."""
-    table = report.parameters_table({"delete_enabled": False, "test_image": "", "extra_names": ["a.test"]})
+    [table] = report.parameters_tables({"delete_enabled": False, "test_image": "", "extra_names": ["a.test"]})
     assert table.rows == (("delete_enabled", "False"), ("test_image", ""), ("extra_names", "['a.test']"))
+
+
+def test_parameters_tables_fold_what_a_reader_has_not_changed() -> None:
+    """Fails if 50 defaults push what comes next out of sight, or one of them cannot be found."""
+    every = Parameters(port=5443, delete_enabled=False).model_dump()
+    changed, kept = report.parameters_tables(every)
+    assert changed.rows == (("port", "5443"), ("delete_enabled", "False"))
+    assert len(kept.rows) == len(every) - 2
+    assert read_html(changed).find("details") is None
+    folded = read_html(kept).find("details")
+    assert folded is not None
+    assert (folded.get("open"), folded.findtext("summary")) == (
+        None,
+        f"{len(every) - 2} parameters have their defaults",
+    )
+    assert len(folded.findall(".//tbody/tr")) == len(every) - 2
+    nothing, _ = report.parameters_tables(Parameters().model_dump())
+    assert "No parameter differs from its default." in nothing.html()
 
 
 def test_html_escapes_all_text() -> None:
@@ -124,7 +143,7 @@ def test_html_marks_each_row_beside_its_colour() -> None:
 def test_html_says_what_a_table_and_its_columns_are() -> None:
     """Fails if a screen reader finds a table without a name, or cells without their heading."""
     tables = [
-        report.parameters_table({"mode": "plan"}),
+        *report.parameters_tables({"mode": "plan"}),
         report.changes_table([MADE]),
         report.outcomes_table([Outcome(change=EnableEngine(), state="done")]),
         report.results_table([WORKS]),
@@ -188,6 +207,13 @@ def test_text_takes_brackets_for_text() -> None:
     assert Table(headings=(), rows=(), empty="[/] empty").text() == "[/] empty"
 
 
+def test_text_takes_colons_for_colons() -> None:
+    """Fails if rich takes a part of a fingerprint, as of `53:AB:09`, for the name of a pictograph."""
+    table = Table(headings=("h",), rows=(("53:AB:09",),), empty="", details=("53:AB:09",))
+    assert table.text().splitlines() == ["h", "53:AB:09", "53:AB:09"]
+    assert Table(headings=(), rows=(), empty="53:AB:09").text() == "53:AB:09"
+
+
 def test_mimebundle_gives_jupyter_both_forms_and_the_record() -> None:
     """Fails if the runner could not read the data behind a table from an executed notebook."""
     table = report.changes_table([MADE])
@@ -211,7 +237,7 @@ def test_render_is_as_wide_as_the_terminal() -> None:
     drawn = io.StringIO()
     console = Console(file=drawn, width=40, force_terminal=True, color_system="standard", highlight=False)
     value = "a long value of many words, more than fit"
-    report.render(report.parameters_table({"name": value}), console)
+    report.render(report.parameters_tables({"name": value})[0], console)
     assert "\x1b[1m" in drawn.getvalue()
     words = re.sub(r"\x1b\[\d*m", "", drawn.getvalue()).split()
     assert words == [

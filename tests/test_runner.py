@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import nbformat
 import papermill
 import pytest
 
-from runbook import report, runner
+from runbook import kernels, report, runner
 from runbook.record.model import NotebookRun
 from tests.records import CHANGE
 
@@ -22,6 +23,18 @@ import IPython.display
 def show(**record):
     IPython.display.display({{"text/plain": ""}}, raw=True, metadata={{"{report.RECORD}": record}})
 """
+WORK = """
+import time
+if port == 4:
+    import os, pathlib
+    from runbook import apply, changes
+    def wait(*_):
+        pathlib.Path(os.environ["BEGUN"]).touch()
+        time.sleep(60)
+    apply.apply([changes.LeftToUser(task="wait", text="")], before=wait)
+time.sleep(60 if port == 3 else 0.3)
+assert port != 1, "no port"
+"""
 TINY = [
     "# A tiny notebook\n\nIt shows what the others do.",
     "## Parameters",
@@ -31,7 +44,7 @@ TINY = [
     "## Plan",
     ("", f"show(kind='plan', changes=[{CHANGE.model_dump()}])"),
     "## Apply",
-    ("", "import time; time.sleep(60 if port == 3 else 0.3); assert port != 1, 'no port'"),
+    ("", WORK),
     "## Verify",
     ("", "assert port != 2, 'never'"),
 ]
@@ -127,10 +140,16 @@ def test_run_ends_after_a_notebook_that_fails(run: Callable[..., list[NotebookRu
     assert [step.heading for step in only.steps] == ["Parameters", "Load", "Plan", "Apply"]
 
 
-def interrupt_main() -> None:
-    """Send this process what Ctrl-C in a terminal sends, once the cell is running."""
-    timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
+def interrupt_main(once: Path | None = None) -> None:
+    """Send this process what Ctrl-C in a terminal sends, once the cell is running, or a file is there."""
+
+    def interrupt_then() -> None:
+        deadline = time.monotonic() + 60
+        while once is not None and not once.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Timer(0.1, interrupt_then).start()
 
 
 def interrupt(*_: object) -> None:
@@ -146,6 +165,26 @@ def test_run_that_is_interrupted_keeps_what_was_done(run: Callable[..., list[Not
     assert [step.heading for step in only.steps][:3] == ["Parameters", "Load", "Plan"]
 
 
+def test_run_that_is_interrupted_tells_what_its_executor_says(
+    run: Callable[..., list[NotebookRun]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if Ctrl-C while a change is made hides what was done before it, or counts as a failure."""
+    monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
+    [only] = run(Listener("Apply", lambda: interrupt_main(once=tmp_path / "begun")), port=4)
+    assert only.result == "interrupted"
+    assert "found an interrupt (failed: left to you: wait; done before it: nothing; not reached: 0)" in str(only.error)
+
+
+def test_run_tells_of_a_kernel_that_does_not_start(
+    run: Callable[..., list[NotebookRun]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails where a kernel that ends before it answers is a traceback, or the run goes on."""
+    monkeypatch.setattr(kernels, "_ARGUMENTS", ("--no-such-option=1", "-f", "/no/such/file"))
+    [only] = run(Listener())
+    assert only.result == "failed"
+    assert "expected the kernel to live; found a kernel that does not answer" in str(only.error)
+
+
 def test_run_can_be_interrupted_as_soon_as_it_begins(
     run: Callable[..., list[NotebookRun]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +192,15 @@ def test_run_can_be_interrupted_as_soon_as_it_begins(
     listener = Listener()
     monkeypatch.setattr(listener, "begin", interrupt)
     [only] = run(listener)
+    assert (only.result, only.title, only.steps) == ("interrupted", "A tiny notebook", ())
+
+
+def test_run_can_be_interrupted_while_its_kernel_starts(
+    run: Callable[..., list[NotebookRun]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if Ctrl-C in the first second, before there is a kernel, is a traceback."""
+    monkeypatch.setattr(kernels, "Kernel", interrupt)
+    [only] = run(Listener())
     assert (only.result, only.title, only.steps) == ("interrupted", "A tiny notebook", ())
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from runbook import secrets
 from runbook.errors import HostError, SecretError
+from runbook.outside import tls
 from tests.conftest import somebody_else
 
 ASK = """
@@ -76,6 +77,7 @@ def test_check_password_takes_what_bcrypt_and_a_login_can_hold(password: str) ->
         pytest.param("密" * 25, "one of 75 bytes", id="bytes-not-characters"),
         pytest.param("a\x00b", "one with a control character", id="nul"),
         pytest.param("a\n", "one with a control character", id="newline"),
+        pytest.param("\udcff", "one with a control character, or with bytes that are not UTF-8", id="no-utf-8"),
     ],
 )
 def test_check_password_refuses_what_bcrypt_would_cut(password: str, expected: str) -> None:
@@ -137,6 +139,21 @@ def test_find_passphrase_refuses_a_file_without_one(tmp_path: Path, text: str | 
         keep(tmp_path / "s", text)
     with pytest.raises(SecretError, match=f"a passphrase.*found {expected}"):
         secrets.find_passphrase(tmp_path / "s")
+
+
+def test_find_passphrase_takes_what_a_key_can_be_encrypted_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if bytes that are no UTF-8, or more than OpenSSL takes, end in a traceback or in another passphrase."""
+    key = tls.generate_key("ecdsa-p256")
+    longest = "\udcff" + "x" * 1022
+    monkeypatch.setenv("RUNBOOK_CA_PASSPHRASE", longest)
+    found = secrets.find_passphrase(None)
+    assert found == b"\xff" + b"x" * 1022
+    assert b"ENCRYPTED" in tls.key_text(key, found)
+    with pytest.raises(ValueError, match="longer than 1023 bytes"):
+        tls.key_text(key, found + b"x")
+    monkeypatch.setenv("RUNBOOK_CA_PASSPHRASE", f"{longest}x")
+    with pytest.raises(SecretError, match="at most 1023 bytes; found one of 1024"):
+        secrets.find_passphrase(None)
 
 
 def test_generate_gives_24_random_bytes() -> None:

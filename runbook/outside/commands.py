@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +26,21 @@ class Completed:
         return "\n".join(part for part in (self.output.strip(), self.error.strip()) if part)
 
 
+_SECONDS_TO_END = 5
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where dockerd and iptables are: not on a user's PATH
 
 
 def _path() -> str:
     return os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS))
+
+
+def passed_environment() -> dict[str, str]:
+    """Return what another program gets of this process's environment: all but the secrets and settings of ours.
+
+    An engine that is started here would keep a password in its environment for as long as it runs.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNBOOK_")}
+    return {**kept, "LC_ALL": "C", "PATH": _path()}
 
 
 def which(name: str) -> str | None:
@@ -41,6 +53,16 @@ def as_root(*argv: str) -> tuple[str, ...]:
     return argv if os.geteuid() == 0 else ("sudo", "-n", "--", *argv)
 
 
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a command with all that it has started: politely first, since it may have to clean up."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=_SECONDS_TO_END)
+            break
+
+
 def run(
     *argv: str,
     allowed: frozenset[int] | None = frozenset({0}),
@@ -49,31 +71,38 @@ def run(
     environment: Mapping[str, str] | None = None,
     timeout_seconds: float = 60,
 ) -> Completed:
-    """Run a command in the C locale and return how it ended; `environment` adds to this process's own.
+    """Run a command in the C locale and return how it ended; `environment` adds to what it gets of this process's.
 
     Raises CommandError for an exit code that is not `allowed` (None allows any) and for a program that is not
-    there, NotReadyError when `timeout_seconds` have passed.
+    there, NotReadyError when `timeout_seconds` have passed: the command and all that it has started are ended then.
     """
     told = " ".join(argv)
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             argv,
-            input=stdin,
             cwd=folder,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            check=False,
-            timeout=timeout_seconds,
-            env={**os.environ, "LC_ALL": "C", "PATH": _path(), **(environment or {})},
+            env={**passed_environment(), **(environment or {})},
+            process_group=0,
         )
     except FileNotFoundError as error:
         raise CommandError(f"the program {argv[0]}", "it is not on this host", f"install {argv[0]}") from error
-    except subprocess.TimeoutExpired as error:
+    try:
+        output, said = process.communicate(stdin, timeout_seconds)
+    except BaseException as error:  # an interrupt too: nothing of ours works on unseen
+        _end(process)
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
         raise NotReadyError(
             f"`{told}` to end", f"still running after {timeout_seconds:g} s", "see why it hangs; run again"
         ) from error
-    completed = Completed(code=done.returncode, output=done.stdout, error=done.stderr)
-    if allowed is not None and done.returncode not in allowed:
-        raise CommandError(f"`{told}` to succeed", f"exit code {done.returncode}: {completed.said}", "see its message")
+    completed = Completed(code=process.returncode, output=output, error=said)
+    if allowed is not None and process.returncode not in allowed:
+        raise CommandError(
+            f"`{told}` to succeed", f"exit code {process.returncode}: {completed.said}", "see its message"
+        )
     return completed

@@ -1,10 +1,12 @@
 """Docker Compose, whichever of the two is on this host: the plugin `docker compose`, or `docker-compose`."""
 
+import functools
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.changes import RemoveObject
 from runbook.errors import MissingError
 from runbook.outside import commands, engine
 
@@ -22,13 +24,21 @@ class Compose:
 
 def find() -> Compose | None:
     """Return the Compose of this host, the plugin first; None where there is none."""
+    try:
+        return _find()
+    except LookupError:
+        return None
+
+
+@functools.cache  # it takes half a second to say its version; that there is none is asked again
+def _find() -> Compose:
     for argv in (("docker", "compose"), ("docker-compose",)):
         if commands.which(argv[0]) is None:
             continue
         said = commands.run(*argv, "version", "--short", allowed=None)
         if said.code == 0 and (version := re.search(r"\d+\.\d+\.\d+", said.output)):
             return Compose(argv=argv, version=version.group())
-    return None
+    raise LookupError
 
 
 def require() -> Compose:
@@ -62,5 +72,12 @@ def resolved(path: Path, project: str) -> str:
 
 
 def up(path: Path, project: str, timeout_seconds: float) -> None:
-    """Bring the file's services up in the background, each container made anew."""
+    """Bring the file's services up in the background, each container made anew.
+
+    What an `up` that was cut off has left beside the container goes first: Compose 2 stumbles over its name.
+    """
+    client = engine.require(timeout_seconds)
+    found = registry_containers(client, project)
+    for left in found if len(found) > 1 else ():
+        engine.remove(client, RemoveObject(kind="container", name=left.name))
     _call(path, project, "up", "--detach", "--force-recreate", timeout_seconds=timeout_seconds)

@@ -4,28 +4,32 @@ The operator's own logins and settings are neither read nor changed.
 """
 
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import docker
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.errors import HostError
 from runbook.forms import split_reference
-from runbook.outside import commands, images
-from runbook.outside.registry_api import Registry
+from runbook.outside import commands, images, temporary
+from runbook.outside.registry_api import Registry, wait_until_ready
 from runbook.outside.storage import Storage
 
-_SECONDS = 300
+_UNKNOWN_NAME = re.compile(r"\blookup \S+")  # what the engine says of a name that it does not know
+_NAME_SECONDS = 6.0  # an engine reads /etc/hosts again after five (Go, net/hosts.go, cacheMaxAge)
+# What the client says where the connection broke, or a proxy had no registry behind it: not what it says of a refusal.
+_BROKEN = re.compile(r"\bEOF\b|connection (?:refused|reset|broken)|broken pipe|HTTP status:? 50[234]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
     """A test image under its full reference, and a Docker client that may push and pull it.
 
-    `stored` is the registry's storage, `blobs` gathers what a push left there.
+    `stored` is the registry's storage, `blobs` gathers what a push left there. `timeout_seconds` bounds each command.
     """
 
     registry: Registry
@@ -34,7 +38,8 @@ class Proof:
     tag: str
     folder: Path
     stored: Storage
-    blobs: set[str]
+    timeout_seconds: float
+    blobs: set[str] = field(default_factory=set)
 
     @property
     def reference(self) -> str:
@@ -44,18 +49,43 @@ class Proof:
     def docker(self, *arguments: str, stdin: str = "") -> commands.Completed:
         """Run the Docker client and return how it ended, whatever its exit code."""
         own = {"DOCKER_CONFIG": str(self.folder)}
-        return commands.run("docker", *arguments, allowed=None, stdin=stdin, environment=own, timeout_seconds=_SECONDS)
+        return commands.run(
+            "docker", *arguments, allowed=None, stdin=stdin, environment=own, timeout_seconds=self.timeout_seconds
+        )
+
+    def login(self, password: str) -> commands.Completed:
+        """Log in; again where the engine does not know the registry's name, until it must have read /etc/hosts."""
+        username, _ = self.registry.login or ("", "")
+
+        @retry(
+            retry=retry_if_result(lambda done: bool(_UNKNOWN_NAME.search(done.said))),
+            stop=stop_after_delay(_NAME_SECONDS),
+            wait=wait_fixed(0.5),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        def log_in() -> commands.Completed:
+            return self.docker("login", self.host, "-u", username, "--password-stdin", stdin=password)
+
+        return log_in()
+
+    def _transfer(self, verb: Literal["push", "pull"]) -> commands.Completed:
+        """Push or pull; once more where the connection broke on the way, when the registry is back."""
+        done = self.docker(verb, self.reference)
+        if done.code != 0 and _BROKEN.search(done.said):
+            wait_until_ready(self.registry, timeout_seconds=self.timeout_seconds)
+            done = self.docker(verb, self.reference)
+        return done
 
     def push(self) -> str:
         """Push the test image and return its digest, or the client's words where that fails."""
-        done = self.docker("push", self.reference)
-        self.blobs.update(self.stored.digests(self.repository, self.tag))
+        done = self._transfer("push")
+        self.blobs.update(self.stored.digests(self.repository))  # now: a manifest that is deleted is in none any more
         return _digest(done)
 
     def pull(self) -> str:
         """Remove the test image from the engine, pull it, and return its digest, or the client's words."""
         self.docker("image", "rm", self.reference)
-        return _digest(self.docker("pull", self.reference))
+        return _digest(self._transfer("pull"))
 
     def in_registry(self) -> str:
         """Return the digest that the registry gives for the test image, or its answer where it gives none."""
@@ -88,32 +118,42 @@ def refuse_occupied(stored: Storage, reference: str, parameter: str) -> None:
 
 @contextmanager
 def proof(  # noqa: PLR0913 (where, what, and whose storage)
-    client: docker.DockerClient, registry: Registry, *, host: str, reference: str, test_image: str, stored: Storage
+    client: docker.DockerClient,
+    registry: Registry,
+    *,
+    host: str,
+    reference: str,
+    test_image: str,
+    stored: Storage,
+    timeout_seconds: float,
 ) -> Iterator[Proof]:
     """Tag the test image for a registry, and take it away afterwards: from the engine, and from what is `stored`.
 
     Without a `test_image` one is made on the spot; its random content makes its blobs its own, so they go too.
     """
     repository, tag = split_reference(reference)
-    with tempfile.TemporaryDirectory(prefix="registry-runbook-") as folder:
+    with temporary.folder() as folder:
         tried = Proof(
             registry=registry,
             host=host,
             repository=repository,
             tag=tag,
-            folder=Path(folder),
+            folder=folder,
             stored=stored,
-            blobs=set(),
+            timeout_seconds=timeout_seconds,
         )
         if test_image:
             _tag(client, test_image, f"{host}/{repository}", tag)
         else:
+            images.remove_test_images(client)
+            if left := stored.digests(repository):  # of a run that was killed: nobody else's, or it is refused before
+                stored.remove_repository(repository, left)
             images.make_test_image(client, tried.reference)
         try:
             yield tried
         finally:
             tried.docker("image", "rm", tried.reference)
-            stored.remove_repository(repository, () if test_image else tuple(tried.blobs))
+            stored.remove_repository(repository, () if test_image else {*tried.blobs, *stored.digests(repository)})
 
 
 def _tag(client: docker.DockerClient, test_image: str, repository: str, tag: str) -> None:

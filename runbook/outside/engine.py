@@ -1,14 +1,16 @@
 """The Docker Engine of this host: its state as facts, its start and stop, containers and images."""
 
 import datetime
+import io
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
@@ -16,24 +18,30 @@ from docker.models.containers import Container
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.changes import RemoveObject, RunContainer, Supervisor
-from runbook.errors import HostError, MissingError, NotReadyError
+from runbook.errors import ChangedError, HostError, MissingError, NotReadyError
 from runbook.outside import commands
 
 Client = docker.DockerClient
 LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
-_PROCESS_LOG = Path("/var/log/registry-runbook-engine.log")
+PROCESS_LOG = Path("/var/log/registry-runbook-engine.log")
 _PID_FILE = Path("/var/run/docker.pid")
 
 
 def connect(timeout_seconds: float = 60) -> Client | None:
     """Return a client of the engine that this environment names (DOCKER_HOST), None where none answers.
 
-    Raises HostError where one is there that this user may not speak to.
+    Raises HostError where one is there that this user may not speak to, NotReadyError where it says nothing in time.
     """
     try:
         client = docker.from_env(timeout=int(timeout_seconds))
         client.ping()
-    except DockerException as error:
+    except (DockerException, OSError) as error:  # requests' errors are the latter
+        if _is_timeout(error):
+            raise NotReadyError(
+                f"the engine to answer within {timeout_seconds:g} s",
+                "it takes the connection, and says nothing",
+                "see what holds it up: `systemctl status docker`, `journalctl -u docker`; a restart stops containers",
+            ) from error
         if "Permission denied" in str(error):
             raise HostError(
                 "to be allowed to speak to the engine",
@@ -42,6 +50,17 @@ def connect(timeout_seconds: float = 60) -> Client | None:
             ) from error
         return None
     return client
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return "timed out" in str(error)
+
+
+def words(error: BaseException) -> str:
+    """Return what an error of the engine's or the host's says."""
+    if isinstance(error, OSError | DockerException) and _is_timeout(error):
+        return f"the engine takes the connection, and says nothing ({error})"
+    return str(getattr(error, "explanation", None) or error).strip()
 
 
 def require(timeout_seconds: float = 60) -> Client:
@@ -83,8 +102,11 @@ def _wait_until(*, answers: bool, timeout_seconds: float) -> bool:
         stop=stop_after_delay(timeout_seconds),
         wait=wait_fixed(0.2),
     )
-    def poll() -> bool:
-        return connect() is not None
+    def poll() -> bool | None:
+        try:
+            return connect(timeout_seconds) is not None
+        except NotReadyError:
+            return None
 
     try:
         poll()
@@ -117,13 +139,20 @@ def command_line() -> tuple[str, ...]:
 
 def _start_as_process(argv: tuple[str, ...], timeout_seconds: float) -> None:
     _PID_FILE.unlink(missing_ok=True)
-    with _PROCESS_LOG.open("ab") as log:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    with PROCESS_LOG.open("ab") as log:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=commands.passed_environment(),
+        )
     if not _wait_until(answers=True, timeout_seconds=timeout_seconds):
         process.terminate()
-        lines = _PROCESS_LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
+        lines = PROCESS_LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
         raise NotReadyError(
-            f"the engine to answer within {timeout_seconds:g} s", " / ".join(lines), f"read {_PROCESS_LOG}"
+            f"the engine to answer within {timeout_seconds:g} s", " / ".join(lines), f"read {PROCESS_LOG}"
         )
 
 
@@ -157,7 +186,7 @@ def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
         os.kill(pid(), signal.SIGTERM)
         if not _wait_until(answers=False, timeout_seconds=timeout_seconds):
             raise NotReadyError(
-                "the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {_PROCESS_LOG}"
+                "the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {PROCESS_LOG}"
             )
         _wait_for_exit(timeout_seconds)
     start(by, timeout_seconds, argv)
@@ -171,7 +200,10 @@ def _wait_for_exit(timeout_seconds: float) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContainerFacts:
-    """How a container is: what a plan compares with what it wants; one that never ran started in the year 1."""
+    """How a container is: what a plan compares with what it wants; one that never ran started in the year 1.
+
+    In `publish` are address, port and the container's port; the port is 0 where the engine chose one.
+    """
 
     name: str
     image_id: str
@@ -183,6 +215,7 @@ class ContainerFacts:
     volumes: tuple[tuple[str, str], ...]
     labels: tuple[tuple[str, str], ...]
     environment: tuple[str, ...]
+    paused: bool = False
 
     def label(self, name: str) -> str | None:
         """Return a label's value, None where the container has no such label."""
@@ -195,10 +228,11 @@ def _facts_of(container: Container) -> ContainerFacts:
         name=container.attrs["Name"].removeprefix("/"),
         image_id=container.attrs["Image"],
         running=bool(container.attrs["State"]["Running"]),
+        paused=bool(container.attrs["State"]["Paused"]),
         started=datetime.datetime.fromisoformat(container.attrs["State"]["StartedAt"]),
         restart_policy=host["RestartPolicy"]["Name"],
         publish=tuple(
-            (binding["HostIp"], int(binding["HostPort"]), int(inside.partition("/")[0]))
+            (binding["HostIp"], int(binding["HostPort"] or 0), int(inside.partition("/")[0]))
             for inside, bindings in sorted((host["PortBindings"] or {}).items())
             for binding in bindings or ()
         ),
@@ -225,9 +259,13 @@ def container(client: Client, name: str) -> ContainerFacts | None:
 
 
 def run_container(client: Client, wanted: RunContainer) -> None:
-    """Start the wanted container in the background; one of the same name is removed first, its volumes stay."""
+    """Start the wanted container in the background; the earlier one is removed first, its volumes stay."""
     with suppress(NotFound):
-        client.containers.get(wanted.name).remove(force=True)
+        there = client.containers.get(wanted.name)
+        if LABEL not in there.labels:
+            told = f"no container named {wanted.name} but the runbook's own, as when the plan was made"
+            raise ChangedError(told, "one made by other means", "plan again")
+        there.remove(force=True)
     address, outside, inside = wanted.publish
     client.containers.run(  # type: ignore[call-overload] # the stubs know only two of the restart policies
         wanted.image,
@@ -269,6 +307,18 @@ def bridge_addresses(client: Client) -> list[str]:
     return [address for address in found if "." in address]
 
 
+def read_file(client: Client, name: str, path: PurePath) -> bytes:
+    """Return the content of a file as a container sees it; raises HostError where there is none."""
+    try:
+        stream, _ = client.containers.get(name).get_archive(str(path))
+    except NotFound as error:
+        told = str(error.explanation)
+        raise HostError(f"{path} in the container {name}", told, "run the notebook 50-compose") from error
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+        file = next((archive.extractfile(member) for member in archive if member.isfile()), None)
+        return file.read() if file else b""
+
+
 def execute(client: Client, name: str, argv: tuple[str, ...]) -> int:
     """Run a command in a running container and return its exit code; raises HostError where it cannot be run."""
     try:
@@ -298,7 +348,12 @@ def _start(container: Container) -> None:
 
 @contextmanager
 def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]:
-    """Run a container for as long as a check lasts, and yield the port of this host that its port `inside` has."""
+    """Run a container for as long as a check lasts, and yield the port of this host that its port `inside` has.
+
+    One that a run left here which was killed is removed first.
+    """
+    for left in client.containers.list(all=True, filters={"label": f"{LABEL}=probe"}):
+        left.remove(force=True, v=True)
     probe = client.containers.create(image, detach=True, ports={f"{inside}/tcp": None}, labels={LABEL: "probe"})
     try:
         _start(probe)

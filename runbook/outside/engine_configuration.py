@@ -7,7 +7,6 @@ import ipaddress
 import os
 import re
 import signal
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from pathlib import Path
 
 from runbook.changes import Supervisor
 from runbook.errors import HostError
-from runbook.outside import commands, daemon_json, engine, files
+from runbook.outside import commands, daemon_json, engine, files, temporary
+from runbook.parameters import Parameters
 
 _GRACE_SECONDS = 2.0  # a reload takes milliseconds: an engine that has complained, and lists nothing then, has refused
 
@@ -58,6 +58,17 @@ def is_listed(host: str, insecure: Sequence[str]) -> bool:
     return host in insecure or any(address in network for network in networks)
 
 
+def names_insecure(parameters: Parameters, address: str, listed: Sequence[str]) -> list[str]:
+    """Return the entries of insecure-registries, beside those of the parameters, that mean the registry with TLS."""
+    own = {f"{name}:{parameters.port}" for name in (parameters.domain, address)} | {parameters.registry_host}
+    others = [entry for entry in listed if entry not in parameters.insecure_registries]
+    networks = [entry for entry in others if "/" in entry]
+    here = ipaddress.ip_address(address)
+    return [entry for entry in others if entry in own] + [
+        entry for entry in networks if here in ipaddress.ip_network(entry, strict=False)
+    ]
+
+
 def read_file() -> str | None:
     """Return the text of daemon.json without what may be secret in it, None where there is none."""
     text = files.read_text(daemon_json.PATH)
@@ -71,11 +82,11 @@ def validate(text: str) -> None:
     """
     if "--validate" not in commands.run("dockerd", "--help", allowed=None).said:
         return
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".json") as file:
-        file.write(text)
-        file.flush()
-        done = commands.run("dockerd", "--validate", f"--config-file={file.name}", allowed=None)
-        said = daemon_json.conceal(done.said).replace(file.name, str(daemon_json.PATH))
+    with temporary.folder() as folder:
+        file = folder / "daemon.json"
+        file.write_text(text, encoding="utf-8", newline="")
+        done = commands.run("dockerd", "--validate", f"--config-file={file}", allowed=None)
+        said = daemon_json.conceal(done.said).replace(str(file), str(daemon_json.PATH))
     if done.code != 0:
         raise HostError(
             f"an engine that takes {daemon_json.PATH} with the planned change",

@@ -5,6 +5,8 @@ import errno
 import os
 import shutil
 import stat
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from boltons.fileutils import atomic_save
@@ -24,13 +26,22 @@ def read_text(path: Path) -> str | None:
     if kind is None:
         return None
     if not stat.S_ISREG(kind):
-        raise HostError(f"a regular file at {path}", "another kind of file", "look at it, and move it out of the way")
+        raise _no_regular_file(path, kind)
     try:
         return path.read_bytes().decode()
     except PermissionError as error:
         raise _not_allowed(path) from error
     except UnicodeDecodeError as error:
         raise HostError(f"UTF-8 text in {path}", str(error), "mend or move the file") from error
+
+
+def lines(path: Path) -> list[str]:
+    """Return the lines of a text file, none where there is no file; only a newline ends one, and stands in none.
+
+    str.splitlines would take a line apart at what a comment may hold, such as a form feed.
+    """
+    text = read_text(path)
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def mode_of(path: Path) -> int | None:
@@ -52,11 +63,70 @@ def _lstat(path: Path) -> int | None:
 def may_change(path: Path) -> bool:
     """Return whether this user may write, replace or remove what is at a path, with all below it."""
     try:
-        above = next(folder for folder in path.parents if folder.exists())
-        folders = [above, path, *(item for item in path.rglob("*") if item.is_dir())] if path.is_dir() else [above]
+        return _obstacle(path) is None
     except PermissionError:
         return False
-    return all(os.access(folder, os.W_OK | os.X_OK, effective_ids=True) for folder in folders)
+
+
+def _obstacle(path: Path) -> Path | None:
+    """Return what keeps this user from changing what is at a path: a folder above or below it, or itself."""
+    above = next(folder for folder in path.parents if folder.exists())
+    folders = [above, path, *(item for item in path.rglob("*") if item.is_dir())] if path.is_dir() else [above]
+    may = {folder: os.access(folder, os.W_OK | os.X_OK, effective_ids=True) for folder in folders}
+    if os.geteuid() == 0 and path.is_file():  # another user may replace a file that only root may write to
+        may[path] = os.access(path, os.W_OK, effective_ids=True)
+    return next((place for place, allowed in may.items() if not allowed), None)
+
+
+def require_writable(path: Path) -> None:
+    """Raise HostError where what is at a path cannot be made, replaced or removed: nothing was tried yet.
+
+    For root that is a file system mounted read-only, or an attribute of chattr(1) such as immutable (access(2)).
+    """
+    if (found := _obstacle(path)) is None:
+        return
+    if os.statvfs(found).f_flag & os.ST_RDONLY:
+        what, remedy = f"the file system of {found} is mounted read-only", f"mount it for writing (findmnt -T {found})"
+    elif os.geteuid() == 0:
+        what, remedy = f"not even root may change {found}", f"look at `lsattr -d {found}`, and take `i` or `a` away"
+    else:
+        what, remedy = f"user id {os.geteuid()} may not change {found}", "run it as root"
+    raise HostError(f"to be allowed to change {path}", what, remedy)
+
+
+def require_place_for_file(path: Path) -> None:
+    """Raise HostError where a file cannot be written: what is there is none, or its folder cannot be changed.
+
+    A symbolic link is not followed: what it leads to may be somebody else's.
+    """
+    kind = _lstat(path)
+    if kind is not None and not stat.S_ISREG(kind):
+        raise _no_regular_file(path, kind)
+    part = _lstat(_part(path))
+    if part is not None and stat.S_ISDIR(part):
+        raise _no_regular_file(_part(path), part)
+    require_writable(path)
+
+
+def require_place_for_folder(path: Path) -> None:
+    """Raise HostError where a folder cannot be made, nor what is there be one: a link to a folder is one."""
+    if _lstat(path) is not None and not path.is_dir():
+        raise HostError(f"a folder at {path}, or nothing", "another kind of file", _OUT_OF_THE_WAY)
+    require_writable(path)
+
+
+_OUT_OF_THE_WAY = "look at it, and move it out of the way"
+_KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe"}
+
+
+def _no_regular_file(path: Path, kind: int) -> HostError:
+    found = _KINDS.get(stat.S_IFMT(kind), "another kind of file")
+    return HostError(f"a regular file at {path}", found, _OUT_OF_THE_WAY)
+
+
+def _part(path: Path) -> Path:
+    """Return where a file is written before it takes its place."""
+    return path.with_name(f"{path.name}.part")
 
 
 def is_own(path: Path) -> bool:
@@ -76,40 +146,92 @@ def changed_at(path: Path) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
 
 
+def _make_folder(path: Path, mode: int) -> None:
+    """Make one folder, with `mode` from its creation whatever the umask: a run may be killed right after it."""
+    before = os.umask(0)
+    try:
+        path.mkdir(mode)
+    finally:
+        os.umask(before)
+
+
 def make_parents(path: Path) -> None:
     """Make the folders above `path` that are missing, 0755."""
     for missing in reversed([above for above in path.parents if not above.exists()]):
-        missing.mkdir()
-        missing.chmod(0o755)
+        _make_folder(missing, 0o755)
 
 
 def make_directory(path: Path, mode: int) -> None:
     """Make a folder with exactly `mode`; folders above it that are missing get 0755."""
     make_parents(path)
-    path.mkdir(exist_ok=True)
-    path.chmod(mode)
+    if path.is_dir():
+        path.chmod(mode)
+    else:
+        _make_folder(path, mode)
 
 
 def _write_in_place(path: Path, data: bytes) -> None:
-    """Write into the file itself: the only way where it is a mount point, as /etc/hosts in a container is."""
-    with path.open("r+b") as file:
-        file.write(data)
-        file.truncate()
-        os.fsync(file.fileno())
+    """Write into the file itself: the only way where it is a mount point, as /etc/hosts in a container is.
+
+    Where that fails, what was there is written back.
+    """
+    with path.open("r+b", buffering=0) as file:
+        before = file.read()
+        try:
+            _overwrite(file, data)
+        except OSError:
+            with suppress(OSError):
+                _overwrite(file, before)
+            raise
+
+
+def _overwrite(file: FileIO, data: bytes) -> None:
+    os.pwrite(file.fileno(), data, 0)
+    file.truncate(len(data))
+    os.fsync(file.fileno())
 
 
 def write(path: Path, data: bytes, mode: int) -> None:
-    """Write a file atomically, with `mode` from its creation (temporary file beside it, fsync, rename)."""
-    make_parents(path)
-    path.with_name(f"{path.name}.part").unlink(missing_ok=True)  # of a run that was killed
+    """Write a file atomically, with `mode` from its creation: temporary file beside it, fsync, rename, fsync of both.
+
+    Raises HostError where that fails, with the system's words: the earlier file is whole, the temporary one is gone.
+    """
+    part = _part(path)
     try:
+        make_parents(path)
+        part.unlink(missing_ok=True)  # of a run that was killed
         with atomic_save(str(path), text_mode=False, file_perms=mode) as file:
             file.write(data)
+        _sync_folder(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         if error.errno != errno.EBUSY:
-            raise
-        _write_in_place(path, data)
-    path.chmod(mode)
+            raise _not_written(path, error) from error
+        try:
+            _write_in_place(path, data)
+            path.chmod(mode)
+        except OSError as second:
+            raise _not_written(path, second) from second
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the disk hold the folder's names: without it, a rename may be lost with the power (rename(2), fsync(2))."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _not_written(path: Path, error: OSError) -> HostError:
+    found, remedy = error.strerror or str(error), "remove the cause"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        above = next(folder for folder in path.parents if folder.exists())
+        room = os.statvfs(above)
+        free = f"{room.f_bavail * room.f_frsize} bytes and {room.f_favail} inodes"
+        found, remedy = f"{found} ({free} are free on the file system of {above})", "make room there (`df -h`, `df -i`)"
+    return HostError(f"to write {path}", found, remedy)
 
 
 def keep(path: Path) -> Path:

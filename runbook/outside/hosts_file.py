@@ -16,7 +16,9 @@ def with_name(text: str, address: str, name: str) -> str:
     A line that says otherwise would win or be added: the name has one address. Both ways round are taken off, the
     address first as hosts(5) wants it, and the name first as the document has it.
     """
-    kept = [_without(line, name) for line in without_block(text).splitlines()]
+    outside = without_block(text)
+    lines = outside.removesuffix("\n").split("\n") if outside else []  # and not at what a comment may hold beside it
+    kept = [_without(line, name) for line in lines]
     others = [line for line in kept if line is not None]
     return "".join(f"{line}\n" for line in (*others, _BEGIN, f"{address} {name}", _END))
 

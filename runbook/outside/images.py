@@ -5,7 +5,6 @@ import json
 import os
 import re
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,11 +15,12 @@ from docker.models.images import Image
 
 from runbook.changes import ObtainImage
 from runbook.errors import HostError, MissingError, RunbookError
-from runbook.outside import commands, packages
+from runbook.outside import commands, packages, temporary
 from runbook.parameters import Parameters
 
 PACKAGE_REPOSITORY = "registry-runbook/docker-registry"
 TEST_LABEL = "org.registry-runbook.proof"
+_OBTAIN_SECONDS = 600  # an engine says nothing while it unpacks a layer
 Source = Literal["pull", "archive", "package"]
 _BY_ARCHIVE = "set registry_image_source to archive, and registry_image_archive to a docker save file"
 
@@ -73,7 +73,8 @@ def _here(client: docker.DockerClient, reference: str, digest: str, among: tuple
         return _registry_image(reference, pinned)
     if "package" in among:
         for image in client.images.list(PACKAGE_REPOSITORY):
-            return _registry_image(image.tags[0], image)
+            own = [tag for tag in image.tags if tag.startswith(f"{PACKAGE_REPOSITORY}:")]  # it may be tagged for a push
+            return _registry_image(own[0], image)
     return None
 
 
@@ -116,6 +117,7 @@ def obtain(client: docker.DockerClient, wanted: ObtainImage) -> str:
     """
     if (found := _here(client, wanted.reference, wanted.digest, wanted.sources)) is not None:
         return f"found {found.reference} here"
+    client.api.timeout = _OBTAIN_SECONDS
     refusals: list[str] = []
     for source in wanted.sources:
         try:
@@ -166,8 +168,7 @@ def _tags_in(archive: Path) -> list[str]:
 
 
 def _build(client: docker.DockerClient, _: ObtainImage) -> str:
-    with tempfile.TemporaryDirectory(prefix="registry-runbook-") as name_of_folder:
-        folder = Path(name_of_folder)
+    with temporary.folder() as folder:
         version = packages.unpack("docker-registry", folder)
         packages.unpack("busybox-static", folder)
         archive = _registry_archive(folder)
@@ -231,6 +232,12 @@ def _refuse_import_error(answer: str) -> None:
     for line in answer.splitlines():
         if "error" in (said := json.loads(line)):
             raise HostError("the engine to take the image", said["error"], "see the engine's log")
+
+
+def remove_test_images(client: docker.DockerClient) -> None:
+    """Remove the test images that a run left here which was killed."""
+    for left in client.images.list(filters={"label": f"{TEST_LABEL}=1"}):
+        client.images.remove(str(left.id), force=True)
 
 
 def make_test_image(client: docker.DockerClient, reference: str) -> None:

@@ -1,6 +1,7 @@
 """The kernel's settings, its nat table, the addresses and listening ports of this host."""
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,16 @@ def has_nat_chain(name: str) -> bool:
     argv = commands.as_root("iptables", "--wait", "-t", "nat", "-n", "-L", name)
     done = commands.run(*argv, allowed=None)
     return done.code != 1 or done.error.startswith("sudo:")
+
+
+def user_rules() -> str:
+    """Return the rules that somebody has put before the engine's own, one line; empty where this user may not look.
+
+    Source: Docker Engine documentation, "Packet filtering and firewalls", DOCKER-USER.
+    """
+    done = commands.run(*commands.as_root("iptables", "--wait", "-S", "DOCKER-USER"), allowed=None)
+    rules = [line for line in done.output.splitlines() if line.startswith("-A") and not line.endswith(" -j RETURN")]
+    return "; ".join(rules)
 
 
 def host_addresses() -> list[str]:
@@ -110,17 +121,27 @@ class Listener:
 
 
 def listeners(ports: set[int]) -> list[Listener]:
-    """Return who listens on `ports`, once a process and port."""
+    """Return who listens on `ports`, once a process and port; one that ends meanwhile listens no more."""
     found = {
-        Listener(port=item.laddr.port, process=_process_name(item.pid), pid=item.pid)
+        Listener(port=item.laddr.port, process=name, pid=item.pid)
         for item in psutil.net_connections(kind="tcp")
         if item.status == psutil.CONN_LISTEN and item.laddr and item.laddr.port in ports
+        if (name := _process_name(item.pid)) is not None
     }
     return sorted(found, key=lambda listener: (listener.port, listener.pid or 0))
 
 
-def _process_name(pid: int | None) -> str:
+def who_holds(said: str) -> str:
+    """Return who listens on the port of which an engine or Compose says that it is taken; empty where it does not."""
+    taken = re.search(r":(\d+)(?:: bind: address already in use| failed: port is already allocated)", said)
+    if taken is None:
+        return ""
+    found = ", ".join(str(listener) for listener in listeners({int(taken[1])})) or "nobody any more"
+    return f"; {found} listens on port {taken[1]}"
+
+
+def _process_name(pid: int | None) -> str | None:
     try:
         return psutil.Process(pid).name() if pid else "a process of another user or namespace"
     except psutil.NoSuchProcess:
-        return "a process that has ended"
+        return None

@@ -1,13 +1,12 @@
 """nginx of this host: the runbook's one file among its sites, tested before it counts, and what nginx then serves.
 
-Source: nginx.org, "How nginx processes a request" and "Controlling nginx", ngx_http_core_module and
-ngx_http_proxy_module; distribution.github.io, "Authenticate proxy with nginx".
+Source: nginx.org, "How nginx processes a request" and "Controlling nginx", ngx_http_core_module,
+ngx_http_ssl_module and ngx_http_proxy_module; distribution.github.io, "Authenticate proxy with nginx".
 """
 
 import re
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,18 @@ from cryptography import x509
 
 from runbook.changes import ConfigureNginx, RemoveSite, Supervisor
 from runbook.errors import HostError
-from runbook.outside import commands, files, kernel, registry_api, tls, yaml_text
+from runbook.outside import commands, files, kernel, registry_api, temporary, tls, yaml_text
 
 # The last of the distribution's sites: the first site of a port answers for all names that no site has.
 PATH = Path("/etc/nginx/sites-enabled/zz-registry-runbook")
 HEADER = yaml_text.HEADER
+UNREAD = "# nginx has not read this yet\n"
+# Source: ssl-config.mozilla.org, "Intermediate"; of several sites on one port, the first one's curves count for all.
+_CIPHERS = ":".join(
+    f"ECDHE-{key}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for key in ("ECDSA", "RSA")
+)
 _PID_FILE = Path("/run/nginx.pid")
 _ERROR_LOG = Path("/var/log/nginx/error.log")
 _WORKER = "nginx: worker process"  # one that shuts down adds that
@@ -44,6 +50,8 @@ def site(
     ssl_certificate {certificate};
     ssl_certificate_key {certificate};
     ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_ciphers {_CIPHERS};
+    ssl_ecdh_curve X25519:prime256v1:secp384r1;
     client_max_body_size {body_limit};
 
     location / {{
@@ -218,17 +226,20 @@ def trial(render: Callable[[str], str]) -> Iterator[str]:
 
     It has its files in a folder of its own, and ends by itself after a while, whatever becomes of this process.
     """
-    with socket.socket() as probe, tempfile.TemporaryDirectory(prefix="registry-runbook-") as folder:
+    with socket.socket() as probe, temporary.folder() as folder:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
         probe.close()
-        own = Path(folder, "nginx.conf")
+        own = folder / "nginx.conf"
         own.write_text(_TRIAL.format(folder=folder, site=render(address)), encoding="ascii")
         limited = ("timeout", "--kill-after=5", str(_TRIAL_SECONDS))
         argv = (*limited, str(commands.which("nginx")), "-e", f"{folder}/error.log", "-c", str(own))
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        nowhere = subprocess.DEVNULL
+        process = subprocess.Popen(
+            argv, stdin=nowhere, stdout=nowhere, stderr=nowhere, env=commands.passed_environment()
+        )
         try:
-            _wait_until_up(process, address, Path(folder, "error.log"))
+            _wait_until_up(process, address, folder / "error.log")
             yield address
         finally:
             process.terminate()

@@ -128,7 +128,11 @@ def _refuse_dates(brought: BroughtCertificate, authority: x509.Certificate, now:
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         expected = f"{_subject(certificate)} to be valid now, {now:%Y-%m-%d %H:%M} UTC"
         if end <= now:
-            raise HostError(expected, f"it expired on {end:%Y-%m-%d %H:%M} UTC", "have it renewed, then bring it again")
+            raise HostError(
+                expected,
+                f"it expired on {end:%Y-%m-%d %H:%M} UTC",
+                "have it renewed, then bring it again; or, where it is the clock that is wrong, set it right",
+            )
         if begin > now:
             raise HostError(
                 expected,

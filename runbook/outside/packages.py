@@ -1,10 +1,9 @@
 """The distribution's packages, through apt."""
 
-import tempfile
 from pathlib import Path
 
 from runbook.errors import HostError
-from runbook.outside import commands
+from runbook.outside import commands, temporary
 
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
 _INSTALL_SECONDS = 900
@@ -24,7 +23,11 @@ def has_apt() -> bool:
 
 
 def install(names: tuple[str, ...]) -> None:
-    """Install packages without those that they only recommend; the package lists are brought up to date first."""
+    """Install packages without those that they only recommend; the package lists are brought up to date first.
+
+    What an earlier run that was cut off has unpacked is configured first: apt refuses to go on without it.
+    """
+    commands.run("dpkg", "--configure", "-a", environment=_QUIET, timeout_seconds=_INSTALL_SECONDS)
     commands.run("apt-get", "update", "-q", environment=_QUIET, timeout_seconds=_INSTALL_SECONDS)
     commands.run(
         "apt-get", "install", "-q", "-y", "--no-install-recommends", *names,
@@ -41,8 +44,7 @@ def unpack(name: str, destination: Path) -> str:
         raise HostError(
             "apt, to take the package " + name, "no apt-get on this host", "set registry_image_source: archive"
         )
-    with tempfile.TemporaryDirectory(prefix="registry-runbook-") as name_of_folder:
-        folder = Path(name_of_folder)
+    with temporary.folder() as folder:
         commands.run("apt-get", "update", "-q", environment=_QUIET, timeout_seconds=_INSTALL_SECONDS)
         commands.run(
             "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", name,

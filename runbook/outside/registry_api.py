@@ -3,19 +3,23 @@
 Source: OCI Distribution Specification 1.1, and the Docker Registry HTTP API V2 for `_catalog`.
 """
 
+import datetime
 import hashlib
 import os
+import re
 import ssl
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpx
+from cryptography import x509
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.errors import HostError, NotReadyError
 from runbook.forms import split_reference
+from runbook.outside import tls as certificates
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json, "
@@ -25,6 +29,7 @@ MANIFEST_TYPES = (
 )
 _SECONDS = 10.0
 _BLOB_SECONDS = 300.0  # a registry answers when it has stored all
+BACK_SECONDS = 10.0  # an engine has brought a registry that died back by then
 _PIECE_BYTES = 1 << 18
 _SERVER_ERROR = 500
 _OCTETS = "application/octet-stream"
@@ -72,20 +77,51 @@ class Registry:
     def upload(self, repository: str, size: int) -> tuple[str, str]:
         """Upload a blob of random content as Docker does, its size unsaid; return its digest, and the status or error.
 
-        The content is never held as a whole (end-5, end-6). An address of another server is not gone to.
+        The content is never held as a whole (end-5, end-6). An address of another server is not gone to. Where the
+        connection breaks, another blob is tried once the registry is back.
         """
+        digest, answer = self._upload(repository, size)
+        if not _is_final(answer):
+            with suppress(NotReadyError):  # the second try tells then
+                wait_until_ready(self, timeout_seconds=BACK_SECONDS)
+            digest, answer = self._upload(repository, size)
+        return digest, str(answer)
+
+    def _upload(self, repository: str, size: int) -> tuple[str, Answer]:
         location, content = self.begin_upload(repository), _RandomContent(size)
         if not location.startswith(f"{self.url}/"):
-            return "", location.partition("?")[0]
+            return "", Answer(status=None, error=location.partition("?")[0])
         try:
             with self._stream("PATCH", location, content=content) as sent:
                 if sent.status_code != httpx.codes.ACCEPTED:
-                    return "", str(sent.status_code)
+                    return "", Answer(status=sent.status_code)
                 closing = httpx.URL(sent.headers["location"]).copy_merge_params({"digest": content.digest})
             with self._stream("PUT", str(closing)) as closed:
-                return content.digest, str(closed.status_code)
+                return content.digest, Answer(status=closed.status_code)
         except httpx.HTTPError as error:
-            return "", str(error) or type(error).__name__
+            return "", Answer(status=None, error=str(error) or type(error).__name__)
+
+    def try_upload(self, repository: str, size: int) -> str:
+        """Begin the upload of a blob, send it, and cancel: nothing is stored. Return `cancelled`, or what came instead.
+
+        Source: Docker Registry HTTP API V2, "Canceling an Upload". An address of another server is not gone to.
+        """
+        begun = self.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
+        if begun.status != httpx.codes.ACCEPTED:
+            return str(begun)
+        location = urllib.parse.urljoin(self.url, begun.headers["location"])
+        if not location.startswith(f"{self.url}/"):
+            return f"it is to go to {location.partition('/v2/')[0]}"
+        try:
+            with self._stream("PATCH", location, content=_RandomContent(size)) as sent:
+                location = urllib.parse.urljoin(self.url, sent.headers.get("location", location))
+            with self._stream("DELETE", location) as cancelled:
+                ended = cancelled.status_code
+        except httpx.HTTPError as error:
+            return str(error) or type(error).__name__
+        if sent.status_code != httpx.codes.ACCEPTED:
+            return f"status {sent.status_code} after {size} bytes"
+        return "cancelled" if ended == httpx.codes.NO_CONTENT else f"status {ended} to the cancelling"
 
     def download(self, repository: str, digest: str) -> str:
         """Read a blob, never held as a whole, and return the digest of what came, or the status or error (end-2)."""
@@ -112,6 +148,11 @@ class Registry:
             content=content,
             timeout_seconds=_BLOB_SECONDS,
         )
+
+
+def _public(url: str) -> ssl.SSLContext | bool:
+    """Return what lets httpx trust the public authorities; for plain HTTP it need not spend 0.1 s on reading them."""
+    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class _RandomContent:
@@ -142,6 +183,7 @@ def _stream(  # noqa: PLR0913 (all that a request is made from)
     login: tuple[str, str] | None,
     tls: ssl.SSLContext | None,
     server_name: str | None,
+    host: str | None = None,
     content: bytes | Iterable[bytes] | None = None,
     media_type: str = _OCTETS,
     timeout_seconds: float = _SECONDS,
@@ -149,8 +191,10 @@ def _stream(  # noqa: PLR0913 (all that a request is made from)
     headers = {"Accept": MANIFEST_TYPES} | ({"Content-Type": media_type} if content else {})
     credentials = httpx.BasicAuth(login[0].encode(), login[1].encode()) if login else None
     extensions = {"sni_hostname": server_name} if server_name else {}
+    if host:
+        headers["Host"] = host
     with (
-        httpx.Client(verify=tls or True, trust_env=False, timeout=timeout_seconds) as client,
+        httpx.Client(verify=tls or _public(url), trust_env=False, timeout=timeout_seconds) as client,
         client.stream(
             method, url, headers=headers, auth=credentials, content=content, extensions=extensions
         ) as response,
@@ -165,18 +209,28 @@ def ask(  # noqa: PLR0913 (what is asked, as whom, and whom to trust)
     login: tuple[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
     server_name: str | None = None,
+    host: str | None = None,
     content: tuple[str, bytes] | None = None,
+    timeout_seconds: float = _SECONDS,
 ) -> Answer:
     """Ask once, through no proxy, with no redirect followed, and return the answer or why none came.
 
-    `tls` says whom to trust: without it, the public authorities. `server_name` is the name to verify, where it
-    is not that of the URL. A login goes out as UTF-8 (RFC 7617 2.1). `content` is sent along: its
-    media type, and its bytes.
+    `tls` says whom to trust: without it, the public authorities. `server_name` is the name to verify, and `host` the
+    one by which a proxy chooses its site (RFC 9110 7.2), where they are not that of the URL. A login goes out as UTF-8
+    (RFC 7617 2.1). `content` is sent along: its media type, and its bytes.
     """
     media_type, sent = content or ("", None)
     try:
         with _stream(
-            url, method=method, login=login, tls=tls, server_name=server_name, content=sent, media_type=media_type
+            url,
+            method=method,
+            login=login,
+            tls=tls,
+            server_name=server_name,
+            host=host,
+            content=sent,
+            media_type=media_type,
+            timeout_seconds=timeout_seconds,
         ) as response:
             stream = response.extensions["network_stream"]
             secured = stream.get_extra_info("ssl_object")
@@ -189,32 +243,43 @@ def ask(  # noqa: PLR0913 (what is asked, as whom, and whom to trust)
                 server_address=address,
                 server_certificate=certificate,
             )
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, OSError) as error:  # the latter of a connection that is gone when it is looked at
         return Answer(status=None, error=str(error) or type(error).__name__)
 
 
 def push(registry: Registry, reference: str, *, blobs: Sequence[bytes], manifest: bytes, media_type: str) -> None:
     """Push an image to REPOSITORY:TAG: its blobs, each in one piece (end-4a and end-6), then its manifest (end-7a).
 
-    Raises HostError with the answer that was not that of success.
+    Where the connection breaks, all of it is sent again once the registry is back. Raises HostError with the answer
+    that was not that of success.
     """
+    refused = _push(registry, reference, blobs=blobs, manifest=manifest, media_type=media_type)
+    if refused is not None and not _is_final(refused[1]):
+        wait_until_ready(registry, timeout_seconds=BACK_SECONDS)
+        refused = _push(registry, reference, blobs=blobs, manifest=manifest, media_type=media_type)
+    if refused is not None:
+        expected, answer = refused
+        found = " ".join((str(answer), answer.body.strip())).strip()
+        raise HostError(f"the registry {expected}", found, "read the registry's log: `docker logs`")
+
+
+def _push(
+    registry: Registry, reference: str, *, blobs: Sequence[bytes], manifest: bytes, media_type: str
+) -> tuple[str, Answer] | None:
+    """Push an image, and return what the registry did not do, with its answer; None where it took all."""
     repository, tag = split_reference(reference)
     for blob in blobs:
         begun = registry.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
-        _refuse_unless(202, begun, f"to begin a push to {repository}")
+        if begun.status != httpx.codes.ACCEPTED:
+            return f"to begin a push to {repository}", begun
         location = begun.headers["location"]  # a query may be in it already
         digest = f"digest=sha256%3A{hashlib.sha256(blob).hexdigest()}"
         url = f"{location}{'&' if '?' in location else '?'}{digest}"
         done = registry.put(url, blob, media_type="application/octet-stream")
-        _refuse_unless(201, done, f"to take a blob for {repository}")
+        if done.status != httpx.codes.CREATED:
+            return f"to take a blob for {repository}", done
     done = registry.put(f"/v2/{repository}/manifests/{tag}", manifest, media_type=media_type)
-    _refuse_unless(201, done, f"to take the manifest {reference}")
-
-
-def _refuse_unless(status: int, answer: Answer, expected: str) -> None:
-    if answer.status != status:
-        found = " ".join((str(answer), answer.body.strip())).strip()
-        raise HostError(f"the registry {expected}", found, "read the registry's log: `docker logs`")
+    return None if done.status == httpx.codes.CREATED else (f"to take the manifest {reference}", done)
 
 
 def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
@@ -235,6 +300,8 @@ def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
         return registry.ask("/v2/")
 
     last = poll()
+    if re.search("certificate is not yet valid|certificate has expired", last.error):
+        raise _wrong_date(registry, last)
     if last.status is None or last.status >= _SERVER_ERROR:
         raise NotReadyError(
             f"{registry.url}/v2/ to answer within {timeout_seconds:g} s",
@@ -242,6 +309,19 @@ def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
             "read the container's log: `docker logs`",
         )
     return last
+
+
+def _wrong_date(registry: Registry, refused: Answer) -> HostError:
+    """Return the error of a registry whose certificate is refused for its dates, with these and the time here."""
+    anybody = certificates.trusting_anybody()
+    served = ask(f"{registry.url}/v2/", tls=anybody, server_name=registry.server_name).server_certificate
+    found = certificates.describe(x509.load_der_x509_certificate(served))
+    return HostError(
+        f"a certificate at {registry.url} that is valid now, {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC "
+        "by this host's clock",
+        f"{refused}: it is valid from {found.not_before:%Y-%m-%d %H:%M} to {found.not_after:%Y-%m-%d %H:%M} UTC",
+        "set the clock right where it is wrong; else run the notebooks 30-certificates and 50-compose",
+    )
 
 
 def _is_final(answer: Answer) -> bool:

@@ -7,6 +7,7 @@ Source: distribution, registry/storage/paths.go (the layout below docker/registr
 import io
 import json
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -57,14 +58,10 @@ class Storage:
         """Return the tags of a repository; empty where there is none."""
         return tuple(self._links(repository))
 
-    def digests(self, repository: str, tag: str) -> tuple[str, ...]:
-        """Return the digests of a tag's manifest, configuration and layers."""
-        digest = self._links(repository).get(tag)
-        if digest is None:
-            return ()
-        content = self._blob(digest)
-        described = [content.get("config"), *(content.get("layers") or ())]  # type: ignore[misc] # JSON
-        return tuple(dict.fromkeys([digest, *(str(item["digest"]) for item in described if item)]))
+    def digests(self, repository: str) -> tuple[str, ...]:
+        """Return the digests of all that was pushed to a repository and not deleted, by a push that was cut off too."""
+        links = (self._files(_repository(repository) / folder) for folder in ("_layers", "_manifests/revisions"))
+        return tuple(sorted({content.decode().strip() for found in links for content in found.values()}))
 
     def is_proof(self, repository: str, tag: str) -> bool:
         """Return whether a tag holds a test image of the runbook, made on the spot: its label says so."""
@@ -75,9 +72,9 @@ class Storage:
         configuration = self._blob(described["digest"]).get("config") or {}
         return images.TEST_LABEL in (configuration.get("Labels") or {})  # type: ignore[attr-defined] # JSON
 
-    def remove_repository(self, repository: str, blobs: tuple[str, ...]) -> None:
+    def remove_repository(self, repository: str, blobs: Iterable[str]) -> None:
         """Remove a repository, the folders above it that are empty then, and `blobs`, which nothing else refers to."""
-        gone = [_repository(repository), *(_blob(digest) for digest in blobs)]
+        gone = [_repository(repository), *map(_blob, blobs)]
         kept = {_LAYOUT / "repositories", _LAYOUT / "blobs"}
         above = {folder for path in gone for folder in path.parents if kept & {*folder.parents}}
         inner_first = sorted(above, key=lambda folder: -len(folder.parts))

@@ -31,9 +31,16 @@ class Root:
             self.given.write(f"{json.dumps(data)}\n")
             self.given.flush()
 
+    def look_at(self, change: Change) -> None:
+        """Let root look whether a change can be made; raises HostError with what root's process found otherwise."""
+        self._ask("look at", change)
+
     def make(self, change: Change) -> str:
         """Let root make a change and return its note; raises HostError with what root's process found otherwise."""
-        self.send(as_json(change))
+        return self._ask("make", change)
+
+    def _ask(self, what: str, change: Change) -> str:
+        self.send((what, as_json(change)))
         if not (line := self.answers.readline()):
             self.process.wait(_SECONDS_TO_END)
             self.errors.seek(0)

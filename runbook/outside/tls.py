@@ -241,14 +241,17 @@ def why_refused(
     return None
 
 
-def trusting(authority: str) -> ssl.SSLContext:
-    """Return a client's context that trusts only `authority` (PEM), checks the name, and speaks TLS 1.2 or later."""
+def trusting(authority: str | None) -> ssl.SSLContext:
+    """Return a client's context that trusts only `authority` (PEM), checks the name, and speaks TLS 1.2 or later.
+
+    Without an authority it trusts those that this system does.
+    """
     return ssl.create_default_context(cadata=authority)
 
 
 def trusting_anybody() -> ssl.SSLContext:
     """Return a client's context that verifies nothing: only for asking who is there, never for a secret."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from runbook import report
+from runbook.errors import InterruptError
 from runbook.record.cells import Cell, headings, notebook, title
-from runbook.record.model import Change, Ending, NotebookRun, Outcome, Proof, Step
+from runbook.record.model import Change, Diagnosis, Ending, NotebookRun, Outcome, Proof, Step
 
 INTERRUPTED = "KeyboardInterrupt: "  # what the kernel says of a cell that was interrupted
 _ANSWER = "shell.execute_reply"  # nbclient's time of it
@@ -37,13 +38,23 @@ def read(path: Path) -> NotebookRun:
         results=tuple(Proof(**item) for record in records for item in record.get("results", ())),
         waits=next((record["waits"] for record in records if record.get("waits")), None),
         error=error,
+        diagnosis=tuple(_confirmed(records)),
     )
+
+
+def _confirmed(records: Sequence[Mapping[str, Any]]) -> Iterator[Diagnosis]:
+    """Yield the confirmed causes of the diagnoses that the cells show."""
+    for item in (item for record in records for item in record.get("causes", ())):
+        if item["confirmed"]:
+            yield Diagnosis(**{name: item[name] for name in Diagnosis.model_fields})
 
 
 def ending(error: str | None) -> tuple[Ending, str | None]:
     """Return how a notebook ended that gave this error, and the error as a user reads it."""
     if error == INTERRUPTED:
         return "interrupted", UNFINISHED
+    if error and error.startswith(f"{InterruptError.__name__}: "):
+        return "interrupted", error
     return ("failed" if error else "done"), error
 
 

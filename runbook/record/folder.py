@@ -29,12 +29,12 @@ def make(now: datetime.datetime, output: Path | None) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(mode=0o700, exist_ok=output is not None)
     except OSError as error:
-        raise _not_writable(folder, error) from error
+        raise _not_writable(folder, str(error)) from error
     return folder.resolve()
 
 
-def _not_writable(folder: Path, error: OSError) -> HostError:
-    return HostError(f"to write the record to {folder}", str(error), "name another folder with --output")
+def _not_writable(folder: Path, found: str) -> HostError:
+    return HostError(f"to write the record to {folder}", found, "name another folder with --output")
 
 
 def all_folders() -> list[Path]:
@@ -72,8 +72,8 @@ def write(record: Record, folder: Path) -> None:
     try:
         for name, data in texts.items():
             files.write(folder / name, data, 0o600)
-    except OSError as error:
-        raise _not_writable(folder, error) from error
+    except HostError as error:
+        raise _not_writable(folder, error.found) from error
 
 
 def read(folder: Path) -> Record:

@@ -46,6 +46,18 @@ class Proof(BaseModel):
     remedy: str
 
 
+class Diagnosis(BaseModel):
+    """A cause of what went wrong that a check has confirmed."""
+
+    model_config = _CLOSED
+
+    name: str = Field(description="name of the cause in the catalogue")
+    cause: str
+    found: str = Field(description="what the check found")
+    remedy: str
+    command: str = Field(description="what carries the remedy out; empty where that is left to a person")
+
+
 class Step(BaseModel):
     """The cells below one heading."""
 
@@ -73,6 +85,7 @@ class NotebookRun(BaseModel):
     results: tuple[Proof, ...] = Field(default=(), description="the proof; none in mode plan")
     waits: str | None = Field(default=None, description="what an earlier notebook has to provide before the plan")
     error: str | None = None
+    diagnosis: tuple[Diagnosis, ...] = Field(default=(), description="the causes that are confirmed, the root first")
 
     @property
     def changed(self) -> int:

@@ -115,9 +115,11 @@ def _failure(record: Record) -> str:
     failed = [done for done in record.notebooks if done.error]
     if not failed:
         return ""
-    parts = [
-        f"<p><strong>{html.escape(done.notebook)}</strong>: {html.escape(done.error or '')}</p>\n" for done in failed
-    ]
+    parts = []
+    for done in failed:
+        parts.append(f"<p><strong>{html.escape(done.notebook)}</strong>: {html.escape(done.error or '')}</p>\n")
+        told = [f"{item.cause} {item.found}. {item.remedy} {item.command}".rstrip() for item in done.diagnosis]
+        parts += [f"<p>Diagnosis: {html.escape(said)}</p>\n" for said in told]
     if record.go_on:
         parts.append(f"<p>Then go on with:</p>\n<pre>{html.escape(record.go_on)}</pre>\n")
     return _section("What went wrong", *parts)
@@ -157,12 +159,12 @@ def _changes(record: Record) -> str:
         for done in record.notebooks
         for item in done.outcomes
     ]
-    # A section that fails shows no table of what it made: its error says it.
+    # Changes are made in the plan's order: the first that has no outcome is the one that failed.
     made += [
         (done.notebook, change.summary, "planned", "", "see what went wrong")
         for done in record.notebooks
-        if done.error and not done.outcomes
-        for change in done.changes
+        if done.error
+        for change in done.changes[len(done.outcomes) :]
     ]
     headings = ("Notebook", "Change", "State", "Seconds", "Note")
     return _section("Changes", _table("What was changed on this host", headings, made, empty="0 changes made."))

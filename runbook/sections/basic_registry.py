@@ -13,6 +13,7 @@ from pathlib import Path
 from runbook.changes import Change, ConfigureEngine, LeftToUser, MakeDirectory, RunContainer, Supervisor
 from runbook.checks import Result, refused, says, works
 from runbook.errors import HostError
+from runbook.forms import split_reference
 from runbook.outside import (
     daemon_json,
     docker_client,
@@ -144,6 +145,7 @@ def _why_run(parameters: Parameters, facts: BasicRegistryFacts) -> str | None:
         return ""
     compared = (
         ("it is not running", found.running, True),
+        ("it is paused", found.paused, False),
         ("it runs another image", found.image_id, facts.image.image_id),
         ("its port differs", found.publish, (_publish(parameters),)),
         ("its data are elsewhere", found.binds, (f"{parameters.basic_data_directory}:{storage.ROOT}",)),
@@ -172,6 +174,19 @@ def check(parameters: Parameters) -> list[Result]:
     again = f"read the container's log, `docker logs {parameters.basic_container}`; where it is `{PLAIN_HTTP}`, "
     again += f"list {host} in insecure_registries"
     return [dataclasses.replace(result, remedy=again) for result in results]
+
+
+def check_answers(parameters: Parameters) -> list[Result]:
+    """Return the part of the proof that needs no image: the registry answers, and has not what nobody pushed."""
+    registry = registry_api.Registry(url=f"http://{_reached_at(parameters)}:{parameters.basic_port}")
+    answered = registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
+    repository, _ = split_reference(parameters.basic_test_reference)
+    absent = registry.ask(f"/v2/{repository}/manifests/nobody-pushed-this")
+    remedy = f"read the container's log, `docker logs {parameters.basic_container}`"
+    return [
+        works("the basic registry answers", expected=200, found=answered.status, remedy=remedy),
+        refused("a tag that nobody pushed", expected=404, found=absent.status, remedy=remedy),
+    ]
 
 
 def _check_push_and_pull(proof: docker_client.Proof) -> list[Result]:
@@ -225,6 +240,7 @@ def _proof(
         reference=parameters.basic_test_reference,
         test_image=test_image,
         stored=_stored(client, parameters),
+        timeout_seconds=parameters.timeout_seconds,
     )
 
 

@@ -29,11 +29,12 @@ from runbook.changes import (
 )
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError
-from runbook.outside import engine, files, kernel, own_certificate, own_certificate_rules, tls
+from runbook.outside import drift, engine, files, kernel, own_certificate, own_certificate_rules, tls
 from runbook.parameters import Parameters
 
 _FOLDER, _FILE = 0o700, 0o600
 _COMMON_NAME_LENGTH = 64  # RFC 5280 appendix A.1, ub-common-name
+KEY_OF_ANOTHER = "it is not the key of the authority's certificate"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +42,8 @@ class CertificateFacts:
     """How keys and certificates are now; `modes` holds the permission bits of each place, None where it is not there.
 
     `authority_key` is `absent`, `fits`, or what is wrong with it; `server_fits` says whether the server's key and the
-    authority's signature both fit its certificate. `brought` is what was brought along, None where it is issued here;
+    authority's signature both fit its certificate. `states` tells of what may be overwritten whether it changes
+    later. `brought` is what was brought along, None where it is issued here;
     `intermediates` stand between the two, the one that the authority signed first.
     """
 
@@ -57,6 +59,11 @@ class CertificateFacts:
     brought: own_certificate.BroughtCertificate | None = None
     is_desktop: bool = False
     intermediates: tuple[tls.Certificate, ...] = ()
+    states: tuple[tuple[Path, str | None], ...] = ()
+
+    def state(self, path: Path) -> str | None:
+        """Return what tells whether a place has changed since, None where there was nothing."""
+        return dict(self.states).get(path)
 
     def mode(self, path: Path) -> int | None:
         """Return the permission bits of a place that was looked at."""
@@ -82,7 +89,7 @@ def gather(parameters: Parameters) -> CertificateFacts:
     server_text = files.read_text(parameters.certificate_path)
     server = _load(server_text, parameters.certificate_path)
     own = parameters.certificate_source == "own"
-    is_desktop = _is_desktop()
+    is_desktop = _is_desktop(parameters)
     return CertificateFacts(
         now=datetime.datetime.now(datetime.UTC),
         address=kernel.address_of(parameters.address),
@@ -96,6 +103,7 @@ def gather(parameters: Parameters) -> CertificateFacts:
         modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
         brought=_gather_brought(parameters, server_text) if own else None,
         intermediates=_intermediates(server_text, authority),
+        states=tuple((path, drift.state(path)) for path in (parameters.certificate_path, parameters.trust_path)),
     )
 
 
@@ -108,8 +116,8 @@ def _intermediates(text: str | None, authority: x509.Certificate | None) -> tupl
     return tuple(tls.describe(certificate) for certificate in reversed(others) if certificate != authority)
 
 
-def _is_desktop() -> bool:
-    client = engine.connect()
+def _is_desktop(parameters: Parameters) -> bool:
+    client = engine.connect(parameters.timeout_seconds)
     return client is not None and engine.is_desktop(client)
 
 
@@ -143,7 +151,7 @@ def _state_of_key(path: Path, authority: x509.Certificate | None, parameters: Pa
     except HostError as error:
         return error.found
     if authority is not None and key.public_key() != authority.public_key():
-        return "it is not the key of the authority's certificate"
+        return KEY_OF_ANOTHER
     return "fits"
 
 
@@ -198,23 +206,40 @@ def _why_issue(parameters: Parameters, facts: CertificateFacts) -> str | None:  
     return None
 
 
+def _by_hand(parameters: Parameters) -> str:
+    places = f"{parameters.ca_key_path.parent} and {parameters.certificate_path}"
+    return f"bring the right one back; or, to begin a new authority, move {places} away"
+
+
+def _refuse_dates(parameters: Parameters, facts: CertificateFacts) -> None:
+    """Raise HostError where the time of this host is before a certificate's, or after the authority's.
+
+    A server certificate that has expired is issued anew; one that is not valid yet tells that the clock was set back.
+    """
+    now = f"{facts.now:%Y-%m-%d %H:%M} UTC by this host's clock"
+    places = ((facts.authority, parameters.ca_certificate_path), (facts.server, parameters.certificate_path))
+    for certificate, path in places:
+        if certificate is not None and certificate.not_before > facts.now:
+            found = f"it is valid from {certificate.not_before:%Y-%m-%d %H:%M} UTC"
+            remedy = f"set the clock right; or, if it is right, move {path} away"
+            raise HostError(f"a certificate in {path} that is valid now, {now}", found, remedy)
+    if facts.authority is not None and facts.authority.not_after <= facts.now:
+        raise HostError(
+            f"an authority that is valid now, {now}",
+            f"it expired on {facts.authority.not_after:%Y-%m-%d %H:%M} UTC",
+            f"set the clock right where it is wrong; else {_by_hand(parameters)}",
+        )
+
+
 def _refuse_authority(parameters: Parameters, facts: CertificateFacts) -> None:
     """Raise HostError where the authority that is there cannot sign; it is never made anew by itself."""
-    key_path, authority = parameters.ca_key_path, facts.authority
-    by_hand = (
-        f"bring the right one back; or, to begin a new authority, move {parameters.ca_key_path.parent} and "
-        f"{parameters.certificate_path} away"
-    )
+    key_path, authority, by_hand = parameters.ca_key_path, facts.authority, _by_hand(parameters)
     if facts.authority_key not in ("fits", "absent"):
         raise HostError(f"the authority's key in {key_path}", facts.authority_key, by_hand)
     if facts.authority_key == "absent" and (authority is not None or facts.server is not None):
         raise HostError(f"the authority's key in {key_path}", "no such file, though it has signed already", by_hand)
     if authority is None:
         return
-    if authority.not_after <= facts.now:
-        raise HostError(
-            f"an authority that is valid today ({facts.now:%Y-%m-%d})", f"{authority.not_after:%Y-%m-%d}", by_hand
-        )
     if authority.not_after < facts.now + datetime.timedelta(days=parameters.validity_days):
         raise HostError(
             f"an authority that outlives the server certificate of {parameters.validity_days} days",
@@ -251,6 +276,7 @@ def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
     key_path, certificate_path = parameters.ca_key_path, parameters.ca_certificate_path
     reason = _why_issue(parameters, facts)
     _refuse_other_subject(parameters, facts)
+    _refuse_dates(parameters, facts)
     if reason or facts.authority is None:
         _refuse_authority(parameters, facts)
     changes = _plan_places(parameters, facts)
@@ -279,7 +305,7 @@ def _trust(parameters: Parameters, facts: CertificateFacts) -> Change:
         folder = f"~/.docker/certs.d/{parameters.registry_host}"
         task = "in a terminal of your own user: copy the authority's certificate, then restart Docker Desktop"
         return LeftToUser(task=task, text=f"mkdir -p {folder}\ncp {source} {folder}/ca.crt\n")
-    return CopyFile(source=source, path=parameters.trust_path, mode=0o444)
+    return CopyFile(source=source, path=parameters.trust_path, mode=0o444, before=facts.state(parameters.trust_path))
 
 
 def _plan_own(
@@ -299,6 +325,7 @@ def _plan_own(
                 chain_path=brought.chain_path,
                 path=parameters.certificate_path,
                 fingerprints=brought.fingerprints,
+                before=facts.state(parameters.certificate_path),
             )
         )
     if facts.trusted != after:
@@ -321,6 +348,7 @@ def _issue(parameters: Parameters, facts: CertificateFacts, reason: str) -> Issu
         authority_certificate_path=certificate_path,
         passphrase_file=passphrase_file(parameters),
         reason=reason,
+        before=facts.state(parameters.certificate_path),
     )
 
 
@@ -353,7 +381,7 @@ def check(parameters: Parameters) -> list[Result]:
     Chain, name and dates are judged for each name; a real handshake is made in memory with the file on disk.
     """
     authority = x509.load_pem_x509_certificate(parameters.ca_certificate_path.read_bytes())
-    trusted = _trust_path(parameters, is_desktop=_is_desktop())
+    trusted = _trust_path(parameters, is_desktop=_is_desktop(parameters))
     chain = x509.load_pem_x509_certificates(parameters.certificate_path.read_bytes())
     now = datetime.datetime.now(datetime.UTC)
     stranger = tls.issue_authority(tls.generate_key("ecdsa-p256"), authority.subject, now=now, validity_days=1)

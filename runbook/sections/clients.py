@@ -14,7 +14,7 @@ from runbook import secrets
 from runbook.changes import Change, CopyFile, MakeDirectory, PushClientImage, SetMode, WriteFile
 from runbook.checks import Result, refused, says, works
 from runbook.errors import HostError, MissingError
-from runbook.outside import client_kit, commands, files, hosts_file, kernel, registry_api, tls
+from runbook.outside import client_kit, commands, drift, files, hosts_file, kernel, registry_api, tls
 from runbook.parameters import Parameters
 
 _AGAIN = "run this notebook again"
@@ -22,7 +22,6 @@ _REGISTRY = "run the notebooks 30-certificates to 50-compose, then this one"
 _UNTRUSTED = "certificate verify failed"
 _MODES = {client_kit.SCRIPT: 0o755, client_kit.CERTIFICATE: 0o644, client_kit.FINGERPRINT: 0o644}
 _NOT_FOUND = 404
-_PULL_SECONDS = 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +29,8 @@ class ClientFacts:
     """What a kit is made from, and what is there of it.
 
     `kit` holds text and permission bits of each of its files that is there, `others` what else lies in its folder;
-    `in_registry` is the digest of its image, None where the registry has none.
+    `in_registry` is the digest of its image, None where the registry has none; `certificate_state` tells whether the
+    kit's ca.crt changes later.
     """
 
     address: str
@@ -40,6 +40,7 @@ class ClientFacts:
     kit: tuple[tuple[str, tuple[str, int]], ...]
     others: tuple[str, ...]
     in_registry: str | None
+    certificate_state: str | None = None
 
 
 def gather(parameters: Parameters) -> ClientFacts:
@@ -63,6 +64,7 @@ def gather(parameters: Parameters) -> ClientFacts:
         ),
         others=tuple(name for name in files.names_in(directory) if name.removesuffix(".part") not in _MODES),
         in_registry=_in_registry(parameters, _registry(parameters, authority)),
+        certificate_state=drift.state(directory / client_kit.CERTIFICATE),
     )
 
 
@@ -114,8 +116,10 @@ def plan(parameters: Parameters, facts: ClientFacts) -> list[Change]:
     there = dict(facts.kit)
     for name, text in texts.items():
         before, mode = there.get(name, (None, None))
-        if before != text:
-            changes.append(_make(parameters, directory / name, before, text))
+        if before != text and name == client_kit.CERTIFICATE:
+            changes.append(_copy(parameters, facts))
+        elif before != text:
+            changes.append(WriteFile(path=directory / name, before=before, after=text, mode=_MODES[name]))
         elif mode != _MODES[name]:
             changes.append(SetMode(path=directory / name, before=mode or 0, after=_MODES[name]))
     if facts.in_registry is None:
@@ -123,10 +127,10 @@ def plan(parameters: Parameters, facts: ClientFacts) -> list[Change]:
     return changes
 
 
-def _make(parameters: Parameters, path: Path, before: str | None, text: str) -> Change:
-    if path.name == client_kit.CERTIFICATE:
-        return CopyFile(source=parameters.ca_certificate_path, path=path, mode=_MODES[path.name])
-    return WriteFile(path=path, before=before, after=text, mode=_MODES[path.name])
+def _copy(parameters: Parameters, facts: ClientFacts) -> CopyFile:
+    path = Path(parameters.client_kit_directory) / client_kit.CERTIFICATE
+    source = parameters.ca_certificate_path
+    return CopyFile(source=source, path=path, mode=_MODES[path.name], before=facts.certificate_state)
 
 
 def _push(parameters: Parameters) -> PushClientImage:
@@ -250,7 +254,7 @@ def _run_script(parameters: Parameters, fingerprint: str) -> commands.Completed:
         *("sh", str(script), "--docker", "--fingerprint", fingerprint, "--user", parameters.username),
         allowed=None,
         stdin=f"{secrets.require_password(parameters.password_path)}\n",
-        timeout_seconds=_PULL_SECONDS,
+        timeout_seconds=parameters.timeout_seconds,
     )
 
 

@@ -159,6 +159,7 @@ def _why_up(data: dict[str, object], facts: ComposeFacts) -> str | None:
     revision = data["services"][compose.SERVICE]["labels"][_REVISION]  # type: ignore[index] # YAML data
     compared: tuple[tuple[str, object, object], ...] = (
         ("it is not running", found.running, True),
+        ("it is paused", found.paused, False),
         ("it started before its configuration or certificate was written", found.started > facts.changed, True),
         (
             "it was made from another Compose file, configuration, certificate or image",
@@ -284,7 +285,7 @@ def _check_plain(parameters: Parameters, remedy: str) -> list[Result]:
 
 
 def _check_container(client: engine.Client, parameters: Parameters) -> list[Result]:
-    [found] = compose.registry_containers(client, parameters.compose_project)
+    found, *_ = compose.registry_containers(client, parameters.compose_project)  # the plan tells of more than one
     healthy = engine.execute(client, found.name, _HEALTH)
     unhealthy = engine.execute(client, found.name, (*_HEALTH[:-1], f"{_HEALTH[-1]}-that-does-not-exist"))
     understood = yaml_text.read_back(compose.resolved(parameters.compose_path, parameters.compose_project))

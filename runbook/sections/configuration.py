@@ -14,7 +14,7 @@ from runbook import secrets
 from runbook.changes import Change, GenerateSecret, MakeDirectory, SetMode, SetPassword, WriteFile
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, RunbookError, SecretError
-from runbook.outside import files, registry_configuration, yaml_text
+from runbook.outside import drift, files, registry_configuration, yaml_text
 from runbook.parameters import Parameters
 
 
@@ -23,7 +23,7 @@ class ConfigurationFacts:
     """How the configuration is now.
 
     `password` is whether the user's line lets the password in: `matches`, `differs`, `has another cost`,
-    `absent` where there is no line or no password yet.
+    `absent` where there is no line or no password yet. `users_state` tells whether htpasswd changes later.
     """
 
     text: str | None
@@ -32,6 +32,7 @@ class ConfigurationFacts:
     password: str
     http_secret_known: bool
     modes: tuple[tuple[Path, int | None], ...]
+    users_state: str | None = None
 
 
 def content(parameters: Parameters) -> dict[str, object]:
@@ -80,13 +81,13 @@ def _tls(parameters: Parameters) -> dict[str, object]:
     return {"tls": {"certificate": certificate, "key": certificate, "minimumtls": "tls1.2"}}
 
 
-def _users(path: Path) -> dict[str, str]:
+def users_of(path: Path) -> dict[str, str]:
     """Return user -> hash of an htpasswd file; raises HostError with the line that the registry could not read.
 
     One malformed line makes the registry answer 400 to every login, and of a user who stands there twice the last wins.
     """
     found: dict[str, str] = {}
-    for number, line in enumerate((files.read_text(path) or "").splitlines(), start=1):
+    for number, line in enumerate(files.lines(path), start=1):
         entry = line.strip()  # as the registry does (distribution, registry/auth/htpasswd/htpasswd.go)
         if not entry or entry.startswith("#"):
             continue
@@ -114,7 +115,7 @@ def _state_of_password(hashed: str | None, password: str | None, cost: int) -> s
 
 def gather(parameters: Parameters) -> ConfigurationFacts:
     """Return the facts; raises HostError for an htpasswd file that no registry could read, SecretError for a secret."""
-    users = _users(parameters.htpasswd_path)
+    users = users_of(parameters.htpasswd_path)
     password = secrets.find_password(parameters.password_path)
     if password is None and parameters.password_file:
         raise SecretError(f"a password in {parameters.password_file}", "no such file", "correct password_file")
@@ -132,6 +133,7 @@ def gather(parameters: Parameters) -> ConfigurationFacts:
         password=_state_of_password(users.get(parameters.username), password, parameters.bcrypt_cost),
         http_secret_known=bool(secrets.read_file(parameters.http_secret_path)),
         modes=tuple((path, files.mode_of(path)) for path in places),
+        users_state=drift.state(parameters.htpasswd_path),
     )
 
 
@@ -161,7 +163,7 @@ def plan(parameters: Parameters, facts: ConfigurationFacts) -> list[Change]:
     if not facts.password_known:
         changes.append(GenerateSecret(path=parameters.password_path, purpose="the password"))
     if facts.password != "matches":  # noqa: S105 (a state, not a password)
-        changes.append(_set_password(parameters, facts.password))
+        changes.append(_set_password(parameters, facts))
     wanted = yaml_text.render(content(parameters))
     if facts.text != wanted:
         changes.append(
@@ -178,13 +180,14 @@ def plan(parameters: Parameters, facts: ConfigurationFacts) -> list[Change]:
     return changes
 
 
-def _set_password(parameters: Parameters, state: str) -> SetPassword:
+def _set_password(parameters: Parameters, facts: ConfigurationFacts) -> SetPassword:
     return SetPassword(
         path=parameters.htpasswd_path,
         username=parameters.username,
         cost=parameters.bcrypt_cost,
         password_file=parameters.password_path,
-        reason="there is none yet" if state == "absent" else f"the one there {state}",
+        reason="there is none yet" if facts.password == "absent" else f"the one there {facts.password}",  # noqa: S105 (a state)
+        before=facts.users_state,
     )
 
 
@@ -193,7 +196,7 @@ def check(parameters: Parameters) -> list[Result]:
     text = files.read_text(parameters.configuration_path) or ""
     data = yaml_text.read_back(secrets.conceal(text, (parameters.http_secret_path,)))
     password = secrets.require_password(parameters.password_path)
-    hashed = _users(parameters.htpasswd_path).get(parameters.username, "")
+    hashed = users_of(parameters.htpasswd_path).get(parameters.username, "")
     again = "run this notebook again"
     key = "tls" if parameters.proxy == "none" else "addr"
     return [

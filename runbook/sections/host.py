@@ -103,7 +103,7 @@ def _ports(parameters: Parameters) -> dict[int, str]:
 
 
 def _gather_engine(parameters: Parameters) -> EngineFacts | None:
-    client = engine.connect()
+    client = engine.connect(parameters.timeout_seconds)
     if client is None:
         return None
     running = [found for found in engine.containers(client) if found.running]
@@ -228,6 +228,11 @@ def _is_nginx_in_front(parameters: Parameters, facts: HostFacts, listener: kerne
 
 def check(parameters: Parameters) -> list[Result]:
     """Return the proof that this host can do what a registry needs: a container with a published port answers."""
+    return [*check_container(parameters), *check_settings(parameters)]
+
+
+def check_container(parameters: Parameters) -> list[Result]:
+    """Return the proof that a container with a published port answers; it is removed again."""
     client = engine.require(parameters.timeout_seconds)
     image = images.require(client, parameters)
     address = kernel.default_address()
@@ -238,7 +243,7 @@ def check(parameters: Parameters) -> list[Result]:
         except NotReadyError as error:
             answered = error.found
     afterwards = probed.ask("/v2/")
-    answers = [
+    return [
         works(
             f"a container with a published port answers at {address}",
             expected=200,
@@ -252,10 +257,12 @@ def check(parameters: Parameters) -> list[Result]:
             remedy="something else answers on the ports of this host: find it with `ss -ltnp`",
         ),
     ]
-    return answers if engine.is_desktop(client) else [*answers, *_check_host()]
 
 
-def _check_host() -> list[Result]:
+def check_settings(parameters: Parameters) -> list[Result]:
+    """Return the proof of what this host is set to; none where the engine is in a virtual machine."""
+    if engine.is_desktop(engine.require(parameters.timeout_seconds)):
+        return []
     boot = engine.is_enabled() if engine.supervisor() == "systemd" else "no systemd here: start it at boot yourself"
     return [
         works(

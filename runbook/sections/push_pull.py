@@ -3,6 +3,7 @@
 Notebook: 60-push-pull. Source: OCI Distribution Specification 1.1; RFC 7617 (Basic authentication).
 """
 
+import dataclasses
 import datetime
 from dataclasses import dataclass
 
@@ -62,16 +63,31 @@ def plan(parameters: Parameters, facts: PushPullFacts) -> list[Change]:
 
 def check(parameters: Parameters) -> list[Result]:
     """Return the proof; the test repository is removed again, and the operator's own Docker login is not touched."""
+    return [*check_access(parameters), *check_images(parameters)]
+
+
+def registry_of(parameters: Parameters) -> registry_api.Registry:
+    """Return the registry as a client that verifies and is logged in asks it."""
+    authority = parameters.ca_certificate_path.read_text(encoding="ascii")
+    login = (parameters.username, secrets.require_password(parameters.password_path))
+    return registry_api.Registry(url=f"https://{parameters.registry_host}", tls=tls.trusting(authority), login=login)
+
+
+def check_access(parameters: Parameters) -> list[Result]:
+    """Return the part of the proof that needs no image: TLS and login, and who is refused."""
+    registry = registry_of(parameters)
+    stranger = dataclasses.replace(registry, login=None)  # asked at once: a hash is not to be verified for it
+    registry_api.wait_until_ready(stranger, timeout_seconds=parameters.timeout_seconds)
+    return [*_check_tls(parameters, registry), *_check_login(parameters, registry)]
+
+
+def check_images(parameters: Parameters) -> list[Result]:
+    """Return the part of the proof that the Docker client makes, with a test image that is removed again."""
     client = engine.require(parameters.timeout_seconds)
     found = _container(client, parameters)
     stored = storage.Storage(client=client, container=found.name)
-    authority = parameters.ca_certificate_path.read_text(encoding="ascii")
-    login = (parameters.username, secrets.require_password(parameters.password_path))
-    registry = registry_api.Registry(
-        url=f"https://{parameters.registry_host}", tls=tls.trusting(authority), login=login
-    )
-    registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
-    results = [*_check_tls(parameters, registry), *_check_login(parameters, registry)]
+    registry = registry_of(parameters)
+    results: list[Result] = []
     with docker_client.proof(
         client,
         registry,
@@ -79,15 +95,16 @@ def check(parameters: Parameters) -> list[Result]:
         reference=parameters.test_reference,
         test_image=parameters.test_image,
         stored=stored,
+        timeout_seconds=parameters.timeout_seconds,
     ) as proof:
-        results += _check_images(proof, login, found, f"{parameters.compose_project}_{parameters.data_volume}")
+        results += _check_images(proof, found, f"{parameters.compose_project}_{parameters.data_volume}")
         results += _check_trust(parameters, proof)
         results += _check_delete(parameters, proof)
         results += _check_logout(parameters, proof)
     return [*results, _check_nothing_left(parameters, stored)]
 
 
-def _stranger() -> str:
+def stranger() -> str:
     """Return an authority, as PEM, that nobody's certificate comes from."""
     now = datetime.datetime.now(datetime.UTC)
     key = tls.generate_key("ecdsa-p256")
@@ -97,7 +114,7 @@ def _stranger() -> str:
 def _check_tls(parameters: Parameters, registry: registry_api.Registry) -> list[Result]:
     url = f"{registry.url}/v2/"
     accepted = registry_api.ask(url, tls=registry.tls)
-    other_authority = registry_api.ask(url, tls=tls.trusting(_stranger()))
+    other_authority = registry_api.ask(url, tls=tls.trusting(stranger()))
     other = f"other.{parameters.domain}"
     other_name = registry_api.ask(url, tls=registry.tls, server_name=other)
     mismatch = refusal_of_another_name(accepted, registry_api.ask(url, tls=tls.trusting_anybody(), server_name=other))
@@ -166,12 +183,9 @@ def _check_login(parameters: Parameters, registry: registry_api.Registry) -> lis
     ]
 
 
-def _check_images(
-    proof: docker_client.Proof, login: tuple[str, str], found: engine.ContainerFacts, volume: str
-) -> list[Result]:
-    username, password = login
-    wrong = proof.docker("login", proof.host, "-u", username, "--password-stdin", stdin=secrets.generate())
-    logged_in = proof.docker("login", proof.host, "-u", username, "--password-stdin", stdin=password)
+def _check_images(proof: docker_client.Proof, found: engine.ContainerFacts, volume: str) -> list[Result]:
+    _, password = proof.registry.login or ("", "")
+    wrong, logged_in = proof.login(secrets.generate()), proof.login(password)
     before = proof.in_registry()
     pushed = proof.push()
     registered, tags = proof.in_registry(), proof.stored.tags(proof.repository)
@@ -264,16 +278,25 @@ def refusal_at(address: str, served: tls.Certificate, now: datetime.datetime) ->
 
 
 def _check_delete(parameters: Parameters, proof: docker_client.Proof) -> list[Result]:
-    digest = proof.in_registry()
-    deleted = proof.registry.ask(f"/v2/{proof.repository}/manifests/{digest}", method="DELETE").status
-    afterwards = proof.registry.ask(f"/v2/{proof.repository}/manifests/{proof.tag}").status
+    manifests = f"/v2/{proof.repository}/manifests"
+    deleted = proof.registry.ask(f"{manifests}/{proof.in_registry()}", method="DELETE").status
     if parameters.delete_enabled:
+        afterwards = proof.registry.ask(f"{manifests}/{proof.tag}").status
         return [
             works("delete, which is on", expected=202, found=deleted, remedy=_CONFIGURATION, asker=_CLIENT),
             refused("the deleted image", expected=404, found=afterwards, remedy=_CONFIGURATION, asker=_CLIENT),
         ]
+    untagged = proof.registry.ask(f"{manifests}/{proof.tag}", method="DELETE").status
+    afterwards = proof.registry.ask(f"{manifests}/{proof.tag}").status
     return [
         refused("delete, which is off", expected=405, found=deleted, remedy=_CONFIGURATION, asker=_CLIENT),
+        refused(
+            "the same by tag (some registries before 3.1.1 do it, CVE-2026-41888)",
+            expected=405,
+            found=untagged,
+            remedy="take registry:3.1.1 or later as registry_image",
+            asker=_CLIENT,
+        ),
         works("the image that was not deleted", expected=200, found=afterwards, remedy=_CONFIGURATION, asker=_CLIENT),
     ]
 

@@ -22,12 +22,14 @@ from runbook.outside import (
     client_kit,
     compose,
     daemon_json,
+    drift,
     engine,
     files,
     hosts_file,
     images,
     kernel,
     nginx,
+    proof_timer,
     registry_api,
     tls,
 )
@@ -36,13 +38,14 @@ from runbook.parameters import Parameters
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineFile:
-    """A daemon.json that the runbook has changed: its earlier version, None where there was no file.
+    """A daemon.json that the runbook has changed: where its earlier version is kept, that text, and the one of now.
 
-    `is_as_merged` says whether the earlier version with the registries of the parameters gives what is there now.
+    Each is None where there was, or is, no file.
     """
 
     kept: Path | None
-    is_as_merged: bool
+    earlier: str | None
+    text: str | None
     supervisor: Supervisor
 
 
@@ -52,7 +55,8 @@ class TearDownFacts:
 
     `objects` are containers, networks, the volume and the image, by kind and name; `present` the files and folders,
     with what lies in a folder; `kept` the earlier version of each file that was not the runbook's; `nginx_site` the
-    text of its site of nginx.
+    text of its site of nginx; `timer` the units that prove it again. `states` tells of each place that may go or be put
+    back whether it changes later.
     """
 
     objects: tuple[tuple[str, str], ...]
@@ -62,6 +66,12 @@ class TearDownFacts:
     kept: tuple[tuple[Path, Path], ...]
     engine_file: EngineFile | None = None
     nginx_site: str | None
+    timer: tuple[tuple[Path, str], ...] = ()
+    states: tuple[tuple[Path, str | None], ...] = ()
+
+    def state(self, path: Path) -> str | None:
+        """Return what tells whether a place has changed since; None where there was nothing."""
+        return dict(self.states).get(path)
 
     def has(self, path: Path) -> bool:
         """Return whether a place is there."""
@@ -76,6 +86,7 @@ def _made(parameters: Parameters) -> tuple[Path, ...]:
         parameters.certificate_path,
         parameters.configuration_path,
         parameters.compose_path,
+        parameters.accepted_path,
         *(Path(parameters.client_kit_directory, name) for name in client_kit.FILES),
     )
 
@@ -113,22 +124,22 @@ def gather(parameters: Parameters) -> TearDownFacts:
         hosts_kept=files.read_text(hosts_kept) if hosts_kept else None,
         present=tuple((path, files.names_in(path)) for path in places if files.mode_of(path) is not None),
         kept=tuple((path, kept) for path in made if (kept := files.kept_version(path)) is not None),
-        engine_file=_engine_file(parameters),
+        engine_file=_engine_file(),
         nginx_site=nginx.read_site(),
+        timer=proof_timer.states(),
+        states=tuple((path, drift.state(path)) for path in (*made, *named, hosts_file.PATH, daemon_json.PATH)),
     )
 
 
-def _engine_file(parameters: Parameters) -> EngineFile | None:
+def _engine_file() -> EngineFile | None:
     kept = files.kept_version(daemon_json.PATH)
     if kept is None and not files.made_path(daemon_json.PATH).exists():
         return None
-    merged = daemon_json.merge(
-        files.read_text(kept) if kept else None,
-        insecure_registries=parameters.insecure_registries,
-        registry_mirrors=parameters.registry_mirrors,
-    )
     return EngineFile(
-        kept=kept, is_as_merged=merged == files.read_text(daemon_json.PATH), supervisor=engine.supervisor()
+        kept=kept,
+        earlier=files.read_text(kept) if kept else None,
+        text=files.read_text(daemon_json.PATH),
+        supervisor=engine.supervisor(),
     )
 
 
@@ -157,7 +168,7 @@ def is_made(facts: TearDownFacts) -> bool:
 def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
     """Return what takes away what the runbook made; data, authority, secrets and image only where they are named."""
     asked = {"volume": "data", "image": "image"}
-    changes: list[Change] = []
+    changes: list[Change] = proof_timer.plan_removal(facts.timer)
     if facts.nginx_site is not None:
         changes.append(RemoveSite(path=nginx.PATH, before=facts.nginx_site, frees_port=None))
     changes += [
@@ -171,27 +182,27 @@ def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
     gone: set[Path] = set()
     for path in _made(parameters):
         if path in kept:
-            changes.append(RestoreFile(path=path, kept=kept[path]))
+            changes.append(RestoreFile(path=path, kept=kept[path], before=facts.state(path)))
         elif facts.has(path):
-            changes.append(RemoveTree(path=path))
+            changes.append(RemoveTree(path=path, before=facts.state(path)))
             gone.add(path)
     for path in (path for name in parameters.also_remove for path in _named(parameters).get(name, ())):
         if facts.has(path):
-            changes.append(RemoveTree(path=path))
+            changes.append(RemoveTree(path=path, before=facts.state(path)))
             gone.add(path)
     return changes + _plan_folders(parameters, facts, gone)
 
 
 def _plan_hosts(facts: TearDownFacts) -> list[Change]:
     """Return what gives /etc/hosts its earlier text: the kept version, where nobody has changed the rest since."""
+    kept = facts.hosts_kept
+    if kept is not None and (facts.hosts == kept or hosts_file.is_made_from(facts.hosts, kept)):
+        kept_path = files.kept_path(hosts_file.PATH)
+        return [RestoreFile(path=hosts_file.PATH, kept=kept_path, before=facts.state(hosts_file.PATH))]
     without = hosts_file.without_block(facts.hosts)
     if without == facts.hosts:
         return []
-    kept = files.kept_path(hosts_file.PATH)
-    if facts.hosts_kept is not None and hosts_file.is_made_from(facts.hosts, facts.hosts_kept):
-        return [RestoreFile(path=hosts_file.PATH, kept=kept)]
-    changes: list[Change] = [WriteFile(path=hosts_file.PATH, before=facts.hosts, after=without, mode=0o644)]
-    return changes
+    return [WriteFile(path=hosts_file.PATH, before=facts.hosts, after=without, mode=0o644)]
 
 
 def _plan_engine_file(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
@@ -199,13 +210,14 @@ def _plan_engine_file(parameters: Parameters, facts: TearDownFacts) -> list[Chan
     found = facts.engine_file
     if found is None:
         return []
-    if found.is_as_merged:
+    if found.text in _engine_texts(parameters, found.earlier):
         restored = RestoreEngineFile(
             path=daemon_json.PATH,
             kept=found.kept,
             supervisor=found.supervisor,
             insecure_registries=tuple(parameters.insecure_registries),
             registry_mirrors=tuple(parameters.registry_mirrors),
+            before=facts.state(daemon_json.PATH),
         )
         return [restored]
     beside = found.kept or files.made_path(daemon_json.PATH)
@@ -216,13 +228,25 @@ def _plan_engine_file(parameters: Parameters, facts: TearDownFacts) -> list[Chan
     return [LeftToUser(task=f"{daemon_json.PATH} was changed since, or by another list", text=text)]
 
 
+def _engine_texts(parameters: Parameters, earlier: str | None) -> list[str | None]:
+    """Return each text of daemon.json that runs leave, whole or cut off, from the earlier one and back to it.
+
+    One that was cut off on its way back may have been followed by one that merged its lists into what was there then.
+    """
+    insecure, mirrors = parameters.insecure_registries, parameters.registry_mirrors
+    merged = daemon_json.merge(earlier, insecure_registries=insecure, registry_mirrors=mirrors)
+    without = daemon_json.without_registries(earlier)
+    again = daemon_json.merge(without, insecure_registries=insecure, registry_mirrors=mirrors)
+    return [earlier, merged, without, again]
+
+
 def _plan_folders(parameters: Parameters, facts: TearDownFacts, gone: set[Path]) -> list[Change]:
     """Return the folders that hold nothing any more once `gone` is gone."""
     inside = dict(facts.present)
     changes: list[Change] = []
     for folder in _folders(parameters):
         if folder in inside and all(folder / name in gone for name in inside[folder]):
-            changes.append(RemoveTree(path=folder))
+            changes.append(RemoveTree(path=folder, before=drift.EMPTY))
             gone.add(folder)
     return changes
 

@@ -1,14 +1,21 @@
-"""A real browser beside a host, in the host's own network, and JupyterLab as a person uses it there."""
+"""A real browser beside a host, in the host's own network, with a page, or JupyterLab as a person uses it there."""
 
+import base64
 import functools
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -23,8 +30,12 @@ PORT = 9515  # chromedriver's own
 DRIVER = ("chromedriver", f"--port={PORT}", "--allowed-ips=", "--allowed-origins=*")
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars")
 WIDTH, HEIGHT = 1280, 8000  # so high that JupyterLab draws every cell of a notebook
+AXE = files("selenium_axe_python") / "axe-core" / "axe.min.js"
+PAPER = {"width": 717, "height": 1047, "deviceScaleFactor": 1, "mobile": False}  # A4 within Chromium's margins of 1 cm
 SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 FOUND = TypeVar("FOUND")
+# What ends by itself: a part that is not there yet, is drawn anew, or was answered and takes nothing any more.
+PASSING = (NoSuchElementException, StaleElementReferenceException, ElementNotInteractableException, TimeoutException)
 # The height of the window in which the notebook that is shown just fits; 0 while JupyterLab still draws it.
 FIT = """
 const [panel, done] = [document.querySelector(arguments[0]), arguments[1]];
@@ -39,6 +50,15 @@ const parts = ':is(.jp-OutputArea-output, .jp-OutputArea-output *, .jp-MarkdownO
 return [...document.querySelectorAll(arguments[0] + ' ' + parts)]
   .filter(part => part.clientWidth && part.scrollWidth > part.clientWidth + 1 && !part.closest('svg'))
   .map(part => part.tagName + ' ' + part.className + ': ' + part.textContent.slice(0, 80));
+"""
+
+
+# What of a page is wider than the page.
+BEYOND = """
+const width = document.documentElement.clientWidth;
+return [...document.body.querySelectorAll('*')]
+  .filter(part => part.getBoundingClientRect().right > width + 1 && !part.closest('svg *'))
+  .map(part => part.tagName + ': ' + part.textContent.slice(0, 80));
 """
 
 
@@ -72,8 +92,7 @@ def wait(
     driver: webdriver.Remote, condition: Callable[[], FOUND], what: str, *, timeout_seconds: float = 60.0
 ) -> FOUND:
     """Return what `condition` gives once it gives something; fails at the deadline with `what` was waited for."""
-    missing = (NoSuchElementException, StaleElementReferenceException)
-    waiting = WebDriverWait(driver, timeout_seconds, poll_frequency=0.1, ignored_exceptions=missing)
+    waiting = WebDriverWait(driver, timeout_seconds, poll_frequency=0.1, ignored_exceptions=PASSING)
     return waiting.until(lambda _: condition(), f"waited for {what}")
 
 
@@ -106,14 +125,24 @@ def wait_for_notebook(driver: webdriver.Remote, name: str) -> None:
 
 
 def choose(driver: webdriver.Remote, label: str) -> None:
-    """Choose a command by its name from JupyterLab's palette, as Ctrl-Shift-C offers it."""
-    keys = webdriver.ActionChains(driver)
-    keys.key_down(Keys.CONTROL).key_down(Keys.SHIFT).send_keys("c").key_up(Keys.SHIFT).key_up(Keys.CONTROL).perform()
+    """Choose a command by its name from JupyterLab's palette, as Ctrl-Shift-C offers it.
+
+    Tries again where the palette is gone before it: a notebook that has just opened takes the focus from it.
+    """
     focused = "#modal-command-palette .lm-CommandPalette-input:focus"
-    wait(driver, lambda: driver.find_element(By.CSS_SELECTOR, focused), "the palette").send_keys(label)
-    chosen = "#modal-command-palette .lm-mod-active .lm-CommandPalette-itemLabel"
-    wait(driver, lambda: texts(driver, chosen) == [label], f"the command {label}")
-    driver.find_element(By.CSS_SELECTOR, focused).send_keys(Keys.ENTER)
+    active = "#modal-command-palette .lm-mod-active .lm-CommandPalette-itemLabel"
+
+    def has_chosen() -> bool:
+        keys = webdriver.ActionChains(driver)
+        keys.key_down(Keys.CONTROL).key_down(Keys.SHIFT).send_keys("c").key_up(Keys.SHIFT).key_up(Keys.CONTROL)
+        keys.perform()
+        field = wait(driver, lambda: driver.find_element(By.CSS_SELECTOR, focused), "the palette", timeout_seconds=5)
+        field.send_keys(Keys.CONTROL, "a", Keys.NULL, label)
+        wait(driver, lambda: texts(driver, active) == [label], label, timeout_seconds=5)
+        driver.find_element(By.CSS_SELECTOR, focused).send_keys(Keys.ENTER)
+        return True
+
+    wait(driver, has_chosen, f"the command {label}")
 
 
 def run_all(driver: webdriver.Remote, *, answer: str = "") -> None:
@@ -124,7 +153,7 @@ def run_all(driver: webdriver.Remote, *, answer: str = "") -> None:
     def has_run() -> bool:
         for field in shown(driver, ".jp-Stdin-input"):
             field.send_keys(answer, Keys.ENTER)
-        prompts = texts(driver, f"{SHOWN} .jp-CodeCell .jp-InputPrompt")
+        prompts = texts(driver, f"{SHOWN} .jp-CodeCell .jp-InputArea-prompt")
         return all(prompt.strip("[]:").isdigit() for prompt in prompts)
 
     wait(driver, has_run, "all cells to have run", timeout_seconds=180)
@@ -152,3 +181,36 @@ def photograph(driver: webdriver.Remote, path: Path) -> None:
 def cut_off(driver: webdriver.Remote) -> list[str]:
     """Return what of the notebook that is shown is cut off at its right."""
     return list(driver.execute_script(CUT_OFF, SHOWN))
+
+
+def open_page(driver: webdriver.Remote, text: str, *, scheme: str = "light", paper: bool = False) -> None:
+    """Open a page of HTML as if it came by mail: in the light theme or the dark one, on a screen or on A4."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"media": "print" if paper else "screen", "features": features}
+    )
+    if paper:
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PAPER)
+    else:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    driver.get(f"data:text/html;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}")
+
+
+def requested(driver: webdriver.Remote) -> list[str]:
+    """Return the addresses that the open page has asked for, answered or not.
+
+    Source: W3C Resource Timing, PerformanceResourceTiming.
+    """
+    return list(driver.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)"))
+
+
+def barriers(driver: webdriver.Remote) -> list[str]:
+    """Return the rules of axe-core that the open page breaks with a serious or critical impact."""
+    driver.execute_script(AXE.read_text(encoding="utf-8"))
+    broken = driver.execute_async_script("axe.run().then(found => arguments[0](found.violations))")
+    return [rule["id"] for rule in broken if rule["impact"] in {"serious", "critical"}]
+
+
+def beyond(driver: webdriver.Remote) -> list[str]:
+    """Return what reaches over the right edge of the open page."""
+    return list(driver.execute_script(BEYOND))

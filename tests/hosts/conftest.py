@@ -10,7 +10,8 @@ import pytest
 
 from .browser import PICTURES
 from .images import RECIPES
-from .lab import Host, NewHost, start_host
+from .lab import Host, NewHost, SetUp, start_host
+from .patients import Patients, confirmed, patient
 from .product import run
 
 HERE = Path(__file__).resolve().parent
@@ -42,9 +43,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @contextmanager
-def start_with_project(recipe_name: str, *, address: str | None = None) -> Iterator[Host]:
-    """Give a host of this recipe that holds the project."""
-    with start_host(RECIPES[recipe_name], address=address) as host:
+def start_with_project(recipe_name: str, *, address: str | None = None, set_up: SetUp = "run") -> Iterator[Host]:
+    """Give a host of this recipe that holds the project, and what script/setup makes."""
+    with start_host(RECIPES[recipe_name], address=address, set_up=set_up) as host:
         host.copy_project()
         yield host
 
@@ -66,7 +67,7 @@ def trixie() -> Iterator[Host]:
 @pytest.fixture(scope="session")
 def bare() -> Iterator[Host]:
     """Debian 12 with systemd, but without Docker."""
-    with start_with_project("bare") as host:
+    with start_with_project("bare", set_up="") as host:
         yield host
 
 
@@ -80,7 +81,7 @@ def plain() -> Iterator[Host]:
 @pytest.fixture(scope="session")
 def sid() -> Iterator[Host]:
     """Debian's unstable without systemd, with Docker Engine 28 and Compose 2; nothing starts the engine."""
-    with start_with_project("sid") as host:
+    with start_with_project("sid", set_up="") as host:
         yield host
 
 
@@ -89,8 +90,8 @@ def new_host() -> Iterator[NewHost]:
     """Start hosts for one test alone, which may break them."""
     with ExitStack() as stack:
 
-        def start(recipe_name: str, *, address: str | None = None) -> Host:
-            return stack.enter_context(start_with_project(recipe_name, address=address))
+        def start(recipe_name: str, *, address: str | None = None, set_up: SetUp = "run") -> Host:
+            return stack.enter_context(start_with_project(recipe_name, address=address, set_up=set_up))
 
         yield start
 
@@ -109,3 +110,16 @@ def proven_trixie() -> Iterator[Host]:
     with start_with_project("trixie") as host:
         assert run(host).error is None
         yield host
+
+
+@pytest.fixture(scope="module")
+def patients(proven_bookworm: Host, proven_trixie: Host) -> Iterator[Patients]:
+    """Give a host of each engine to bring faults about on; afterwards, each must be whole again."""
+    with patient(proven_bookworm) as older, patient(proven_trixie) as newer:
+        both = {"bookworm": older, "trixie": newer}
+        for found in both.values():
+            found.shell("login")
+        yield Patients(by_recipe=both)
+        for found in both.values():
+            found.shell("docker logout registry.test")
+            assert confirmed(found.diagnose("")) == []

@@ -116,7 +116,12 @@ PASSWORD_COMMAND = f"""
 docker run --rm --entrypoint htpasswd registry -Bbn admin 123456 >{FOLDER}/auth/nginx.htpasswd &
 while kill -0 $! 2>/dev/null; do ps -o args= -p $!; done | sort -u
 """
-NAT_GONE = "iptables -t nat -F; iptables -t nat -X DOCKER; iptables -F; iptables -X DOCKER"
+# All but the rules by which a container that is a test host finds its name server.
+NAT_GONE = (
+    "names=$(iptables-save -t nat | grep -E '^[*]|COMMIT|DOCKER_|127[.]0[.]0[.]11'); "
+    "iptables -t nat -F; iptables -t nat -X DOCKER; iptables -F; iptables -X DOCKER; "
+    'echo "$names" | iptables-restore --noflush'
+)
 FIRST_RUN = "docker run -d -p 5000:5000 --restart=always --name registry registry"
 HASH = "import bcrypt; print('admin:' + bcrypt.hashpw(b'123456', bcrypt.gensalt(5)).decode())"
 LOGIN = "echo 123456 | docker login --username admin --password-stdin"

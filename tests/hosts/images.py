@@ -23,6 +23,11 @@ if test "$boots" = True; then rm /usr/sbin/policy-rc.d; fi
 """
 
 
+def tag(name: str, made_from: str) -> str:
+    """Return the name of an image, whose tag changes with what it is made from."""
+    return f"{REPOSITORY}:{name}-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """What is on a host: packages on top of a Debian suite or of another recipe; `boots` makes systemd its PID 1."""
@@ -35,8 +40,7 @@ class Recipe:
     @property
     def reference(self) -> str:
         """The image's name; its tag changes with everything that the image is made from."""
-        digest = hashlib.sha256(f"{self!r}{MIRROR}{INSTALL}".encode()).hexdigest()
-        return f"{REPOSITORY}:{self.name}-{digest[:12]}"
+        return tag(self.name, f"{self!r}{MIRROR}{INSTALL}")
 
     @property
     def starts_engine(self) -> bool:
@@ -51,7 +55,8 @@ BARE = Recipe(name="bare", base=PLAIN, packages=SYSTEMD)
 BOOKWORM = Recipe(name="bookworm", base=BARE, packages=("docker.io", "docker-compose"))
 TRIXIE = Recipe(name="trixie", base="trixie", packages=(*TOOLS, *SYSTEMD, "docker.io", "docker-cli", "docker-compose"))
 SID = Recipe(name="sid", base="sid", packages=(*TOOLS, "docker.io", "docker-cli", "docker-compose"), boots=False)
-PODMAN = Recipe(name="podman", base=PLAIN, packages=("podman",), boots=False)  # not for the product: a client
+# Not for the product: two clients of a registry, and an nginx to serve a site alone.
+PODMAN = Recipe(name="podman", base=PLAIN, packages=("nginx", "podman", "skopeo"), boots=False)
 BROWSER = Recipe(  # beside a host, not a host itself
     name="browser",
     base="bookworm",
@@ -91,13 +96,13 @@ def ensure_image(recipe: Recipe) -> str:
         execute("docker", "commit", builder, recipe.reference, timeout_seconds=120)
     finally:
         execute("docker", "rm", "--force", "--volumes", builder)
-    remove_earlier(recipe)
+    remove_earlier(recipe.name, but=recipe.reference)
     return recipe.reference
 
 
-def remove_earlier(recipe: Recipe) -> None:
-    """Remove the images of what this recipe was before it was edited."""
-    own = f"--filter=reference={REPOSITORY}:{recipe.name}-*"
-    for tag in execute("docker", "images", "--format={{.Repository}}:{{.Tag}}", own).stdout.split():
-        if tag != recipe.reference:
-            execute("docker", "image", "rm", tag, check=False)  # one that another session still runs stays
+def remove_earlier(name: str, *, but: str) -> None:
+    """Remove the images of what went by this name before it was edited, and what was made from them."""
+    own = f"--filter=reference={REPOSITORY}:{name}-*"
+    for reference in execute("docker", "images", "--format={{.Repository}}:{{.Tag}}", own).stdout.split():
+        if reference != but:
+            execute("docker", "image", "rm", reference, check=False)  # one that another session still runs stays

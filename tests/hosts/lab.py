@@ -9,14 +9,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from .images import Recipe, ensure_image
+from .images import Recipe, ensure_image, has_image, remove_earlier, tag
 from .machine import Completed, LabError, alone, execute
 
-__all__ = ["LAN", "Completed", "Host", "LabError", "Network", "NewHost", "start_host"]
+__all__ = ["LAN", "Completed", "Host", "LabError", "Network", "NewHost", "SetUp", "start_host"]
 
 PROJECT = Path(__file__).resolve().parents[2]
+ON_HOST = "/root/registry-runbook"
+SetUp = Literal["", "run", "development"]  # what script/setup has made on a host before its test begins: nothing, …
 TRUST = "/opt/lab/trust.pem"  # not the host's own bundle: that one must stay replaceable
 UV_CACHE = "/var/cache/uv"
 PASSED = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
@@ -43,6 +45,13 @@ for path in /etc/hosts /etc/hostname /etc/resolv.conf; do
 done
 """
 UNMOUNT_AGAIN = "umount /etc/hosts /etc/hostname /etc/resolv.conf"  # beneath are the host's own, as it left them
+# What is set up stays, the project goes: a test copies its own. Lists of packages are not there on a new host either.
+SET_UP = """
+cd "$1"; shift
+script/setup "$@"; .venv/bin/python -m compileall -q .venv
+find . -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
+rm -rf /var/lib/apt/lists/*
+"""
 WRITE = 'mkdir -p "$(dirname "$1")"; cat >"$1"; chmod "$2" "$1"'
 
 
@@ -104,7 +113,7 @@ class Host:
         """Return the content of a file in the host."""
         return self.run("cat", path).stdout
 
-    def copy_project(self, destination: str = "/root/registry-runbook") -> None:
+    def copy_project(self, destination: str = ON_HOST) -> None:
         """Put what a clean clone of this project would hold into a folder of the host."""
         self.run("mkdir", "-p", destination)
         unpack = ("docker", "exec", "--interactive", self.name, "tar", "-x", "-C", destination)
@@ -149,7 +158,7 @@ class Host:
 class NewHost(Protocol):
     """What the fixture `new_host` gives: hosts for one test alone, which may break them."""
 
-    def __call__(self, recipe_name: str, *, address: str | None = None) -> Host:
+    def __call__(self, recipe_name: str, *, address: str | None = None, set_up: SetUp = "run") -> Host:
         """Start a host of this recipe, at this address of the LAN or at any."""
 
 
@@ -197,28 +206,59 @@ def release_network(network: Network) -> None:
         execute("docker", "network", "rm", network.name)
 
 
-def start_container(name: str, recipe: Recipe, *, address: str | None, network: Network) -> None:
-    """Start a container of this name, built and connected as the recipe and the network say."""
+def ensure_set_up(recipe: Recipe, set_up: SetUp) -> str:
+    """Return the name of the recipe's image with what script/setup makes, built where something of that is new."""
+    image = ensure_image(recipe)
+    if not set_up:
+        return image
+    name = f"{recipe.name}-{set_up}"
+    files = (PROJECT / "pyproject.toml", PROJECT / "script" / "setup", *sorted(PROJECT.glob("script/*.lock")))
+    reference = tag(name, "".join((image, SET_UP, *(path.read_text(encoding="utf-8") for path in files))))
+    if not has_image(reference):
+        builder = Host(
+            name=f"registry-runbook-build-{name}-{secrets.token_hex(3)}",
+            address="",
+            network="bridge",
+            recipe=replace(recipe, boots=False),
+            environment=choose_environment(os.environ),
+        )
+        start_container(builder.name, builder.recipe, image=image, address=None, network="bridge")
+        try:
+            builder.copy_project()
+            options = () if set_up == "run" else (f"--{set_up}",)
+            builder.run("sh", "-ec", SET_UP, "set-up", ON_HOST, *options, timeout_seconds=600)
+            execute("docker", "commit", builder.name, reference, timeout_seconds=120)
+        finally:
+            execute("docker", "rm", "--force", "--volumes", builder.name)
+        remove_earlier(name, but=reference)
+    return reference
+
+
+def start_container(name: str, recipe: Recipe, *, image: str, address: str | None, network: str) -> None:
+    """Start a container of this name from an image, connected as asked."""
     trust = find_trust(os.environ)
     execute(
-        *("docker", "run", "--detach", f"--name={name}", f"--hostname={recipe.name}", f"--network={network.name}"),
+        *("docker", "run", "--detach", f"--name={name}", f"--hostname={recipe.name}", f"--network={network}"),
         *OPTIONS,
         *([f"--ip={address}"] if address else []),
         *([f"--volume={trust}:{TRUST}:ro"] if trust else []),
         *([] if recipe.boots else ["--init"]),  # something must reap what loses its parent
-        ensure_image(recipe),
+        image,
         *(["/sbin/init"] if recipe.boots else ["sleep", "infinity"]),
     )
 
 
 @contextmanager
-def start_host(recipe: Recipe, *, address: str | None = None, network: Network = LAN) -> Iterator[Host]:
+def start_host(
+    recipe: Recipe, *, address: str | None = None, network: Network = LAN, set_up: SetUp = ""
+) -> Iterator[Host]:
     """Give a host that is up; remove it with all that it stored, whatever happens."""
     name = f"registry-runbook-{recipe.name}-{secrets.token_hex(3)}"
     try:
         with alone():
             ensure_network(network)
-            start_container(name, recipe, address=address, network=network)
+            image = ensure_set_up(recipe, set_up)
+            start_container(name, recipe, image=image, address=address, network=network.name)
         found = execute("docker", "inspect", ADDRESS, name).stdout.strip()
         host = Host(
             name=name, address=found, network=network.name, recipe=recipe, environment=choose_environment(os.environ)

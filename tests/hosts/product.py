@@ -5,11 +5,18 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from .lab import Completed, Host
+from runbook.apply import apply
+from runbook.changes import CopyFile
+from runbook.outside import registry_api, tls
+from runbook.parameters import Parameters
+from runbook.sections import certificates, configuration
 
-PROJECT = "/root/registry-runbook"
+from .lab import ON_HOST, Completed, Host
+
+PROJECT = ON_HOST
 
 # What a second run must leave as it was: content, mode and times of files, containers, images, the engine's process.
 _SNAPSHOT = r"""
@@ -93,3 +100,36 @@ def serve_lab(host: Host) -> Iterator[str]:
 def snapshot(host: Host) -> str:
     """Return what a run that changes nothing leaves as it was."""
     return host.run("sh", "-ec", _SNAPSHOT).stdout
+
+
+def make_files(parameters: Parameters) -> None:
+    """Make a registry's files on this machine, as the notebooks 30 and 40 do; the engine's trust is not among them."""
+    for section in (certificates, configuration):
+        changes = section.plan(parameters, section.gather(parameters))
+        apply([change for change in changes if not isinstance(change, CopyFile)])
+
+
+@contextmanager
+def serve_files(host: Host, parameters: Parameters) -> Iterator[registry_api.Registry]:
+    """Run one more registry on the host, with files made here, and give it; the host's engine trusts and knows it."""
+    name, folder = f"other-{parameters.port}", Path(parameters.configuration_directory)
+    place, names = f"/root/{name}", host.read("/etc/hosts")
+    authority = parameters.ca_certificate_path.read_text(encoding="ascii")
+    image = host.run("docker", "images", "--format={{.Repository}}:{{.Tag}}").stdout.split()[0]
+    for path in folder.rglob("*"):
+        if path.is_file():
+            host.write(f"{place}/{path.relative_to(folder)}", path.read_text(encoding="utf-8"), mode=0o600)
+    host.write(str(parameters.trust_path), authority)
+    host.write("/etc/hosts", f"{names}{host.address} {parameters.domain}\n")
+    options = (f"--name={name}", f"--publish={parameters.port}:443", f"--volume={place}:/etc/docker/registry:ro")
+    served = registry_api.Registry(
+        url=f"https://{host.address}:{parameters.port}", tls=tls.trusting(authority), server_name=parameters.domain
+    )
+    try:
+        host.run("docker", "run", "--detach", *options, image, "serve", "/etc/docker/registry/config.yml")
+        registry_api.wait_until_ready(served, timeout_seconds=60)
+        yield served
+    finally:
+        host.run("docker", "rm", "--force", "--volumes", name)
+        host.run("rm", "-r", place, str(parameters.trust_path.parent))
+        host.write("/etc/hosts", names)

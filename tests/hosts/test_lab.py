@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from .images import BOOKWORM, PLAIN, RECIPES
-from .lab import Host, NewHost, start_host
+from .lab import ON_HOST, PROJECT, Host, NewHost, start_host
 from .machine import LabError, execute
 
 VOLUME = '--format={{range .Mounts}}{{if eq .Destination "/var/lib/docker"}}{{.Name}}{{end}}{{end}}'
@@ -56,9 +56,9 @@ def test_recipe_without_engine_has_none(host: Host, command: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipe_leaves_work_to_the_product(name: str, request: pytest.FixtureRequest) -> None:
+def test_recipe_leaves_work_to_the_product(name: str, new_host: NewHost) -> None:
     """Fails if python3-venv or busybox-static is preinstalled: then nothing proves that the product installs it."""
-    found: Host = request.getfixturevalue(name)
+    found = new_host(name, set_up="")
     assert found.run("python3", "-c", "import ensurepip", check=False).code != 0
     assert found.run("which", "busybox", check=False).code != 0
 
@@ -73,7 +73,7 @@ def install(host: Host, package: str) -> None:
 @pytest.mark.parametrize(("name", "policy", "engine"), [("bare", 127, 0), ("plain", 101, 1)])
 def test_installed_engine_runs_only_where_services_may(new_host: NewHost, name: str, policy: int, engine: int) -> None:
     """Fails if apt does not work in the host, or if policy-rc.d is missing from just the one without systemd."""
-    host = new_host(name)
+    host = new_host(name, set_up="")
     assert policy == host.run("/usr/sbin/policy-rc.d", check=False).code
     install(host, "docker.io")
     assert engine == host.run("docker", "info", check=False).code
@@ -167,10 +167,20 @@ def test_write_keeps_text_and_mode(plain: Host) -> None:
     assert plain.run("stat", "-c%a", path).stdout == "600\n"
 
 
-def test_copy_project_is_like_a_clone(plain: Host) -> None:
+def test_copy_project_is_like_a_clone(new_host: NewHost) -> None:
     """Fails if a script is no longer executable, or if ignored files come along."""
-    plain.run("test", "-x", "/root/registry-runbook/script/test")
-    assert ".venv" not in plain.run("ls", "-A", "/root/registry-runbook").stdout.split()
+    host = new_host("plain", set_up="")
+    host.run("test", "-x", f"{ON_HOST}/script/test")
+    assert ".venv" not in host.run("ls", "-A", ON_HOST).stdout.split()
+
+
+def test_set_up_host_is_ready_and_has_nothing_else(plain: Host) -> None:
+    """Fails if a test waits for what script/setup makes, or gets another project than the one that is here."""
+    set_up = plain.run("script/setup", directory=ON_HOST)
+    assert (set_up.stdout, set_up.stderr) == ("", "")
+    expected = {name.partition("/")[0] for name in execute("git", "-C", str(PROJECT), "ls-files").stdout.splitlines()}
+    assert expected | {".venv"} == {*plain.run("ls", "-A", ON_HOST).stdout.split()}
+    assert plain.run("ls", "/var/lib/apt/lists").stdout == ""
 
 
 def test_reference_changes_with_the_recipe() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from .conftest import start_with_project
 from .lab import Host, NewHost
+from .patients import Fault, confirmed, patient
 from .product import PROJECT, Report, run, snapshot
 
 BEHIND = ("-f", "parameters/nginx.yml")
@@ -95,6 +96,32 @@ def test_nginx_is_proven_beside_another_site(front: Front) -> None:
     second = run(host, *QUICK)
     assert (second.error, second.failed, second.changes) == (None, [], [])
     assert snapshot(host) + host.run("sh", "-c", RUNNING).stdout == as_it_was
+
+
+def test_body_limit_is_diagnosed_and_mended_by_the_notebook(front: Front) -> None:
+    """Fails where a whole registry behind nginx has a fault, or a limit is not recognised, confirmed and mended."""
+    fault = Fault(
+        messages=("413 Request Entity Too Large",),
+        cause="proxy-body-limit",
+        say=f"sed -i 's/client_max_body_size 0/client_max_body_size 1m/' {SITE}; nginx -s reload; sleep 1\n"
+        "head -c 2000000 /dev/zero >/root/blob; curl -sS --cacert $CA --upload-file /root/blob https://registry.test/v2/",
+        mend=f"./script/run 55-nginx {' '.join(QUICK)}",
+        parameters={"proxy": "nginx"},
+    )
+    with patient(front.host) as found:
+        assert confirmed(found.diagnose("", fault)) == []
+        found.suffer(fault)
+        assert confirmed(found.diagnose("", fault)) == []
+
+
+def test_login_of_a_diagnosis_goes_to_the_registry_and_to_no_other_site(front: Front) -> None:
+    """Fails where another site of the same address gets the kept password, whose answer is then the registry's."""
+    behind = Fault(messages=(), cause="", say="", parameters={"proxy": "nginx"})
+    with patient(front.host) as found:
+        found.shell("another_password")
+        answer = found.diagnose("", behind)
+        found.shell("mv $PASSWORD.old $PASSWORD")
+    assert {"password-is-another", "login-refused"} <= set(confirmed(answer))
 
 
 def test_nginx_lets_docker_push_and_pull_a_large_layer(front: Front) -> None:

@@ -26,6 +26,7 @@ def test_push_pull_leaves_nothing_where_delete_is_off(proven_trixie: Host) -> No
     found = run(host, "-p", "delete_enabled", "false")
     answers = {result["claim"]: result["found"] for result in found.results}
     assert answers["delete, which is off"] == "405"
+    assert answers["the same by tag (some registries before 3.1.1 do it, CVE-2026-41888)"] == "405"
     assert answers["the image that was not deleted"] == "200"
     assert host.run("sh", "-c", STORAGE).stdout == before
     wrong = run(host, "60-push-pull", check=False)  # delete_enabled is true here, and the registry's is not
@@ -48,3 +49,10 @@ def test_push_pull_refuses_repository_in_use(proven_trixie: Host) -> None:
     assert host.run("sh", "-c", STORAGE).stdout == before
     host.run("docker", "logout", "registry.test")
     host.run("docker", "image", "rm", "registry.test/theirs/app:1")
+
+
+def test_push_pull_waits_until_the_engine_knows_the_name(proven_trixie: Host) -> None:
+    """Fails where the engine, which keeps what it has read of /etc/hosts for five seconds, is asked but once."""
+    host = proven_trixie
+    host.run("sh", "-c", "sed -i /registry.test/d /etc/hosts; sleep 5.1; docker pull registry.test/a:1", check=False)
+    assert run(host, "50-compose", "60-push-pull").failed == []

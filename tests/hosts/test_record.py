@@ -1,21 +1,27 @@
-"""The record of a real run: all of it there, for its owner alone, and no secret in it."""
+"""The record of a real run: all of it there, for its owner alone, no secret in it; and its page in a real browser."""
 
+import base64
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import pytest
 from junitparser import JUnitXml
+from selenium import webdriver
 
 from runbook import overview
 from runbook.parameters import Parameters
 from runbook.record import folder, model
 
+from .browser import PICTURES, barriers, beyond, open_page, requested, start_browser
 from .lab import Host
 from .product import script_run
 
 SECRETS = "/etc/registry-runbook/secrets"
 WAY = overview.way(Parameters())
+OUTSIDE = "http://127.0.0.1:5000/pixel.png"
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +32,19 @@ def record(proven_trixie: Host) -> dict[str, Any]:
     assert (listed[-1]["result"], listed[-1]["notebooks"]) == ("done", "00-index … 60-push-pull")
     found: dict[str, Any] = json.loads(proven_trixie.read(f"{listed[-1]['folder']}/{folder.DATA}"))
     return found
+
+
+@pytest.fixture(scope="module")
+def page(proven_trixie: Host, record: dict[str, Any]) -> str:
+    """Return the page of that run."""
+    return proven_trixie.read(f"{record['folder']}/{folder.PAGE}")
+
+
+@pytest.fixture(scope="module")
+def browser(proven_trixie: Host) -> Iterator[webdriver.Remote]:
+    """Give a browser."""
+    with start_browser(proven_trixie) as driver:
+        yield driver
 
 
 def test_record_holds_all_of_the_run(proven_trixie: Host, record: dict[str, Any]) -> None:
@@ -82,3 +101,47 @@ def test_record_is_private_and_holds_no_secret(proven_trixie: Host, record: dict
     assert proven_trixie.run("grep", "-rlF", *patterns, above, check=False).stdout == ""
     seen = proven_trixie.run("grep", "-rlF", "-e", "a wrong password for admin", record["folder"]).stdout.split()
     assert len(seen) == 4  # the search sees what is there: the notebook, and the three files made of it
+
+
+def test_page_sends_no_request(browser: webdriver.Remote, page: str) -> None:
+    """Fails where opening the page asks for anything; and where an image from outside would not be seen to do so."""
+    open_page(browser, page)
+    assert browser.title == "Registry runbook: done, and proven"
+    assert requested(browser) == []
+    open_page(browser, page.replace("<main>", f'<main><img alt="" src="{OUTSIDE}">'))
+    assert requested(browser) == [OUTSIDE]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "spoilt", "expected"),
+    [
+        pytest.param("light", (' lang="en"', ""), "html-has-lang", id="no-language"),
+        pytest.param("dark", ("--quiet: #9da7b3", "--quiet: #404040"), "color-contrast", id="dim-on-black"),
+    ],
+)
+def test_spoilt_page_has_a_barrier(
+    browser: webdriver.Remote, page: str, scheme: str, spoilt: tuple[str, str], expected: str
+) -> None:
+    """Fails where axe-core would miss what makes the page hard to read: the next test would pass on nothing."""
+    open_page(browser, page.replace(*spoilt), scheme=scheme)
+    assert barriers(browser) == [expected]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_has_no_barrier(browser: webdriver.Remote, page: str, scheme: str) -> None:
+    """Fails where axe-core finds a serious or a critical fault in the page, in one of its themes."""
+    open_page(browser, page, scheme=scheme)
+    assert barriers(browser) == []
+    PICTURES.mkdir(exist_ok=True)
+    browser.save_screenshot(str(PICTURES / f"report-{scheme}.png"))
+
+
+def test_page_fits_on_paper(browser: webdriver.Remote, page: str) -> None:
+    """Fails where a print cuts something off at its right; and where a digest that does not break would not be seen."""
+    open_page(browser, page, scheme="dark", paper=True)
+    assert browser.execute_script("return getComputedStyle(document.documentElement).colorScheme") == "light"
+    assert beyond(browser) == []
+    PICTURES.mkdir(exist_ok=True)
+    (PICTURES / "report.pdf").write_bytes(base64.b64decode(browser.print_page()))
+    open_page(browser, page.replace("overflow-wrap: anywhere", "white-space: nowrap"), paper=True)
+    assert re.search("sha256:[0-9a-f]{64}", " ".join(beyond(browser)))

@@ -59,9 +59,16 @@ def put(stored: Storage, content: object) -> str:
     return f"sha256:{digest}"
 
 
+def link(stored: Storage, repository: str, folder: str, digest: str) -> None:
+    """Let a repository hold a blob, as the registry does."""
+    hexadecimal = digest.partition(":")[2]
+    write(stored, f"repositories/{repository}/{folder}/sha256/{hexadecimal}/link", digest.encode())
+
+
 def tag(stored: Storage, repository: str, name: str, digest: str) -> None:
     """Let a tag point to a manifest, as the registry does."""
     folder = f"repositories/{repository}/_manifests/tags/{name}"
+    link(stored, repository, "_manifests/revisions", digest)
     write(stored, f"{folder}/current/link", digest.encode())
     write(stored, f"{folder}/index/sha256/{digest.partition(':')[2]}/link", digest.encode())
 
@@ -71,8 +78,10 @@ def push(stored: Storage, repository: str, name: str, config: object) -> tuple[s
     described = put(stored, {"config": config, "of": f"{repository}:{name}"})
     layer = put(stored, f"layer of {repository}:{name}")
     manifest = put(stored, {"config": {"digest": described}, "layers": [{"digest": layer}, {"digest": layer}]})
+    for blob in (described, layer):
+        link(stored, repository, "_layers", blob)
     tag(stored, repository, name, manifest)
-    return manifest, described, layer
+    return tuple(sorted((manifest, described, layer)))
 
 
 def test_tags_are_those_of_the_repository_alone(stored: Storage) -> None:
@@ -85,15 +94,14 @@ def test_tags_are_those_of_the_repository_alone(stored: Storage) -> None:
 
 
 def test_digests_are_those_of_manifest_configuration_and_layers(stored: Storage) -> None:
-    """Fails if a blob of the proof would stay, one is counted twice, or an index ends in a traceback."""
-    expected = push(stored, REPOSITORY, "1", {})
-    assert expected == stored.digests(REPOSITORY, "1")
-    assert stored.digests(REPOSITORY, "2") == ()
-    index = put(stored, {"manifests": [{"digest": "sha256:0"}]})
-    tag(stored, REPOSITORY, "2", index)
-    assert (index,) == stored.digests(REPOSITORY, "2")
-    tag(stored, REPOSITORY, "3", "sha256:absent")
-    assert stored.digests(REPOSITORY, "3") == ("sha256:absent",)
+    """Fails if a blob of the proof would stay, of a push that was cut off too, or one is counted twice."""
+    assert stored.digests(REPOSITORY) == ()
+    pushed = push(stored, REPOSITORY, "1", {})
+    tag(stored, REPOSITORY, "2", pushed[0])
+    assert pushed == stored.digests(REPOSITORY)
+    alone = put(stored, "layer without its manifest")
+    link(stored, REPOSITORY, "_layers", alone)
+    assert sorted((*pushed, alone)) == list(stored.digests(REPOSITORY))
 
 
 def test_is_proof_knows_the_image_that_the_runbook_made(stored: Storage) -> None:
@@ -117,16 +125,20 @@ def test_remove_repository_takes_the_proof_and_nothing_else(stored: Storage) -> 
     """Fails if another repository or its blobs go too, or an empty folder of the proof stays."""
     theirs = push(stored, "runbook/theirs", "1", {})
     before = listed(stored)
-    ours = push(stored, REPOSITORY, "1", {})
-    stored.remove_repository(REPOSITORY, ours)
+    push(stored, REPOSITORY, "1", {})
+    stored.remove_repository(REPOSITORY, stored.digests(REPOSITORY))
     assert before == listed(stored)
-    assert theirs == stored.digests("runbook/theirs", "1")
+    assert theirs == stored.digests("runbook/theirs")
+    again = push(stored, REPOSITORY, "1", {})
+    stored.remove_repository(REPOSITORY, ())
+    kept = set(listed(stored)) - set(before)
+    assert {f"{digest.partition(':')[2]}/data" for digest in again} <= {"/".join(path.split("/")[-2:]) for path in kept}
 
 
 def test_remove_repository_leaves_an_empty_storage_usable(stored: Storage) -> None:
     """Fails if the folder that the registry lists its catalog from goes with the last repository, or twice is once."""
     before = listed(stored)
-    ours = push(stored, REPOSITORY, "1", {})
+    push(stored, REPOSITORY, "1", {})
     for _ in range(2):
-        stored.remove_repository(REPOSITORY, ours)
+        stored.remove_repository(REPOSITORY, stored.digests(REPOSITORY))
     assert before == listed(stored)

@@ -19,7 +19,7 @@ HANDED_OVER = f"{PROJECT}/.venv/bin/python3 -m runbook.apply"
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
     """Give a host where the project belongs to a user of the group docker, who may use sudo without a password."""
-    with start_with_project("trixie") as ready:
+    with start_with_project("trixie", set_up="") as ready:
         ready.run("useradd", "--create-home", "--groups", "docker", "--shell", "/bin/bash", "deputy")
         ready.write(SUDOERS, "deputy ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
         ready.run("cp", "-r", "/root/registry-runbook", PROJECT)

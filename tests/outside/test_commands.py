@@ -1,8 +1,10 @@
 """Other programs: how they are called, and what is said when one fails."""
 
+import contextlib
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runbook.errors import CommandError, NotReadyError
@@ -29,6 +31,13 @@ def test_run_passes_input_folder_and_environment(tmp_path: Path, monkeypatch: py
         "sh", "-c", "cat; pwd; echo $LC_ALL $KEPT $GIVEN", stdin="s3cr3t\n", folder=tmp_path, environment={"GIVEN": "x"}
     )
     assert ["s3cr3t", str(tmp_path), "C kept x"] == found.output.splitlines()
+
+
+def test_run_passes_no_secret_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if another program, and an engine for as long as it runs, has a password of ours in its environment."""
+    monkeypatch.setenv("RUNBOOK_PASSWORD", "c4n4ry")
+    monkeypatch.setenv("RUNBOOK_CA_PASSPHRASE", "c4n4ry")
+    assert "c4n4ry" not in commands.run("env").output
 
 
 def test_run_reads_output_that_is_no_text() -> None:
@@ -62,3 +71,13 @@ def test_run_ends_at_the_deadline() -> None:
     with pytest.raises(NotReadyError, match=r"`sh -c sleep 5 & wait` to end; found still running after 0.1 s"):
         commands.run("sh", "-c", "sleep 5 & wait", timeout_seconds=0.1)
     assert time.monotonic() - started < 2
+
+
+def test_run_leaves_nothing_behind_at_the_deadline(tmp_path: Path) -> None:
+    """Fails if what a program has started works on unseen, or what ends politely is not let clean up."""
+    script = f"trap 'touch {tmp_path}/cleaned; exit' TERM; sleep 300 & echo $! >{tmp_path}/started; wait"
+    with pytest.raises(NotReadyError):
+        commands.run("sh", "-c", script, timeout_seconds=0.5)
+    assert (tmp_path / "cleaned").exists()
+    with contextlib.suppress(psutil.NoSuchProcess):  # it is dead, and may not have been reaped yet
+        psutil.Process(int((tmp_path / "started").read_text(encoding="ascii"))).wait(timeout=10)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from runbook.outside.engine_configuration import Registries, is_listed
+from runbook.outside.engine_configuration import Registries, is_listed, names_insecure
+from runbook.parameters import Parameters
 
 LISTED = Registries(insecure=("192.168.1.2:5000", "10.0.0.0/8", "127.0.0.0/8"), mirrors=("https://m.test",))
 
@@ -35,3 +36,20 @@ def test_registries_lack_what_the_engine_does_not_list(
 def test_is_listed_follows_the_engine_s_own_rule(insecure: list[str], *, expected: bool) -> None:
     """Fails if the refusal is expected where the engine uses plain HTTP, or the other way round."""
     assert expected == is_listed("192.168.1.2:5000", insecure)
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        pytest.param(["127.0.0.0/8", "other.test", "10.0.0.0/8", "r.test:5000"], [], id="others"),
+        pytest.param(["r.test"], ["r.test"], id="name"),
+        pytest.param(["r.test:443"], ["r.test:443"], id="name-and-port"),
+        pytest.param(["192.168.1.2:443"], ["192.168.1.2:443"], id="address"),
+        pytest.param(["192.168.0.0/16"], ["192.168.0.0/16"], id="network"),
+        pytest.param(["192.168.1.0/24"], [], id="those-of-the-parameters"),
+    ],
+)
+def test_names_insecure_finds_each_way_to_mean_the_registry(listed: list[str], expected: list[str]) -> None:
+    """Fails if an engine that does not verify the registry passes, or another registry's entry fails."""
+    parameters = Parameters(domain="r.test", insecure_registries=["192.168.1.0/24"])
+    assert expected == names_insecure(parameters, "192.168.1.2", listed)

@@ -58,7 +58,8 @@ def test_read_text_refuses_what_is_no_regular_file(tmp_path: Path, kind: str) ->
             path.mkdir()
         case _:
             os.mkfifo(path)
-    with pytest.raises(HostError, match=f"a regular file at {path}; found another kind of file"):
+    told = {"folder": "a folder", "pipe": "a named pipe"}.get(kind, "a symbolic link")
+    with pytest.raises(HostError, match=f"a regular file at {path}; found {told}"):
         files.read_text(path)
 
 
@@ -168,9 +169,110 @@ def test_write_does_not_follow_a_link(tmp_path: Path) -> None:
 def test_write_leaves_no_temporary_file_after_a_failure(tmp_path: Path) -> None:
     """Fails if a folder in the file's place is removed, or the temporary file stays."""
     (tmp_path / "f").mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(HostError, match=f"to write {tmp_path}/f; found Is a directory"):
         files.write(tmp_path / "f", b"x", 0o600)
     assert names_in(tmp_path) == ["f"]
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "folder", "pipe", "folder for its temporary file"])
+def test_require_place_for_file_refuses_what_is_in_its_place(tmp_path: Path, kind: str) -> None:
+    """Fails if something that is no file is found only when half of a plan is made, or is touched."""
+    path = tmp_path / "f"
+    match kind:
+        case "link":
+            path.symlink_to(tmp_path)
+        case "dangling link":
+            path.symlink_to(tmp_path / "nothing")
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            (tmp_path / "f.part").mkdir()
+    before = [(item.name, item.lstat()) for item in tmp_path.iterdir()]
+    with pytest.raises(HostError, match=f"a regular file at {path}"):
+        files.require_place_for_file(path)
+    assert before == [(item.name, item.lstat()) for item in tmp_path.iterdir()]
+
+
+def test_require_place_takes_what_can_be_made(tmp_path: Path) -> None:
+    """Fails if a file that is there, or one whose folders are missing, is refused; or a link to a folder is."""
+    (tmp_path / "f").touch()
+    (tmp_path / "linked").symlink_to(tmp_path)
+    (tmp_path / "f.part").symlink_to(tmp_path / "theirs")  # what a run left, or somebody laid: it is removed
+    for path in (tmp_path / "f", tmp_path / "a" / "b" / "f", tmp_path / "linked" / "g"):
+        files.require_place_for_file(path)
+    for path in (tmp_path, tmp_path / "linked", tmp_path / "a" / "b"):
+        files.require_place_for_folder(path)
+    with pytest.raises(HostError, match=f"a folder at {tmp_path}/f, or nothing"):
+        files.require_place_for_folder(tmp_path / "f")
+    files.write(tmp_path / "f", b"x", 0o600)
+    assert names_in(tmp_path) == ["f", "linked"]
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "what is below"])
+def test_require_writable_finds_what_root_may_not_change(tmp_path: Path, what: str) -> None:
+    """Fails if an attribute of chattr is found only when half of a plan is made."""
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "f").touch()
+    fixed, path = {
+        "file": (tmp_path / "tree" / "f", tmp_path / "tree" / "f"),
+        "folder": (tmp_path / "tree", tmp_path / "tree" / "new"),
+        "what is below": (tmp_path / "tree" / "deep", tmp_path / "tree"),
+    }[what]
+    files.require_writable(path)
+    subprocess.run(("chattr", "+i", fixed), check=True)
+    try:
+        with pytest.raises(HostError, match=f"to be allowed to change {path}; found not even root may change {fixed}"):
+            files.require_writable(path)
+    finally:
+        subprocess.run(("chattr", "-i", fixed), check=True)
+
+
+MOUNTED = """
+import os, pathlib, sys
+from runbook.errors import HostError
+from runbook.outside import files
+path = pathlib.Path(sys.argv[1])
+for call in (lambda: files.require_place_for_file(path), lambda: files.write(path, bytes(100_000), 0o600)):
+    try:
+        call()
+    except HostError as error:
+        print(error)
+    print(path.read_text(), *(entry for entry in os.listdir(path.parent) if entry.endswith(".part")))
+"""
+
+
+def write_below(folder: Path, mount: str) -> list[str]:
+    """Return what a process says that looks at, and writes to, a file in a folder with something mounted there."""
+    prepare = f'set -e; {mount}; exec "$0" -c "$1" "$2"'
+    argv = ("unshare", "--mount", "sh", "-c", prepare, sys.executable, MOUNTED, str(folder / "f"))
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_file_system_that_is_read_only_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    """Fails if /etc that is mounted read-only is found only by the first write, or the message does not say it."""
+    (tmp_path / "f").write_text("old", encoding="ascii")
+    looked, old, written, again = write_below(
+        tmp_path, f"mount --bind {tmp_path} {tmp_path}; mount -o remount,ro,bind {tmp_path}"
+    )
+    assert (
+        f"expected to be allowed to change {tmp_path}/f; found the file system of {tmp_path} is mounted read-only"
+        in looked
+    )
+    assert f"expected to write {tmp_path}/f; found Read-only file system" in written
+    assert (old, again) == ("old", "old")
+
+
+@pytest.mark.parametrize(("limit", "free"), [("size=64k", "bytes and"), ("nr_inodes=2", "and 0 inodes")])
+def test_write_says_how_full_a_disk_is(tmp_path: Path, limit: str, free: str) -> None:
+    """Fails if a full disk tears the earlier file, leaves a temporary one, or is told without path and free space."""
+    mount = f"mount -t tmpfs -o {limit} none {tmp_path}; printf old >{tmp_path}/f"
+    old, written, again = write_below(tmp_path, mount)
+    assert f"expected to write {tmp_path}/f; found No space left on device (" in written
+    assert free in written
+    assert f"are free on the file system of {tmp_path}). To repair: make room there" in written
+    assert (old, again) == ("old", "old")
 
 
 def test_write_writes_in_place_only_where_it_must(tmp_path: Path) -> None:
@@ -180,7 +282,7 @@ def test_write_writes_in_place_only_where_it_must(tmp_path: Path) -> None:
     path.chmod(0o666)
     for above in (tmp_path, *tmp_path.parents[:2]):
         above.chmod(0o755)
-    with somebody_else(), pytest.raises(PermissionError):
+    with somebody_else(), pytest.raises(HostError, match=f"to write {path}; found Permission denied"):
         files.write(path, b"new", 0o600)
     assert path.read_bytes() == b"old"
 

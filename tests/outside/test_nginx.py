@@ -20,6 +20,7 @@ SITE = nginx.site(("r.test", "s.test"), ("443", "[::]:443"), certificate=PAIR, b
         "ssl_certificate /c/ssl/r.test.pem;",
         "ssl_certificate_key /c/ssl/r.test.pem;",
         "ssl_protocols TLSv1.2 TLSv1.3;",
+        "ssl_ecdh_curve X25519:prime256v1:secp384r1;",
         "client_max_body_size 0;",
         "proxy_pass http://127.0.0.1:5002;",
         "proxy_http_version 1.1;",

@@ -4,6 +4,8 @@ import base64
 import datetime
 import hashlib
 import http.server
+import re
+import socket
 import ssl
 import threading
 import time
@@ -104,6 +106,34 @@ class Taking(Answering):
     def do_GET(self) -> None:
         """Give the content back."""
         self.answer(200 if self.path.startswith("/v2/r/blobs/sha256:") else 404, body=self.blob)
+
+
+class Breaking(Taking):
+    """What breaks the first connection off in the middle of a blob, as a registry does that is killed."""
+
+    broken = False
+
+    def do_PATCH(self) -> None:
+        """Break the connection off, once."""
+        if self.broken:
+            super().do_PATCH()
+        else:
+            type(self).broken = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class Restarting(Answering):
+    """What answers to the first blob as a proxy does whose registry is gone."""
+
+    gone = True
+
+    def do_PUT(self) -> None:
+        """Refuse, once."""
+        if self.gone:
+            type(self).gone = False
+            self.answer(502)
+        else:
+            super().do_PUT()
 
 
 @contextmanager
@@ -240,8 +270,28 @@ def test_upload_sends_what_download_brings_back() -> None:
         assert registry.download("r", digest) != digest
 
 
-def test_upload_tells_what_keeps_it_from_ending() -> None:
+def test_upload_begins_again_where_the_connection_breaks() -> None:
+    """Fails if a registry that is killed and comes back fails the proof, or another digest is told than it has."""
+    with serving(handler=Breaking) as port:
+        assert Registry(url=f"http://127.0.0.1:{port}").upload("r", 10) == (
+            f"sha256:{hashlib.sha256(Breaking.blob).hexdigest()}",
+            "201",
+        )
+    assert Breaking.broken
+
+
+def test_push_begins_again_where_the_registry_was_gone() -> None:
+    """Fails if a registry that restarts under nginx fails the push of the client's image."""
+    with serving(handler=Restarting) as port:
+        registry = Registry(url=f"http://127.0.0.1:{port}")
+        registry_api.push(registry, "a/b:1", blobs=(b"layer",), manifest=b"{}", media_type="m/n")
+    assert [path for path, _ in Restarting.taken] == ["/upload", "/v2/a/b/manifests/1"]
+    assert not Restarting.gone
+
+
+def test_upload_tells_what_keeps_it_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if a body limit ends in a traceback, or a login is sent to where a wrong header points."""
+    monkeypatch.setattr(registry_api, "BACK_SECONDS", 0.1)
     with serving(handler=Taking) as port:
         registry = Registry(url=f"http://127.0.0.1:{port}", login=LOGIN)
         assert registry.upload("full", 10) == ("", "413")
@@ -288,6 +338,29 @@ def test_wait_until_ready_gives_up_at_once_where_waiting_cannot_help(secured: in
     with pytest.raises(NotReadyError, match=r"found .*certificate verify failed"):
         registry_api.wait_until_ready(Registry(url=f"https://127.0.0.1:{secured}", tls=THEIRS), timeout_seconds=30)
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("shift", "said"), [(7, "certificate is not yet valid"), (-7, "certificate has expired")], ids=["early", "late"]
+)
+def test_wait_until_ready_gives_both_times_of_a_wrong_date(tmp_path: Path, shift: int, said: str) -> None:
+    """Fails if a clock that is wrong, here or where the certificate was issued, is not thought of."""
+    key, begin = tls.generate_key("ecdsa-p256"), NOW + datetime.timedelta(days=shift)
+    authority = tls.issue_authority(KEY, SUBJECT, now=NOW - datetime.timedelta(days=30), validity_days=90)
+    served = tls.issue_server(
+        key, (), dns_names=(), addresses=("127.0.0.1",), authority=(KEY, authority), now=begin, validity_days=2
+    )
+    (tmp_path / "pair").write_bytes(tls.key_text(key) + tls.certificate_text(served))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pair")
+    trusted = tls.trusting(tls.certificate_text(authority).decode())
+    with serving(context) as port, pytest.raises(HostError) as caught:
+        registry_api.wait_until_ready(Registry(url=f"https://127.0.0.1:{port}", tls=trusted), timeout_seconds=30)
+    assert re.search(r"valid now, 20\d\d-.* UTC by this host's clock", caught.value.expected)
+    dates = (f"{at:%Y-%m-%d %H:%M}" for at in (served.not_valid_before_utc, served.not_valid_after_utc))
+    assert f"{said} (" in caught.value.found
+    assert f"it is valid from {' to '.join(dates)} UTC" in caught.value.found
+    assert caught.value.remedy.startswith("set the clock right")
 
 
 def test_push_sends_the_blobs_and_then_the_manifest(plain: int) -> None:

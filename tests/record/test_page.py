@@ -99,6 +99,8 @@ def test_page_shows_all_of_a_run() -> None:
 
 
 WAITS = notebook_run("60-push-pull", waits="expected a registry")
+LATER = Change(change="MakeDirectory", summary="make the folder /q (0700)")
+HALF = BAD.model_copy(update={"changes": (CHANGE, LATER), "outcomes": GOOD.outcomes})
 CUT_OFF = BAD.model_copy(update={"result": "interrupted", "changes": (CHANGE,), "outcomes": ()})
 
 
@@ -111,6 +113,16 @@ CUT_OFF = BAD.model_copy(update={"result": "interrupted", "changes": (CHANGE,), 
             *(CUT_OFF, "apply", "interrupted", "What was changed"),
             ["50-compose", "make the folder /p (0700)", "planned", "", "see what went wrong"],
             id="interrupted",
+        ),
+        pytest.param(
+            *(HALF, "apply", "failed", "What was changed"),
+            ["50-compose", "make the folder /p (0700)", "✓ done", "0.12", "took [it]"],
+            id="failed-after-a-change",
+        ),
+        pytest.param(
+            *(HALF, "apply", "failed", "What was changed"),
+            ["50-compose", "make the folder /q (0700)", "planned", "", "see what went wrong"],
+            id="failed-before-a-change",
         ),
         pytest.param(
             *(WAITS, "plan", "planned, nothing was changed", "What a run would change"),

@@ -70,6 +70,7 @@ PLANS = [
     pytest.param(NEW, [FOLDER, RUN], id="nothing-there"),
     pytest.param(dataclasses.replace(NEW, data_directory_exists=True), [RUN], id="data-of-an-earlier-one"),
     pytest.param(but(running=False), [replaced("it is not running")], id="stopped"),
+    pytest.param(but(paused=True), [replaced("it is paused")], id="paused"),
     pytest.param(but(image_id="sha256:2"), [replaced("it runs another image")], id="other-image"),
     pytest.param(but(publish=((EVERYWHERE, 5000, 5000),)), [replaced("its port differs")], id="open-to-all"),
     pytest.param(but(publish=()), [replaced("its port differs")], id="no-port"),

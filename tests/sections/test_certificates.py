@@ -222,8 +222,23 @@ WITHOUT_SERVER = dataclasses.replace(MADE, server=None, server_fits=False)
         ),
         pytest.param(
             dataclasses.replace(WITHOUT_SERVER, authority=dataclasses.replace(AUTHORITY, not_after=NOW)),
-            r"an authority that is valid today \(2026-01-01\); found 2026-01-01",
+            "valid now, 2026-01-01 00:00 UTC by this host's clock; found it expired on 2026-01-01 00:00 UTC",
             id="expired",
+        ),
+        pytest.param(
+            dataclasses.replace(MADE, authority=dataclasses.replace(AUTHORITY, not_after=NOW)),
+            "found it expired on 2026-01-01 00:00 UTC.* bring the right one back",
+            id="expired-with-nothing-to-sign",
+        ),
+        pytest.param(
+            dataclasses.replace(MADE, authority=dataclasses.replace(AUTHORITY, not_before=NOW + 2 * DAY)),
+            "ca.crt that is valid now, 2026-01-01 00:00 UTC by this host's clock; found it is valid from 2026-01-03",
+            id="not-valid-yet",
+        ),
+        pytest.param(
+            dataclasses.replace(MADE, server=dataclasses.replace(SERVER, not_before=NOW + DAY)),
+            r"registry.test.pem that is valid now, 2026-01-01 .*found it is valid from 2026-01-02 .*clock right",
+            id="server-not-valid-yet",
         ),
         pytest.param(
             dataclasses.replace(WITHOUT_SERVER, authority=dataclasses.replace(ENDS, not_after=NOW + 365 * DAY)),

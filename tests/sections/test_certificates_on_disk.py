@@ -1,5 +1,6 @@
 """30-certificates on real files: planned, made, looked at again; but for the engine's trust, whose place is fixed."""
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from runbook.apply import apply
 from runbook.changes import CopyFile, IssueCertificate, SetMode
 from runbook.errors import HostError, SecretError
+from runbook.outside import tls
 from runbook.parameters import Parameters
 from runbook.sections import certificates
 
@@ -131,6 +133,37 @@ def test_run_refuses_an_authority_s_key_that_does_not_fit(parameters: Parameters
     assert before == contents(parameters)
     kept.rename(parameters.ca_key_path)
     assert make(parameters) == ["IssueCertificate"]
+
+
+@pytest.mark.parametrize(
+    ("begun", "days", "expected"),
+    [
+        pytest.param(
+            -100, 99, "found it expired on .* set the clock right where it is wrong; else bring", id="expired"
+        ),
+        pytest.param(-100, 300, "outlives the server certificate of 366 days; found it expires on", id="outlived"),
+        pytest.param(
+            2, 3650, "by this host's clock; found it is valid from .* set the clock right", id="not-valid-yet"
+        ),
+    ],
+)
+@pytest.mark.parametrize("with_server", [True, False], ids=["with-its-server", "nothing-signed"])
+def test_run_refuses_an_authority_at_its_end(
+    parameters: Parameters, begun: int, days: int, expected: str, *, with_server: bool
+) -> None:
+    """Fails if an authority that clients trust is made anew by itself, or anything is signed that outlives it."""
+    make(parameters)
+    key = tls.load_key(parameters.ca_key_path, None)
+    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=begun)
+    subject = tls.require_certificate(parameters.ca_certificate_path).subject
+    authority = tls.issue_authority(key, subject, now=now, validity_days=days)
+    parameters.ca_certificate_path.write_bytes(tls.certificate_text(authority))
+    if not with_server or "outlives" in expected:
+        parameters.certificate_path.unlink()
+    before = contents(parameters)
+    with pytest.raises(HostError, match=expected):
+        make(parameters)
+    assert before == contents(parameters)
 
 
 def test_run_refuses_a_key_of_another_authority(

@@ -97,6 +97,7 @@ OTHER = "it was made from another Compose file, configuration, certificate or im
             dataclasses.replace(MADE, containers=(RUNNING, RUNNING)), up("there are 2 containers of it"), id="scaled"
         ),
         pytest.param(but(running=False), up("it is not running"), id="stopped"),
+        pytest.param(but(paused=True), up("it is paused"), id="paused"),
         pytest.param(but(started=NEW.changed), up(OLDER), id="started-while-they-were-written"),
         pytest.param(but(labels=((REVISION, "0"),)), up(OTHER), id="from-another-file"),
         pytest.param(but(labels=()), up(OTHER), id="by-hand"),

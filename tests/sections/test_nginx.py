@@ -61,6 +61,7 @@ def configured(facts: NginxFacts, reason: str) -> ConfigureNginx:
 
 
 EDITED = dataclasses.replace(MADE, text=f"{MADE.text}# edited\n")
+UNREAD = dataclasses.replace(MADE, text=f"{MADE.text}{outside.UNREAD}")
 STOPPED = dataclasses.replace(MADE, running=False, served="Connection refused")
 DISABLED = dataclasses.replace(MADE, enabled=False)
 RENEWED = dataclasses.replace(MADE, certificate="c0ffee", served="decaf")
@@ -76,6 +77,7 @@ RENEWED = dataclasses.replace(MADE, certificate="c0ffee", served="decaf")
         ),
         pytest.param(THERE, [configured(THERE, "the registry's site is not there")], id="nginx-with-other-sites"),
         pytest.param(EDITED, [configured(EDITED, "the registry's site changes")], id="edited"),
+        pytest.param(UNREAD, [configured(UNREAD, "the registry's site changes")], id="cut-off-before-nginx-read-it"),
         pytest.param(STOPPED, [configured(STOPPED, "nginx does not run")], id="stopped"),
         pytest.param(DISABLED, [configured(DISABLED, "nginx does not start at boot")], id="gone-after-a-reboot"),
         pytest.param(RENEWED, [configured(RENEWED, "it does not serve the certificate that is on disk")], id="renewed"),

@@ -1,6 +1,7 @@
 """90-tear-down: what goes, what comes back, and what stays unless it is named."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,16 @@ def test_plan_keeps_a_folder_with_something_else_in_it() -> None:
 @pytest.mark.parametrize(
     ("hosts", "kept", "expected"),
     [
-        pytest.param(AFTER, BEFORE, [RestoreFile(path=hosts_file.PATH, kept=KEPT_HOSTS)], id="as-the-runbook-left-it"),
+        pytest.param(
+            AFTER,
+            BEFORE,
+            [RestoreFile(path=hosts_file.PATH, kept=KEPT_HOSTS, before=None)],
+            id="as-the-runbook-left-it",
+        ),
+        pytest.param(
+            BEFORE, BEFORE, [RestoreFile(path=hosts_file.PATH, kept=KEPT_HOSTS, before=None)], id="a-copy-beside-it"
+        ),
+        pytest.param(f"10.0.0.9 later.test\n{BEFORE}", BEFORE, [], id="a-copy-beside-it-and-changed-since"),
         pytest.param(
             f"10.0.0.9 later.test\n{AFTER}",
             BEFORE,
@@ -141,9 +151,9 @@ def test_plan_puts_kept_files_back() -> None:
     """Fails if an operator's own file is removed in place of the runbook's, or its copy stays beside it."""
     path = FOLDER / "config.yml"
     kept = files.kept_path(path)
-    facts = dataclasses.replace(MADE, kept=((path, kept),))
+    facts = dataclasses.replace(MADE, kept=((path, kept),), states=((path, "ab"),))
     changes = tear_down.plan(PARAMETERS, facts)
-    assert RestoreFile(path=path, kept=kept) in changes
+    assert RestoreFile(path=path, kept=kept, before="ab") in changes
     assert str(path) not in removed(changes)
 
 
@@ -153,35 +163,84 @@ def test_plan_changes_nothing_where_nothing_is(parameters: Parameters) -> None:
     assert tear_down.plan(parameters, BARE) == []
 
 
+LISTED = read({"insecure_registries": ["r.test:5000"], "registry_mirrors": ["https://m.test"]}, where="a test")
 KEPT_ENGINE_FILE = files.kept_path(daemon_json.PATH)
+EARLIER = '{"log-driver": "local", "insecure-registries": ["theirs.test"]}\n'
 
 
-@pytest.mark.parametrize("kept", [KEPT_ENGINE_FILE, None], ids=["a-file-before", "no-file-before"])
-def test_plan_gives_daemon_json_back(kept: Path | None) -> None:
-    """Fails if the engine keeps a list that the runbook made, or a file that it merged into stays merged."""
-    parameters = read({"insecure_registries": ["r.test:5000"], "registry_mirrors": ["https://m.test"]}, where="a test")
-    merged = EngineFile(kept=kept, is_as_merged=True, supervisor="none")
-    assert tear_down.plan(parameters, dataclasses.replace(BARE, engine_file=merged)) == [
+def merged(text: str | None) -> str:
+    """Return what a run with LISTED makes of a text of daemon.json."""
+    return daemon_json.merge(
+        text, insecure_registries=LISTED.insecure_registries, registry_mirrors=LISTED.registry_mirrors
+    )
+
+
+def plan_engine_file(earlier: str | None, text: str | None, *, parameters: Parameters = LISTED) -> list[Change]:
+    """Return the plan for a host where nothing else is left."""
+    kept = None if earlier is None else KEPT_ENGINE_FILE
+    found = EngineFile(kept=kept, earlier=earlier, text=text, supervisor="none")
+    return tear_down.plan(parameters, dataclasses.replace(BARE, engine_file=found))
+
+
+@pytest.mark.parametrize("earlier", [EARLIER, None], ids=["a-file-before", "no-file-before"])
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(merged, id="merged"),
+        pytest.param(lambda earlier: earlier, id="as-before-with-its-copy-or-mark"),
+        pytest.param(daemon_json.without_registries, id="before-the-engine-forgot"),
+        pytest.param(lambda earlier: merged(daemon_json.without_registries(earlier)), id="merged-again-after-that"),
+    ],
+)
+def test_plan_gives_daemon_json_back(left: Callable[[str | None], str | None], earlier: str | None) -> None:
+    """Fails if the engine keeps a list of the runbook's, or a run that was killed on its way is not gone on with."""
+    assert plan_engine_file(earlier, left(earlier)) == [
         RestoreEngineFile(
             path=daemon_json.PATH,
-            kept=kept,
+            kept=None if earlier is None else KEPT_ENGINE_FILE,
             supervisor="none",
             insecure_registries=("r.test:5000",),
             registry_mirrors=("https://m.test",),
+            before=None,
         )
     ]
 
 
 @pytest.mark.parametrize(
-    ("kept", "beside"),
+    ("earlier", "beside"),
     [
-        pytest.param(KEPT_ENGINE_FILE, "/etc/docker/daemon.json.before-registry-runbook", id="a-file-before"),
+        pytest.param(EARLIER, "/etc/docker/daemon.json.before-registry-runbook", id="a-file-before"),
         pytest.param(None, "/etc/docker/daemon.json.made-by-registry-runbook", id="no-file-before"),
     ],
 )
-def test_plan_leaves_a_daemon_json_that_was_changed_since_to_the_user(kept: Path | None, beside: str) -> None:
+@pytest.mark.parametrize(
+    "edited",
+    [
+        pytest.param(lambda earlier: merged(earlier).replace("{", '{"debug": true, ', 1), id="merged"),
+        pytest.param(lambda _: '{"debug": true}\n', id="as-before-with-its-copy-or-mark"),
+        pytest.param(
+            lambda earlier: daemon_json.without_registries(earlier).replace("{", '{"debug": true, '),
+            id="before-the-engine-forgot",
+        ),
+    ],
+)
+def test_plan_leaves_a_daemon_json_that_was_changed_since_to_the_user(
+    edited: Callable[[str | None], str], earlier: str | None, beside: str
+) -> None:
     """Fails if what somebody wrote after the runbook is lost, or nobody is told what is left of it."""
-    changed = EngineFile(kept=kept, is_as_merged=False, supervisor="systemd")
-    [left] = tear_down.plan(PARAMETERS, dataclasses.replace(BARE, engine_file=changed))
+    [left] = plan_engine_file(earlier, edited(earlier))
     assert isinstance(left, LeftToUser)
     assert beside in left.text
+
+
+def test_plan_leaves_what_another_list_was_merged_into_to_the_user() -> None:
+    """Fails if the engine would keep what other parameters have listed."""
+    assert isinstance(plan_engine_file(None, merged(None))[0], RestoreEngineFile)
+    [left] = plan_engine_file(None, merged(None), parameters=PARAMETERS)
+    assert isinstance(left, LeftToUser)
+
+
+def test_plan_leaves_a_daemon_json_that_somebody_removed_to_the_user() -> None:
+    """Fails if an engine's file comes back that somebody has taken away since."""
+    [left] = plan_engine_file(EARLIER, None)
+    assert isinstance(left, LeftToUser)

@@ -1,0 +1,139 @@
+"""The answer: the causes of a message, or of whatever is wrong here, each checked now, the confirmed ones first."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runbook import report
+from runbook.parameters import Parameters
+from runbook.redaction import redact
+
+from .catalogue import Cause, Message, causes, causes_of, find
+from .situation import Finding, Situation, look
+
+_GENERAL = "-differs"  # how the causes end that plan a whole notebook
+_ORDER = {True: 0, None: 1, False: 2}
+_WORDS = {True: "confirmed", None: "undecided", False: "ruled out"}
+_TONES: dict[bool | None, report.Tone] = {True: "bad", None: "open", False: ""}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A cause, and what its check found."""
+
+    cause: Cause
+    finding: Finding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """The known messages in what was asked, and the causes in order; `asked` is whether there was a message at all."""
+
+    asked: bool
+    messages: tuple[Message, ...]
+    judged: tuple[Judged, ...]
+
+    @property
+    def confirmed(self) -> tuple[Judged, ...]:
+        """The causes that are confirmed, roots first."""
+        return tuple(item for item in self.judged if item.finding.confirmed)
+
+    @property
+    def all_is_well(self) -> bool:
+        """Whether nothing wrong was found, and nothing unknown was asked."""
+        return not self.confirmed and (bool(self.messages) or not self.asked)
+
+    def as_data(self, options: Sequence[str] = ()) -> dict[str, object]:
+        """Return it as plain data, for JSON."""
+        return {
+            "asked": self.asked,
+            "messages": [message.name for message in self.messages],
+            "causes": [
+                {
+                    "name": item.cause.name,
+                    "cause": item.cause.text,
+                    "confirmed": item.finding.confirmed,
+                    "check": item.cause.looks,
+                    "found": item.finding.found,
+                    "remedy": item.cause.remedy,
+                    "notebook": item.cause.notebook,
+                    "command": command(item.cause, options),
+                }
+                for item in self.judged
+            ],
+        }
+
+    def table(self, options: Sequence[str] = ()) -> report.Table:
+        """Return the table: with a known message all of its causes, else the confirmed ones."""
+        shown = self.judged if self.messages else self.confirmed
+        rows = tuple(
+            (_WORDS[item.finding.confirmed], item.cause.text, item.finding.found, *_to_do(item, options))
+            for item in shown
+        )
+        return report.Table(
+            headings=("Here and now", "Cause", "The check found", "Remedy", "Carried out by"),
+            rows=rows,
+            empty=f"{len(self.judged)} causes were looked for, and none is confirmed.",
+            caption=self.heading,
+            details=self.undecided,
+            tones=tuple(_TONES[item.finding.confirmed] for item in shown),
+            marked="Here and now",
+            record={"kind": "diagnosis", **self.as_data(options)},
+        )
+
+    @property
+    def heading(self) -> str:
+        """What the table is about, in a sentence."""
+        if self.messages:
+            return "Known: " + "; ".join(f"“{message.name}”" for message in self.messages)
+        if self.asked:
+            return "The catalogue does not know this message; the host was looked at instead"
+        return "What was found wrong here, the root first"
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """What could not be looked at, where the table does not show it; nothing where all was."""
+        if self.messages:
+            return ()
+        left: dict[str, list[str]] = {}
+        for item in self.judged:
+            if item.finding.confirmed is None:
+                left.setdefault(item.finding.found, []).append(item.cause.name)
+        return tuple(f"not looked at, for {why}: {', '.join(names)}" for why, names in left.items())
+
+
+def command(cause: Cause, options: Sequence[str] = ()) -> str:
+    """Return the command that carries out a cause's remedy, empty where that is left to a person."""
+    return shlex.join(["registry-runbook", "run", cause.notebook, *options]) if cause.notebook else ""
+
+
+def _to_do(item: Judged, options: Sequence[str]) -> tuple[str, str]:
+    if item.finding.confirmed is False:
+        return "", ""
+    return item.cause.remedy, command(item.cause, options) or "yourself"
+
+
+def diagnose(message: str, parameters: Parameters) -> Answer:
+    """Return the causes of the known messages in a text, each checked now: confirmed, then undecided, then ruled out.
+
+    Without a known message, all causes are looked for that are faults by themselves. Nothing on this host is changed.
+    """
+    message = redact(message)
+    situation = Situation(parameters, message=message)
+    found = find(message)
+    looked_for = causes_of(found) if found else [cause for cause in causes() if not cause.asked]
+    judged = [Judged(cause=cause, finding=look(cause.check, situation)) for cause in looked_for]
+    if not found:
+        judged = _without_repetition(judged)
+    judged.sort(key=lambda item: _ORDER[item.finding.confirmed])
+    return Answer(asked=bool(message.strip()), messages=tuple(found), judged=tuple(judged))
+
+
+def _without_repetition(judged: Sequence[Judged]) -> list[Judged]:
+    """Return what was judged without what says again that a notebook would change what a cause before it names."""
+    named = {item.cause.notebook for item in judged if item.finding.confirmed and not _is_general(item.cause)}
+    return [item for item in judged if not (_is_general(item.cause) and item.cause.notebook in named)]
+
+
+def _is_general(cause: Cause) -> bool:
+    return cause.name.endswith(_GENERAL) or cause.name.endswith("-differ")

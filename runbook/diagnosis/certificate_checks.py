@@ -1,0 +1,238 @@
+"""Checks of the certificates: on disk, as served, and as the engine trusts them."""
+
+import datetime
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+
+from runbook import secrets
+from runbook.changes import SetMode
+from runbook.outside import files, tls
+from runbook.sections import certificates, configuration
+
+from .situation import Finding, Situation, UntoldError, no, yes
+
+_CERTS_D = Path("/etc/docker/certs.d")
+
+
+def _judged(situation: Situation) -> Iterator[tuple[str, x509.Certificate]]:
+    """Yield the server certificates that count, each with where it is: on disk, and as served where that is another."""
+    on_disk = situation.chain[0]
+    yield "on disk", on_disk
+    if situation.served is not None and situation.served != on_disk:
+        yield "as served", situation.served
+
+
+def missing(situation: Situation) -> Finding:
+    """Look for the file with the server's key and certificate."""
+    path = situation.parameters.certificate_path
+    return yes(f"there is no {path}") if files.read_text(path) is None else no(f"{path} is there")
+
+
+def unreadable(situation: Situation) -> Finding:
+    """Read the file with the server's key and certificate."""
+    path = situation.parameters.certificate_path
+    text = situation.text(path)
+    try:
+        serialization.load_pem_private_key(text.encode(), None)
+        x509.load_pem_x509_certificates(text.encode())
+    except ValueError as error:
+        return yes(f"{path}: {str(error).splitlines()[0]}")
+    return no(f"{path} holds a key and a certificate")
+
+
+def key_of_another(situation: Situation) -> Finding:
+    """Compare the server's key with its certificate."""
+    path = situation.parameters.certificate_path
+    key = serialization.load_pem_private_key(situation.text(path).encode(), None)
+    fits = key.public_key() == situation.chain[0].public_key()
+    return no("key and certificate fit") if fits else yes(f"the key in {path} is not that of its certificate")
+
+
+def expired(situation: Situation) -> Finding:
+    """Compare the last day of the server certificate, on disk and as served, with this host's clock."""
+    for where, found in _judged(situation):
+        if found.not_valid_after_utc < situation.now:
+            told = f"it expired on {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+            return yes(f"the server certificate {where}: {told}, and it is {situation.now:%Y-%m-%d %H:%M}")
+    return no(f"it is valid until {situation.chain[0].not_valid_after_utc:%Y-%m-%d}")
+
+
+def not_yet_valid(situation: Situation) -> Finding:
+    """Compare the first day of the server certificate, on disk and as served, with this host's clock."""
+    for where, found in _judged(situation):
+        if found.not_valid_before_utc > situation.now:
+            told = f"it is valid from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+            return yes(f"the server certificate {where}: {told}, and it is {situation.now:%Y-%m-%d %H:%M}")
+    return no(f"it is valid from {situation.chain[0].not_valid_before_utc:%Y-%m-%d}")
+
+
+def expires_soon(situation: Situation) -> Finding:
+    """Compare the last day of the server certificate with `renew_before_days`."""
+    last = situation.chain[0].not_valid_after_utc
+    left = (last - situation.now).days
+    soon = datetime.timedelta(0) <= last - situation.now < datetime.timedelta(situation.parameters.renew_before_days)
+    return yes(f"it expires in {left} days") if soon else no(f"{left} days are left")
+
+
+def no_names(situation: Situation) -> Finding:
+    """Look for a subject alternative name in the server certificate."""
+    for where, found in _judged(situation):
+        described = tls.describe(found)
+        if not described.dns_names and not described.addresses:
+            return yes(f"the server certificate {where} has none; its subject is {described.subject}")
+    return no(f"it has {len(tls.describe(situation.chain[0]).dns_names)} names")
+
+
+def name_missing(situation: Situation) -> Finding:
+    """Look for the registry's names in the server certificate."""
+    parameters = situation.parameters
+    wanted = (parameters.domain, *parameters.extra_names)
+    for where, found in _judged(situation):
+        described = tls.describe(found)
+        lacking = [name for name in wanted if not tls.covers(described, name)]
+        if lacking:
+            has = ", ".join(described.dns_names) or "no host name"
+            return yes(f"the server certificate {where} is for {has}, not for {', '.join(lacking)}")
+    return no(f"it is for {', '.join(wanted)}")
+
+
+def address_missing(situation: Situation) -> Finding:
+    """Look for the registry's addresses in the server certificate."""
+    parameters = situation.parameters
+    own = () if parameters.certificate_source == "own" else (situation.address,)
+    wanted = (*own, *parameters.extra_addresses)
+    for where, found in _judged(situation):
+        addresses = tls.describe(found).addresses
+        lacking = [item for item in wanted if str(ipaddress.ip_address(item)) not in addresses]
+        if lacking:
+            has = ", ".join(addresses) or "no address"
+            return yes(f"the server certificate {where} is for {has}, not for {', '.join(lacking)}")
+    return no("it has the addresses that it is to have")
+
+
+def of_another_authority(situation: Situation) -> Finding:
+    """Verify the server certificate, on disk and as served, with the authority's key."""
+    authority = situation.authority
+    for where, found in _judged(situation):
+        if found == situation.chain[0] and len(situation.chain) > 1:
+            reason = tls.why_refused(
+                *(found, authority, situation.parameters.domain, found.not_valid_before_utc), chain=situation.chain[1:]
+            )
+            if reason is None:
+                continue
+        try:
+            found.verify_directly_issued_by(authority)
+        except InvalidSignature:
+            return yes(f"the server certificate {where} is signed by another authority of the same name")
+        except (ValueError, TypeError):
+            issuer = found.issuer.rfc4514_string() or "nobody who is named"
+            return yes(f"the server certificate {where} is signed by {issuer}")
+    return no("the authority on disk has signed it")
+
+
+def intermediate_missing(situation: Situation) -> Finding:
+    """Look whether the file holds what stands between the server certificate and the authority."""
+    server, *rest = situation.chain
+    if server.issuer == situation.authority.subject:
+        return no("the authority itself has signed it")
+    there = {certificate.subject for certificate in rest}
+    if server.issuer in there:
+        return no("the intermediate is in the file")
+    return yes(f"{server.issuer.rfc4514_string()} is neither in the file nor the authority")
+
+
+def served_is_another(situation: Situation) -> Finding:
+    """Compare the certificate that is served with the one on disk."""
+    if situation.served is None:
+        raise UntoldError(f"nothing is served over TLS: {situation.anonymous}")
+    if situation.served == situation.chain[0]:
+        return no("the certificate on disk is served")
+    return yes(f"served is {tls.fingerprint(situation.served)[:16]}…, on disk {_short(situation.chain[0])}")
+
+
+def _short(certificate: x509.Certificate) -> str:
+    return f"{tls.fingerprint(certificate)[:16]}…"
+
+
+def authority_missing(situation: Situation) -> Finding:
+    """Look for the authority's certificate."""
+    path = situation.parameters.ca_certificate_path
+    return yes(f"there is no {path}") if files.read_text(path) is None else no(f"{path} is there")
+
+
+def authority_key_missing(situation: Situation) -> Finding:
+    """Look for the authority's key."""
+    if situation.parameters.certificate_source == "own":
+        return no("the certificate was brought along")
+    path = situation.parameters.ca_key_path
+    return yes(f"there is no {path}") if files.mode_of(path) is None else no(f"{path} is there")
+
+
+def authority_key_of_another(situation: Situation) -> Finding:
+    """Compare the authority's key with its certificate."""
+    parameters = situation.parameters
+    path, authority = parameters.ca_key_path, situation.authority
+    if parameters.certificate_source == "own" or files.mode_of(path) is None:
+        return no("there is none to compare")
+    key = tls.load_key(path, secrets.find_passphrase(certificates.passphrase_file(parameters)))
+    fits = key.public_key() == authority.public_key()
+    return no("they fit") if fits else yes(f"the key in {path} is not that of {parameters.ca_certificate_path}")
+
+
+def authority_expired(situation: Situation) -> Finding:
+    """Compare the authority's last day with this host's clock."""
+    last = situation.authority.not_valid_after_utc
+    return yes(f"it expired on {last:%Y-%m-%d}") if last < situation.now else no(f"it is valid until {last:%Y-%m-%d}")
+
+
+def trust_missing(situation: Situation) -> Finding:
+    """Look for the authority where the engine looks for it, under exactly this host and port."""
+    path = situation.parameters.trust_path
+    return yes(f"there is no {path}") if files.read_text(path) is None else no(f"{path} is there")
+
+
+def trust_in_another(situation: Situation) -> Finding:
+    """Compare what the engine trusts for this registry with the authority."""
+    path = situation.parameters.trust_path
+    try:
+        trusted = x509.load_pem_x509_certificates(situation.text(path).encode())
+    except ValueError:
+        return yes(f"{path} holds no certificate")
+    if situation.authority in trusted:
+        return no(f"{path} is the authority")
+    same = trusted[0].subject == situation.authority.subject
+    return yes(f"{path} is another certificate{' of the same name' if same else ''} than the authority's")
+
+
+def trust_folder_misnamed(situation: Situation) -> Finding:
+    """Look for folders of certs.d that have the registry's name, but another port or none."""
+    parameters = situation.parameters
+    near = [name for name in files.names_in(_CERTS_D) if name.partition(":")[0] == parameters.domain]
+    if parameters.registry_host in near:
+        return no(f"there is {_CERTS_D}/{parameters.registry_host}")
+    return yes(f"there is {', '.join(near)}, not {parameters.registry_host}") if near else no("there is none like it")
+
+
+def trust_folder_has_key(situation: Situation) -> Finding:
+    """Look for keys and client certificates in the registry's folder of certs.d."""
+    folder = situation.parameters.trust_path.parent
+    found = [name for name in files.names_in(folder) if name.endswith((".key", ".cert"))]
+    return (
+        yes(f"{folder} holds {', '.join(found)}") if found else no(f"{folder} holds no key and no client certificate")
+    )
+
+
+def modes(situation: Situation) -> Finding:
+    """Compare the permissions of keys, secrets and the folders above them with those that they are to have."""
+    wrong = [
+        f"{change.path} has {change.before:04o}, to be {change.after:04o}"
+        for section in (certificates, configuration)
+        for change in situation.planned(section)
+        if isinstance(change, SetMode)
+    ]
+    return yes("; ".join(wrong)) if wrong else no("they are as they are to be")

@@ -1,0 +1,204 @@
+"""Checks of config.yml and of the users in htpasswd, as they are on disk."""
+
+import re
+import stat
+from pathlib import Path
+
+import bcrypt
+
+from runbook import secrets
+from runbook.errors import HostError
+from runbook.outside import files, registry_configuration, yaml_text
+from runbook.sections import configuration
+
+from .situation import Finding, Situation, UntoldError, no, yes
+
+_BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+_HASHES = {"$apr1$": "MD5", "{SHA}": "SHA-1", "$5$": "SHA-256", "$6$": "SHA-512", "$1$": "MD5"}
+_UNCHANGED = "as the parameters say"
+
+
+def configuration_missing(situation: Situation) -> Finding:
+    """Look for config.yml."""
+    path = situation.parameters.configuration_path
+    if path.is_dir():
+        return yes(f"{path} is a folder: an engine has made it, for a file to mount that was not there")
+    return yes(f"there is no {path}") if files.read_text(path) is None else no(f"{path} is there")
+
+
+def configuration_no_yaml(situation: Situation) -> Finding:
+    """Read config.yml."""
+    try:
+        found = yaml_text.read_back(situation.text(situation.parameters.configuration_path))
+    except HostError as error:
+        return yes(" ".join(error.found.split())[:200])
+    return no("it is YAML") if isinstance(found, dict) else yes("it is no mapping of names to values")
+
+
+def version_missing(situation: Situation) -> Finding:
+    """Look for `version: 0.1` in config.yml."""
+    found = situation.configuration.get("version")
+    return no("it says version: 0.1") if str(found) == "0.1" else yes(f"it says version: {found}, to be 0.1")
+
+
+def no_storage(situation: Situation) -> Finding:
+    """Look for `storage` in config.yml."""
+    found = situation.configuration.get("storage")
+    return no("it has storage") if isinstance(found, dict) else yes("config.yml has no storage, or nothing below it")
+
+
+def unknown_key(situation: Situation) -> Finding:
+    """Look for keys of config.yml that the registry takes for nothing."""
+    try:
+        registry_configuration.refuse_unknown_keys(situation.configuration)
+    except HostError as error:
+        return yes(error.found)
+    return no("it has only keys that the registry reads")
+
+
+def no_login_asked(situation: Situation) -> Finding:
+    """Look for `auth.htpasswd` in config.yml."""
+    found = situation.configuration.get("auth")
+    htpasswd = found.get("htpasswd") if isinstance(found, dict) else None
+    return no("auth.htpasswd is there") if htpasswd else yes("config.yml has no auth.htpasswd: nobody is asked")
+
+
+def delete_is_another(situation: Situation) -> Finding:
+    """Compare `storage.delete.enabled` with the parameter."""
+    found = bool(_at(situation, "storage", "delete", "enabled"))
+    wanted = situation.parameters.delete_enabled
+    return no(f"it is {found}, {_UNCHANGED}") if found == wanted else yes(f"it is {found}, to be {wanted}")
+
+
+def delete_off(situation: Situation) -> Finding:
+    """Read `storage.delete.enabled`."""
+    found = bool(_at(situation, "storage", "delete", "enabled"))
+    return no("delete is on in config.yml") if found else yes("delete is off in config.yml")
+
+
+def read_only_mode(situation: Situation) -> Finding:
+    """Look for the registry's maintenance mode in config.yml and in the container's environment."""
+    told = _at(situation, "storage", "maintenance", "readonly", "enabled")
+    named = [entry for entry in situation.container.environment if "MAINTENANCE_READONLY" in entry]
+    return yes("storage.maintenance.readonly is on") if told or named else no("it is not in maintenance")
+
+
+def host_is_another(situation: Situation) -> Finding:
+    """Compare `http.host`, to which clients are sent for uploads, with domain and port."""
+    if situation.parameters.proxy == "nginx":
+        return no("behind nginx it is taken from the headers")
+    found, wanted = _at(situation, "http", "host"), f"https://{situation.parameters.registry_host}"
+    return no(f"it is {found}") if found in (None, wanted) else yes(f"it is {found}, to be {wanted}")
+
+
+def tls_off(situation: Situation) -> Finding:
+    """Look for `http.tls` in config.yml."""
+    if situation.parameters.proxy == "nginx":
+        return no("nginx ends TLS in front of it")
+    found = _at(situation, "http", "tls", "certificate")
+    return no(f"it has {found}") if found else yes("config.yml has no http.tls.certificate: it speaks plain HTTP")
+
+
+def certificate_path_wrong(situation: Situation) -> Finding:
+    """Look whether the files that config.yml names are in the folder that the container mounts."""
+    inside = registry_configuration.INSIDE
+    names = [_at(situation, "http", "tls", "certificate"), _at(situation, "http", "tls", "key")]
+    names.append(_at(situation, "auth", "htpasswd", "path"))
+    paths = [Path(str(name)) for name in names if name]
+    own = Path(situation.parameters.configuration_directory)
+    gone = [path for path in paths if not path.is_relative_to(inside) or not (own / path.relative_to(inside)).exists()]
+    return yes(f"{', '.join(map(str, gone))} is not there") if gone else no("the files that it names are there")
+
+
+def http_secret_is_another(situation: Situation) -> Finding:
+    """Compare `http.secret` with the one kept, none of which is shown."""
+    found = str(_at(situation, "http", "secret") or "")
+    if found == secrets.placeholder(situation.parameters.http_secret_path):
+        return no("it is the one kept")
+    return yes("it is another than the one kept" if found else "there is none: each start makes another")
+
+
+def configuration_is_another(situation: Situation) -> Finding:
+    """Compare config.yml with what the parameters make."""
+    wanted = configuration.content(situation.parameters)
+    differing = _differing(situation.configuration, wanted)
+    return yes(f"{', '.join(differing)} differ") if differing else no(f"it is {_UNCHANGED}")
+
+
+def _differing(found: object, wanted: object, above: str = "") -> list[str]:
+    """Return the names of what differs; no value, since one may be secret."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return [
+            name
+            for key in {**wanted, **found}
+            for name in _differing(found.get(key), wanted.get(key), f"{above}.{key}")
+        ]
+    return [] if found == wanted else [above.removeprefix(".")]
+
+
+def _at(situation: Situation, *keys: str) -> object:
+    found: object = situation.configuration
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def users_missing(situation: Situation) -> Finding:
+    """Look for the htpasswd file."""
+    path = situation.parameters.htpasswd_path
+    kind = path.lstat().st_mode if files.mode_of(path) is not None else 0
+    if kind and not stat.S_ISREG(kind):
+        return yes(f"{path} is no regular file")
+    return no(f"{path} is there") if kind else yes(f"there is no {path}")
+
+
+def _entries(situation: Situation) -> list[tuple[int, str, str]]:
+    """Return line number, user and hash of each line of htpasswd; the user is empty where the line is malformed."""
+    path = situation.parameters.htpasswd_path
+    situation.text(path)
+    lines = [(number, line.strip()) for number, line in enumerate(files.lines(path), 1)]
+    parts = [(number, line.partition(":")) for number, line in lines if line and not line.startswith("#")]
+    return [(number, user if colon else "", hashed) for number, (user, colon, hashed) in parts]
+
+
+def users_malformed(situation: Situation) -> Finding:
+    """Read each line of htpasswd; one that is malformed makes the registry answer 400 to every login."""
+    wrong = [str(number) for number, user, hashed in _entries(situation) if not user or not hashed]
+    return yes(f"line {', '.join(wrong)} is not USER:HASH") if wrong else no("each line is USER:HASH")
+
+
+def users_not_bcrypt(situation: Situation) -> Finding:
+    """Look for hashes in htpasswd other than bcrypt's, with which the registry lets nobody in."""
+    wrong = [
+        f"line {number} ({next((name for start, name in _HASHES.items() if hashed.startswith(start)), 'no hash')})"
+        for number, user, hashed in _entries(situation)
+        if user and hashed and not _BCRYPT.fullmatch(hashed)
+    ]
+    return yes(f"{', '.join(wrong)} is not bcrypt") if wrong else no("each hash is bcrypt's")
+
+
+def user_twice(situation: Situation) -> Finding:
+    """Look for a user who stands in htpasswd twice, of whom the last counts."""
+    names = [user for _, user, _ in _entries(situation)]
+    twice = sorted({user for user in names if user and names.count(user) > 1})
+    return yes(f"{', '.join(twice)} stands there twice") if twice else no("each user stands there once")
+
+
+def user_unknown(situation: Situation) -> Finding:
+    """Look for the user in htpasswd."""
+    user = situation.parameters.username
+    there = user in [found for _, found, _ in _entries(situation)]
+    return no(f"{user} is there") if there else yes(f"there is no {user} in it")
+
+
+def password_is_another(situation: Situation) -> Finding:
+    """Compare the kept password with the user's bcrypt hash, none of which is shown."""
+    parameters = situation.parameters
+    kept = secrets.find_password(parameters.password_path)
+    if kept is None:
+        raise UntoldError(f"no password is kept in {parameters.password_path}")
+    hashes = [hashed for _, user, hashed in _entries(situation) if user == parameters.username]
+    if not hashes or not _BCRYPT.fullmatch(hashes[-1]):
+        raise UntoldError(f"{parameters.username} has no bcrypt hash")
+    fits = bcrypt.checkpw(kept.encode(), hashes[-1].encode())
+    return no("the kept password fits") if fits else yes(f"the kept password is not that of {parameters.username}")

@@ -1,0 +1,234 @@
+"""Checks of the registry's container and of Compose: whether it is there, runs, and is made from what it is to be."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from runbook import accepted
+from runbook.changes import WriteFile
+from runbook.errors import HostError, MissingError
+from runbook.outside import commands, compose, engine, files, registry_configuration, storage
+from runbook.redaction import redact
+from runbook.sections import basic_registry, certificates, configuration, host, nginx
+from runbook.sections import compose as compose_section
+
+from .situation import Finding, Situation, UntoldError, no, yes
+
+_POLICY = "unless-stopped"
+_ALL = "0.0.0.0"  # noqa: S104 (compared, not bound)
+
+
+def compose_missing(situation: Situation) -> Finding:
+    """Look for Compose, the plugin and the program."""
+    del situation
+    found = compose.find()
+    return no(f"there is Compose {found.version}") if found else yes("there is no `docker compose`, no docker-compose")
+
+
+def compose_file_broken(situation: Situation) -> Finding:
+    """Let Compose read the runbook's file, where it is not as the notebook writes it."""
+    path = situation.parameters.compose_path
+    situation.text(path)
+    if not any(isinstance(change, WriteFile) and change.path == path for change in situation.planned(compose_section)):
+        return no("it is as the notebook writes it")
+    done = commands.run(
+        *(*compose.require().argv, "--file", str(path), "config", "--quiet"), allowed=None, timeout_seconds=10
+    )
+    return no("Compose reads it") if done.code == 0 else yes(done.said.splitlines()[-1])
+
+
+def compose_other_name(situation: Situation) -> Finding:
+    """Look whether Compose is here under its other name: `docker compose`, `docker-compose`."""
+    plugin = commands.run("docker", "compose", "version", allowed=None).code == 0
+    program = commands.which("docker-compose") is not None
+    if re.search(r"docker-compose: ", situation.message):
+        return yes("there is `docker compose`") if plugin and not program else no("there is a docker-compose, or none")
+    return yes("there is docker-compose") if program and not plugin else no("there is `docker compose`, or none")
+
+
+def compose_file_named_broken(situation: Situation) -> Finding:
+    """Let Compose read the file that the message names."""
+    named = re.search(r"(/[\w./-]+\.ya?ml)", situation.message)
+    if named is None or not Path(named[1]).is_file():
+        raise UntoldError("the message names no file that is here")
+    argv = (*compose.require().argv, "--file", named[1], "config", "--quiet")
+    done = commands.run(*argv, allowed=None, timeout_seconds=10)
+    return no(f"Compose reads {named[1]}") if done.code == 0 else yes(redact(done.said.splitlines()[-1].strip()))
+
+
+def compose_file_has_version(situation: Situation) -> Finding:
+    """Look for `version` in the file that the message names, else in the runbook's."""
+    named = re.search(r"(/[\w./-]+\.ya?ml)", situation.message)
+    path = Path(named[1]) if named else situation.parameters.compose_path
+    found = re.search(r"(?m)^version\s*:", situation.text(path))
+    return yes(f"{path} has it") if found else no(f"{path} has none")
+
+
+def compose_other_folder(situation: Situation) -> Finding:
+    """Look for a Compose file in this folder and those above it."""
+    names = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+    folders = (Path.cwd(), *Path.cwd().parents)
+    found = [folder / name for folder in folders for name in names if (folder / name).exists()]
+    told = f"the registry's is {situation.parameters.compose_path}"
+    return no(f"there is {found[0]}") if found else yes(f"there is none in {folders[0]}; {told}")
+
+
+def mount_is_folder(situation: Situation) -> Finding:
+    """Look what is at the path that the message wants to mount."""
+    named = re.search(r'mounting "(/[^"]+)"', situation.message)
+    if named is None:
+        raise UntoldError("the message names no path")
+    return yes(f"{named[1]} is a folder") if Path(named[1]).is_dir() else no(f"{named[1]} is no folder")
+
+
+def container_missing(situation: Situation) -> Finding:
+    """Ask the engine for the registry's container."""
+    project = situation.parameters.compose_project
+    if situation.containers:
+        return no(f"there is {situation.container.name}")
+    return yes(f"there is no container {compose.SERVICE} of the Compose project {project}")
+
+
+def container_twice(situation: Situation) -> Finding:
+    """Count the registry's containers."""
+    names = [found.name for found in situation.containers]
+    return yes(f"there are {', '.join(names)}") if len(names) > 1 else no(f"there is {len(names)}")
+
+
+def container_restarts(situation: Situation) -> Finding:
+    """Ask the engine whether the registry's container ends again and again, and read its last words."""
+    if not situation.restarts:
+        return no(f"it has been restarted {situation.inspected['RestartCount']} times, and stays")
+    return yes(f"it ends with {situation.inspected['State']['ExitCode']}{last_words(situation)}")
+
+
+def container_stopped(situation: Situation) -> Finding:
+    """Ask the engine whether the registry's container runs."""
+    if situation.container.running:
+        return no(f"{situation.container.name} runs")
+    state = situation.inspected["State"]
+    return yes(f"{situation.container.name} is {state['Status']}, exit code {state['ExitCode']}{last_words(situation)}")
+
+
+def container_paused(situation: Situation) -> Finding:
+    """Ask the engine whether the registry's container is paused."""
+    paused = situation.inspected["State"]["Paused"]
+    return yes(f"{situation.container.name} is paused") if paused else no("it is not paused")
+
+
+def last_words(situation: Situation) -> str:
+    """Return the registry's last complaint in its log, as the end of a sentence; empty where it has none."""
+    lines = [line for line in situation.log.splitlines() if re.search(r"level=(?:error|fatal)|panic|error", line)]
+    return f"; its last words: {lines[-1].strip()}" if lines else ""
+
+
+def no_restart_policy(situation: Situation) -> Finding:
+    """Ask the engine for the container's restart policy."""
+    found = situation.container.restart_policy
+    return no(f"it is {found}") if found in (_POLICY, "always") else yes(f"it is {found or 'no'}, to be {_POLICY}")
+
+
+def other_image(situation: Situation) -> Finding:
+    """Compare the image that the container runs with the one that is asked for."""
+    if situation.image is None:
+        raise UntoldError("the image that is asked for is not on this host")
+    runs = str(situation.inspected["Config"]["Image"])
+    if situation.container.image_id == situation.image.image_id:
+        return no(f"it runs {runs}")
+    return yes(f"it runs {runs} ({situation.container.image_id[:19]}…), to be {situation.image.reference}")
+
+
+def image_missing(situation: Situation) -> Finding:
+    """Look for the registry's image on this host."""
+    found = situation.image
+    return no(f"{found.reference} is here") if found else yes(f"{situation.parameters.registry_image} is not here")
+
+
+def configuration_not_read(situation: Situation) -> Finding:
+    """Look whether the container is told the path of config.yml, and has our folder there."""
+    told = [*(situation.inspected["Config"]["Entrypoint"] or ()), *(situation.inspected["Config"]["Cmd"] or ())]
+    path = f"{registry_configuration.INSIDE}/config.yml"
+    if path not in told:
+        return yes(f"its command is `{' '.join(told)}`, which does not name {path}; 3.x reads its own file elsewhere")
+    mounted = f"{situation.parameters.configuration_directory}:{registry_configuration.INSIDE}"
+    if not any(bind.startswith(mounted) for bind in situation.container.binds):
+        return yes(f"{situation.parameters.configuration_directory} is not mounted in it")
+    return no(f"it is told {path}")
+
+
+def overridden(situation: Situation) -> Finding:
+    """Look for REGISTRY_* in the container's environment, which wins over config.yml."""
+    found = [entry.partition("=")[0] for entry in situation.container.environment if entry.startswith("REGISTRY_")]
+    return yes(f"{', '.join(found)} is set in it") if found else no("no REGISTRY_* is set in it")
+
+
+def configuration_not_loaded(situation: Situation) -> Finding:
+    """Compare the container's start with the times of config.yml and the certificate, which it reads only then."""
+    parameters = situation.parameters
+    behind = parameters.proxy == "nginx"
+    paths = (parameters.configuration_path, *(() if behind else (parameters.certificate_path,)))
+    later = [str(path) for path in paths if path.exists() and files.changed_at(path) > situation.container.started]
+    started = f"{situation.container.started:%Y-%m-%d %H:%M:%S} UTC"
+    return yes(f"{', '.join(later)} is newer than its start, {started}") if later else no(f"it started at {started}")
+
+
+def other_port(situation: Situation) -> Finding:
+    """Compare the port that the container publishes with the one that clients use."""
+    parameters = situation.parameters
+    wanted = parameters.backend_port if parameters.proxy == "nginx" else parameters.port
+    found = sorted({port for _, port, _ in situation.container.publish})
+    told = f"it publishes {', '.join(map(str, found)) or 'no port'}"
+    return no(told) if wanted in found else yes(f"{told}, to be {wanted}")
+
+
+def other_volume(situation: Situation) -> Finding:
+    """Compare the volume that holds the images with that of the Compose file."""
+    wanted = f"{situation.parameters.compose_project}_{situation.parameters.data_volume}"
+    found = dict(situation.container.volumes).get(str(storage.ROOT), "no volume")
+    return no(f"it is {found}") if found == wanted else yes(f"it is {found}, to be {wanted}")
+
+
+def basic_open(situation: Situation) -> Finding:
+    """Compare the address that the basic registry listens on with the one that the parameters say."""
+    wanted = situation.parameters.basic_address
+    found = engine.container(situation.require_engine(), situation.parameters.basic_container)
+    listens = sorted({address or _ALL for address, _, _ in found.publish}) if found and found.running else []
+    told = f"it listens on {', '.join(listens) or 'no address'}"
+    return yes(f"{told}, to be {wanted}") if set(listens) - {wanted} else no(told)
+
+
+def accepted_is_another(situation: Situation) -> Finding:
+    """Compare what is here with what somebody accepted, as `prove` does."""
+    kept = files.read_text(situation.parameters.accepted_path)
+    if kept is None:
+        return no("nothing was accepted")
+    rows = accepted.compare(accepted.read(kept), accepted.gather(situation.parameters))
+    drifted = [f"{row.claim}: {row.found}, not {row.expected}" for row in rows if not row.passed]
+    return yes("; ".join(drifted)) if drifted else no("it is as it was accepted")
+
+
+def differs(section: ModuleType) -> Callable[[Situation], Finding]:
+    """Return the check that plans a section, and confirms where it would change something."""
+
+    def check(situation: Situation) -> Finding:
+        try:
+            found = situation.planned(section)
+        except MissingError as error:
+            return yes(f"it waits: {error.found} of {error.expected}")
+        except HostError as error:
+            if error.expected.startswith("to be allowed"):
+                raise UntoldError(error.found) from error
+            return yes(f"it refuses: expected {error.expected}, found {error.found}")
+        return yes(f"it would {'; '.join(map(str, found))}") if found else no("it would change nothing")
+
+    check.__doc__ = "Plan the notebook, and see whether it would change something."
+    return check
+
+
+host_differs = differs(host)
+certificates_differ = differs(certificates)
+configuration_differs = differs(configuration)
+compose_differs = differs(compose_section)
+nginx_differs = differs(nginx)
+basic_differs = differs(basic_registry)

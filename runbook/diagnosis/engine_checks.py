@@ -1,0 +1,189 @@
+"""Checks of the engine: whether it runs, what keeps it from starting, and what it is told to do."""
+
+import json
+import os
+import re
+import shutil
+
+from runbook.errors import HostError
+from runbook.outside import daemon_json, engine, engine_configuration, engine_flags
+
+from .situation import Finding, Situation, UntoldError, no, untold, yes
+
+_FLAGS_ONLY = {"registry-mirror", "insecure-registry", "insecure-registrys"}
+_IMAGE_STORE_LISTS_NO_MORE = 29  # with the containerd image store, an insecure registry is not always taken for one
+
+
+def _last_start(situation: Situation) -> str:
+    """Return the engine's log since its last start, or attempt of one."""
+    return re.split(r'msg="Starting up"', situation.journal)[-1]
+
+
+def not_installed(situation: Situation) -> Finding:
+    """Look for the engine's program."""
+    del situation
+    return no("dockerd is on this host") if engine.is_installed() else yes("there is no dockerd and docker here")
+
+
+def not_allowed(situation: Situation) -> Finding:
+    """Ask whether this user may speak to the engine."""
+    found = situation.engine_obstacle
+    return yes(found) if "permission denied" in found else no(f"user id {os.geteuid()} may speak to its socket")
+
+
+def elsewhere(situation: Situation) -> Finding:
+    """Look whether the client is told to speak to another engine than this host's."""
+    told = os.environ.get("DOCKER_HOST", "")
+    context = os.environ.get("DOCKER_CONTEXT") or str(situation.client_settings.get("currentContext", "default"))
+    if told and not re.fullmatch(r"unix:///(var/)?run/docker\.sock", told):
+        return yes("DOCKER_HOST is set in this environment, to another engine than this host's")
+    return yes(f"the Docker client's context is {context}") if context != "default" else no("the client asks this host")
+
+
+def hangs(situation: Situation) -> Finding:
+    """Ask the engine, and wait three seconds."""
+    if "says nothing" in situation.engine_obstacle:
+        return yes(situation.engine_obstacle)
+    return no("it answers") if situation.client else no(situation.engine_obstacle)
+
+
+def stopped(situation: Situation) -> Finding:
+    """Ask the engine whether it is there."""
+    if situation.client:
+        return no(f"engine {situation.client.version()['Version']} answers")
+    if situation.engine_obstacle != "none answers":
+        return no(situation.engine_obstacle)
+    lines = [line for line in _last_start(situation).splitlines() if re.search(r"level=(?:error|fatal)|failed", line)]
+    return yes("no engine answers" + (f"; its last words: {lines[-1].strip()}" if lines else ""))
+
+
+def file_is_no_json(situation: Situation) -> Finding:
+    """Read daemon.json as the engine does."""
+    text = situation.daemon_json
+    if text is None:
+        return no(f"there is no {daemon_json.PATH}")
+    try:
+        found = daemon_json.keys(text) if text.strip() else ()
+    except HostError as error:
+        return yes(error.found)
+    return no(f"it is an object with the keys {', '.join(found) or 'none'}")
+
+
+def unknown_key(situation: Situation) -> Finding:
+    """Look for a key of daemon.json that is a flag's name, or that the engine, or the message, complains of."""
+    text = situation.daemon_json
+    if text is None:
+        return no(f"there is no {daemon_json.PATH}")
+    keys = json.loads(text or "{}")
+    wrong = [key for key in keys if key in _FLAGS_ONLY]
+    complaints = _last_start(situation) + situation.message
+    told = re.findall(r"don't match any configuration option: ([^\"\n]+)", complaints)
+    wrong += [key for key in re.split(r",\s*", told[-1].strip()) if key in keys] if told else []
+    return yes(f"{daemon_json.PATH} has {', '.join(dict.fromkeys(wrong))}") if wrong else no("it knows all of its keys")
+
+
+def wrong_value(situation: Situation) -> Finding:
+    """Look for a key of daemon.json whose value is not of the form that the engine takes."""
+    found = json.loads(situation.daemon_json or "{}")
+    lists = (daemon_json.INSECURE_REGISTRIES, daemon_json.REGISTRY_MIRRORS, "dns", "hosts", "labels")
+    wrong = [key for key in lists if key in found and not isinstance(found[key], list)]
+    if wrong:
+        return yes(f"the value of {', '.join(wrong)} is no list")
+    bare = [entry for entry in found.get(daemon_json.REGISTRY_MIRRORS, ()) if "://" not in str(entry)]
+    return yes(f"the mirror {bare[0]} does not begin with https://") if bare else no("its lists are lists")
+
+
+def flag_and_file(situation: Situation) -> Finding:
+    """Compare the flags that the engine is started with with the keys of daemon.json."""
+    try:
+        engine_flags.refuse(situation.daemon_json, situation.flags)
+    except HostError as error:
+        return yes(error.found) if error.found.startswith("both") else no("no key is a flag too")
+    return no("no key is a flag too")
+
+
+def unknown_flag(situation: Situation) -> Finding:
+    """Look for a flag that the engine does not know, in its unit and its files."""
+    try:
+        engine_flags.refuse(None, situation.flags)
+    except HostError as error:
+        return yes(error.found)
+    told = re.search(r"unknown (?:shorthand )?flag: \S+", _last_start(situation))
+    return yes(told[0]) if told and not situation.client else no("its flags are those that it knows")
+
+
+def start_limit(situation: Situation) -> Finding:
+    """Ask the journal whether systemd has given up on the engine."""
+    if situation.client:
+        return no("the engine runs")
+    return yes("systemd starts it no more") if "Start request repeated too quickly" in situation.journal else no("no")
+
+
+def not_at_boot(situation: Situation) -> Finding:
+    """Ask systemd whether it starts the engine at boot."""
+    if situation.supervisor != "systemd":
+        return untold("no systemd here")
+    return no("it is enabled") if engine.is_enabled() else yes("docker.service is not enabled")
+
+
+def data_root_full(situation: Situation) -> Finding:
+    """Measure the room where the engine keeps images and containers."""
+    root = str(situation.engine_information["DockerRootDir"]) if situation.client else "/var/lib/docker"
+    return room(root)
+
+
+def temporary_full(situation: Situation) -> Finding:
+    """Measure the room in the folder for temporary files."""
+    del situation
+    return room(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 (looked at, not written to)
+
+
+def room(path: str) -> Finding:
+    """Return whether a file system has less than 32 MB, or no inode, left; one without a limit of those says 0 of 0."""
+    found = os.statvfs(path)
+    free = found.f_bavail * found.f_frsize
+    told = f"{free // 1_000_000} MB are free at {path}"
+    if found.f_files and not found.f_favail:
+        return yes(f"no inode is free at {path}")
+    return yes(told) if free < _LITTLE_BYTES else no(told)
+
+
+_LITTLE_BYTES = 32_000_000
+
+
+def lists_registry_insecure(situation: Situation) -> Finding:
+    """Look in `docker info` for the registry, by name or network, among those that may go without TLS."""
+    listed = engine_configuration.registries(situation.require_engine()).insecure
+    found = engine_configuration.names_insecure(situation.parameters, situation.address, listed)
+    return yes(f"it lists {', '.join(found)}") if found else no("it does not list the registry")
+
+
+def image_store_ignores_list(situation: Situation) -> Finding:
+    """Look whether this is an engine 29 or later, with containerd's image store and a list of insecure registries."""
+    version = str(situation.require_engine().version()["Version"])
+    store = "io.containerd.snapshotter" in json.dumps(situation.engine_information.get("DriverStatus"))
+    told = f"engine {version}, {'with' if store else 'without'} the containerd image store"
+    return yes(told) if int(version.partition(".")[0]) >= _IMAGE_STORE_LISTS_NO_MORE and store else no(told)
+
+
+def basic_is_not_listed(situation: Situation) -> Finding:
+    """Look whether the plain-HTTP registry that the message names is in the engine's list."""
+    listed = situation.engine_information["RegistryConfig"]
+    insecure = [name for name, index in listed["IndexConfigs"].items() if not index["Secure"]]
+    named = re.findall(r"https://([\w.-]+(?::\d+)?)/v[12]/", situation.message)
+    asked = named or [f"{situation.address}:{situation.parameters.basic_port}"]
+    lacking = [host for host in asked if host not in insecure]
+    if not lacking:
+        return no(f"it lists {', '.join(asked)}")
+    if not named:
+        raise UntoldError(f"the message names no registry; the engine lists {', '.join(insecure) or 'none'}")
+    return yes(f"it does not list {', '.join(dict.fromkeys(lacking))}")
+
+
+def helper_missing(situation: Situation) -> Finding:
+    """Look for the programs that the Docker client's config.json keeps logins with."""
+    settings = situation.client_settings
+    wanted = [settings.get("credsStore"), *(settings.get("credHelpers") or {}).values()]
+    programs = [f"docker-credential-{name}" for name in wanted if name]
+    missing = [name for name in programs if shutil.which(name) is None]
+    return yes(f"there is no {', '.join(missing)}") if missing else no("it names no helper that is not here")

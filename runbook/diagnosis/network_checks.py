@@ -1,0 +1,274 @@
+"""Checks of the way to the registry: kernel, chains, ports, names, proxies, the clock."""
+
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from runbook.errors import HostError
+from runbook.outside import engine, files, hosts_file, kernel, nginx
+from runbook.sections.host import FORWARDING
+
+from .situation import Finding, Situation, UntoldError, no, resolve, yes
+
+_SECONDS = 3.0
+_PUBLIC = "registry-1.docker.io"
+
+
+def forwarding_off(situation: Situation) -> Finding:
+    """Read the running kernel's setting."""
+    del situation
+    found = kernel.read_setting(FORWARDING)
+    return no(f"{FORWARDING} is 1") if found == 1 else yes(f"{FORWARDING} is {found}")
+
+
+def forwarding_not_kept(situation: Situation) -> Finding:
+    """Look for the setting in the runbook's drop-in."""
+    del situation
+    found = files.read_text(kernel.DROP_IN) or ""
+    kept = f"{FORWARDING} = 1" in found
+    return no(f"{kernel.DROP_IN} sets it at boot") if kept else yes(f"{kernel.DROP_IN} does not set it at boot")
+
+
+def nat_chain_gone(situation: Situation) -> Finding:
+    """Look for the engine's chain in the nat table, and in the filter table."""
+    if engine.is_desktop(situation.require_engine()):
+        return no("the engine of Docker Desktop keeps its chains to itself")
+    if kernel.has_nat_chain("DOCKER"):
+        return no("the chain DOCKER is in the nat table")
+    return yes("there is no chain DOCKER in the nat table")
+
+
+def port_taken(situation: Situation) -> Finding:
+    """Look who listens on the registry's port."""
+    parameters = situation.parameters
+    expected = "nginx" if parameters.proxy == "nginx" else "docker-proxy"
+    others = [item for item in situation.listeners if not item.process.startswith(expected)]
+    if situation.client and parameters.proxy == "none":
+        others = [item for item in others if item.process not in ("docker-proxy", "rootlessport")]
+    told = ", ".join(map(str, situation.listeners)) or "nobody"
+    return yes(f"{told} listens on port {parameters.port}") if others else no(f"{told} listens on it")
+
+
+def named_port_taken(situation: Situation) -> Finding:
+    """Look who listens on the port that the message names."""
+    named = re.search(r":(\d+)(?:: bind: address already in use| failed: port is already allocated)", situation.message)
+    if named is None:
+        named = re.search(r"(?:port|listen tcp\S*:|:)\s*(\d{2,5})\b", situation.message)
+    port = int(named[1]) if named else situation.parameters.port
+    found = kernel.listeners({port})
+    told = ", ".join(map(str, found))
+    return yes(f"{told} listens on port {port}") if found else no(f"nobody listens on port {port} now")
+
+
+def port_of_container(situation: Situation) -> Finding:
+    """Look which running containers publish the registry's port."""
+    parameters = situation.parameters
+    ports = {parameters.port, *([parameters.backend_port] if parameters.proxy == "nginx" else [])}
+    ours = {found.name for found in situation.containers}
+    running = [found for found in engine.containers(situation.require_engine()) if found.running]
+    other = [found.name for found in running for _, port, _ in found.publish if port in ports - {0}]
+    other = [name for name in other if name not in ours]
+    return yes(f"the container {', '.join(other)} publishes it") if other else no("no other container publishes it")
+
+
+def name_unknown(situation: Situation) -> Finding:
+    """Look the registry's name up, as a client does."""
+    domain = situation.parameters.domain
+    found = situation.resolved
+    return no(f"{domain} stands for {', '.join(found)}") if found else yes(f"nobody here knows {domain}")
+
+
+def name_on_loopback(situation: Situation) -> Finding:
+    """Look the registry's name up, and see whether it leads to this host's loopback."""
+    found = situation.resolved
+    loopback = [item for item in found if ipaddress.ip_address(item.partition("%")[0]).is_loopback]
+    told = f"{situation.parameters.domain} stands for {', '.join(found) or 'nothing'}"
+    return yes(told) if loopback else no(told)
+
+
+def name_elsewhere(situation: Situation) -> Finding:
+    """Look the registry's name up, and compare with the address that it is to stand for."""
+    domain, found = situation.parameters.domain, situation.resolved
+    if not found:
+        raise UntoldError(f"nobody here knows {domain}")
+    told = f"{domain} stands for {', '.join(found)}, to be {situation.address}"
+    return no(told) if situation.address in found else yes(told)
+
+
+def name_after_address(situation: Situation) -> Finding:
+    """Look in /etc/hosts for a line that begins with the registry's name."""
+    domain = situation.parameters.domain
+    lines = files.lines(hosts_file.PATH)
+    wrong = [number for number, line in enumerate(lines, 1) if line.split("#")[0].split()[:1] == [domain]]
+    return yes(f"line {wrong[0]} of /etc/hosts") if wrong else no("no line of /etc/hosts begins with the name")
+
+
+def address_gone(situation: Situation) -> Finding:
+    """Look whether this host has the address that the registry's name is to stand for."""
+    try:
+        return no(f"this host has {situation.address}")
+    except HostError as error:
+        return yes(f"expected {error.expected}; found {error.found}")
+
+
+def unreachable(situation: Situation) -> Finding:
+    """Open a connection to the registry's port at its address."""
+    place = (situation.address, situation.parameters.port)
+    try:
+        with closing(socket.create_connection(place, timeout=_SECONDS)):
+            return no(f"port {place[1]} at {place[0]} takes connections")
+    except OSError as error:
+        return yes(f"port {place[1]} at {place[0]}: {error.strerror or error}")
+
+
+def named_address_refuses(situation: Situation) -> Finding:
+    """Open a connection to the address that the message names."""
+    named = re.search(r"dial tcp \[?([\d.a-f:]+?)\]?:(\d+): ", situation.message)
+    named = named or re.search(r"connect to (\S+) port (\d+)", situation.message)
+    if named is None:
+        raise UntoldError("the message names no address")
+    try:
+        with closing(socket.create_connection((named[1], int(named[2])), timeout=_SECONDS)):
+            return no(f"port {named[2]} at {named[1]} takes connections now")
+    except OSError as error:
+        return yes(f"port {named[2]} at {named[1]}: {error.strerror or error}")
+
+
+def engine_proxy(situation: Situation) -> Finding:
+    """Look in `docker info` for a proxy that the engine sends its requests to this registry through."""
+    found = situation.engine_information
+    if not (found.get("HttpsProxy") or found.get("HttpProxy")):
+        return no("the engine has no proxy")
+    return _proxied(situation, str(found.get("NoProxy") or ""), "the engine")
+
+
+def client_proxy(situation: Situation) -> Finding:
+    """Look in this environment for a proxy that other clients send their requests to this registry through."""
+    names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    if not any(os.environ.get(name) for name in names):
+        return no("no proxy is set in this environment")
+    return _proxied(situation, os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "", "this environment")
+
+
+def _proxied(situation: Situation, exempt: str, whose: str) -> Finding:
+    domain = situation.parameters.domain
+    if is_exempt(domain, exempt):
+        return no(f"{whose} has a proxy, and NO_PROXY exempts {domain}")
+    return yes(f"{whose} has a proxy, and NO_PROXY does not name {domain}")
+
+
+def is_exempt(name: str, exempt: str) -> bool:
+    """Return whether a name is one of NO_PROXY: itself, below one of its domains, or `*` (Go, x/net/http/httpproxy)."""
+    entries = [entry.strip().lower().rpartition(":")[0] or entry.strip().lower() for entry in exempt.split(",")]
+    domains = [entry.lstrip("*").lstrip(".") if entry != "*" else entry for entry in entries if entry]
+    return any(entry in ("*", name) or name.endswith(f".{entry}") for entry in domains)
+
+
+def public_registry_unreachable(situation: Situation) -> Finding:
+    """Look the public registry's name up, and open a connection to it."""
+    del situation
+    if not resolve(_PUBLIC):
+        return yes(f"no name server here knows {_PUBLIC}")
+    try:
+        with closing(socket.create_connection((_PUBLIC, 443), timeout=_SECONDS)):
+            return no(f"{_PUBLIC} takes connections")
+    except OSError as error:
+        return yes(f"{_PUBLIC}: {error.strerror or error}")
+
+
+def no_name_server(situation: Situation) -> Finding:
+    """Look for a name server in resolv.conf."""
+    del situation
+    found = re.findall(r"(?m)^nameserver\s+(\S+)", files.read_text(_resolv()) or "")
+    return no(f"{_resolv()} names {', '.join(found)}") if found else yes(f"{_resolv()} names none")
+
+
+def _resolv() -> Path:
+    return Path("/etc/resolv.conf").resolve()  # it is a link where systemd-resolved runs
+
+
+def clock_behind(situation: Situation) -> Finding:
+    """Compare this host's clock with the beginning of the authority, and with the times of files.
+
+    A server certificate that begins later, in a file that does not, was issued so.
+    """
+    begins = {
+        "the server certificate was written": files.changed_at(situation.parameters.certificate_path),
+        "the authority is valid from": situation.authority.not_valid_before_utc,
+        "config.yml was written": files.changed_at(situation.parameters.configuration_path),
+    }
+    ahead = [f"{told} {at:%Y-%m-%d %H:%M}" for told, at in begins.items() if at > situation.now]
+    told = f"this host's clock says {situation.now:%Y-%m-%d %H:%M} UTC"
+    return yes(f"{told}, and {'; '.join(ahead)}") if ahead else no(told)
+
+
+# nginx in front.
+
+
+def nginx_site_gone(situation: Situation) -> Finding:
+    """Look for the runbook's site among those of nginx."""
+    if situation.parameters.proxy == "none":
+        return no("no proxy is asked for")
+    return no(f"{nginx.PATH} is there") if nginx.read_site() else yes(f"there is no {nginx.PATH}")
+
+
+def nginx_stopped(situation: Situation) -> Finding:
+    """Ask whether nginx runs."""
+    if situation.parameters.proxy == "none":
+        return no("no proxy is asked for")
+    return no("nginx runs") if nginx.is_running() else yes("nginx does not run")
+
+
+def nginx_body_limit(situation: Situation) -> Finding:
+    """Read the limit of a request's body in the site of nginx that has the registry's name."""
+    sites = _sites(situation)
+    if not sites:
+        return _foreign_proxy(situation, "its body limit cannot be read")
+    for path, text in sites.items():
+        found = re.search(r"(?m)^\s*client_max_body_size\s+(\w+)\s*;", text)
+        if found is None or found[1] != "0":
+            return yes(f"{path}: {f'client_max_body_size {found[1]}' if found else 'no limit set, so nginx has 1m'}")
+    return no("client_max_body_size is 0")
+
+
+def nginx_headers(situation: Situation) -> Finding:
+    """Look in the site of nginx that has the registry's name for the headers that the registry needs."""
+    sites = _sites(situation)
+    if not sites:
+        return _foreign_proxy(situation, "its headers cannot be read")
+    for path, text in sites.items():
+        wanted = {"Host": r"\$(?:http_host|host)", "X-Forwarded-Proto": r"(?:\$scheme|https)"}
+        lacks = [name for name, value in wanted.items() if not re.search(rf"proxy_set_header\s+{name}\s+{value}", text)]
+        if lacks:
+            return yes(f"{path} does not set {', '.join(lacks)}")
+    return no("Host and X-Forwarded-Proto are set")
+
+
+def nginx_passes_elsewhere(situation: Situation) -> Finding:
+    """Look in the runbook's site of nginx for where it passes requests on to."""
+    if situation.parameters.proxy == "none":
+        return no("no proxy is asked for")
+    wanted = f"http://127.0.0.1:{situation.parameters.backend_port}"
+    others = sorted(set(re.findall(r"proxy_pass\s+([^;]+?)/?;", nginx.read_site() or "")) - {wanted})
+    return yes(f"it passes to {', '.join(others)}, to be {wanted}") if others else no(f"it passes to {wanted}")
+
+
+def _sites(situation: Situation) -> Mapping[Path, str]:
+    """Return the text of each site of nginx that names the registry, by its path."""
+    name = re.compile(rf"server_name[^;]*\s{re.escape(situation.parameters.domain)}[\s;]")
+    folders = (nginx.PATH.parent, Path("/etc/nginx/conf.d"))
+    paths = [path for folder in folders for path in sorted(folder.glob("*")) if path.is_file()]
+    found = {path: path.read_text(encoding="utf-8", errors="replace") for path in paths}
+    return {path: text for path, text in found.items() if name.search(text)}
+
+
+def _foreign_proxy(situation: Situation, why: str) -> Finding:
+    """Return what to say where no nginx of this host has the registry's name."""
+    server = situation.anonymous.headers.get("server", "")
+    if server:
+        raise UntoldError(f"{server} stands in front of the registry, and {why} from here")
+    return no("no proxy of this host has the registry's name")

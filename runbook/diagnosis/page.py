@@ -1,0 +1,63 @@
+"""The page of all messages, docs/messages.md: `registry-runbook diagnose --page >docs/messages.md` writes it."""
+
+from .catalogue import Cause, Message, causes, causes_of, messages
+
+_HEAD = """# Messages, their causes, and what to do
+
+What people meet around a private registry, in the words of the programs that say it. For each message: the causes that
+it may have, roots first, the check that confirms a cause on your host here and now, the remedy, and the notebook that
+carries it out.
+
+```
+registry-runbook diagnose 'x509: certificate signed by unknown authority'
+docker push registry.test/a:1 2>&1 | registry-runbook diagnose
+registry-runbook diagnose
+```
+
+The first two look the message up, check each of its causes, and name the confirmed one first. The last one needs no
+message: it looks at host, engine, registry, certificates and the way between them, and names the root first.
+Nothing is changed, and what looks like a credential in a message is shown nowhere.
+{reproduced} of the {count} messages are brought about by the tests, by the program itself, and recognised from its own
+words. This page is made from the catalogue by `registry-runbook diagnose --page`.
+"""
+
+
+def text() -> str:
+    """Return the page as Markdown."""
+    known = messages()
+    reproduced = sum(not message.not_reproduced for message in known)
+    named = {name for message in known for name in message.causes}
+    silent = [cause for cause in causes() if cause.name not in named]
+    return "\n".join(
+        (
+            _HEAD.format(reproduced=reproduced, count=len(known)),
+            *(_section(message) for message in known),
+            "## Without a message\n",
+            "These have no message of their own; `registry-runbook diagnose` without one looks for them too.\n",
+            _table(silent),
+        )
+    )
+
+
+def _section(message: Message) -> str:
+    reproduced = f"Not reproduced by the tests: {message.not_reproduced}.\n\n" if message.not_reproduced else ""
+    return (
+        f"## {message.name}\n\n```\n{message.example}\n```\n\n"
+        f"Who says so: {message.versions}. Source: {message.source}.\n\n{reproduced}{_table(causes_of([message]))}"
+    )
+
+
+def _table(found: list[Cause]) -> str:
+    rows = [
+        f"| {_cell(item.text)} | {_cell(item.looks)} | {_cell(item.remedy)} | {_notebook(item)} |" for item in found
+    ]
+    head = ("| Cause | Check | Remedy | Notebook |", "|---|---|---|---|")
+    return "\n".join((*head, *rows)) + "\n"
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", "\\|")
+
+
+def _notebook(cause: Cause) -> str:
+    return f"[{cause.notebook}](../notebooks/{cause.notebook}.ipynb)" if cause.notebook else ""

@@ -1,0 +1,162 @@
+"""Checks of the registry from outside: what it stores, and what it answers."""
+
+import os
+import re
+
+from runbook import secrets
+from runbook.forms import split_reference
+from runbook.outside import registry_api, storage, tls
+
+from .container_checks import last_words
+from .engine_checks import room
+from .situation import Finding, Situation, UntoldError, no, yes
+
+_OK, _UNAUTHORIZED, _SERVER_ERROR = 200, 401, 500
+
+
+# Its storage.
+
+
+def storage_full(situation: Situation) -> Finding:
+    """Measure the room where the registry stores images, as it sees it."""
+    found = room(str(situation.inside / storage.ROOT.relative_to("/")))
+    told = found.found.replace(str(situation.inside), "")
+    return yes(told) if found.confirmed else no(told)
+
+
+def storage_read_only(situation: Situation) -> Finding:
+    """Look whether the registry may write where it stores images."""
+    mounts = [mount for mount in situation.inspected["Mounts"] if mount["Destination"] == str(storage.ROOT)]
+    if any(not mount["RW"] for mount in mounts) or situation.inspected["HostConfig"]["ReadonlyRootfs"]:
+        return yes("it is mounted read-only into the container")
+    layout = ("docker", "docker/registry/v2/repositories", "docker/registry/v2/blobs")
+    root = situation.inside / storage.ROOT.relative_to("/")
+    for path in (root, *(root / name for name in layout)):
+        if not path.exists():
+            continue
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return yes(f"{storage.ROOT} is mounted read-only")
+        if not os.access(path, os.W_OK, effective_ids=True):
+            return yes(f"{storage.ROOT} cannot be written to, not even by root (lsattr -d)")
+    return no("it can be written to")
+
+
+def reference_absent(situation: Situation) -> Finding:
+    """Ask the registry for the image that the message names."""
+    if situation.reference is None:
+        raise UntoldError(f"the message names no image of {situation.parameters.registry_host}")
+    repository, tag = situation.reference
+    answer = _ask_known(situation, f"/v2/{repository}/manifests/{tag}", method="HEAD")
+    if answer.status == _OK:
+        return no(f"{repository}:{tag} is there")
+    return yes(f"{repository} has no {tag}: it answers {answer}")
+
+
+def _ask_known(situation: Situation, path: str, *, method: str = "GET") -> registry_api.Answer:
+    """Ask with the kept login, which is sent only to who has the authority's certificate, and only to the registry.
+
+    The registry's name is asked for in the handshake and in the request: of the sites of a proxy that have the address,
+    another one must not get the login.
+    """
+    parameters = situation.parameters
+    kept = secrets.find_password(parameters.password_path)
+    if kept is None:
+        raise UntoldError(f"no password is kept in {parameters.password_path}")
+    return registry_api.ask(
+        f"https://{situation.address}:{parameters.port}{path}",
+        method=method,
+        login=(parameters.username, kept),
+        tls=tls.trusting(tls.certificate_text(situation.authority).decode()),
+        server_name=parameters.domain,
+        host=parameters.registry_host,
+    )
+
+
+def other_secrets(situation: Situation) -> Finding:
+    """Look in the log for uploads that another start, or another replica, of the registry began."""
+    told = re.search(r"invalid secret|blob upload (?:unknown|invalid)", situation.log)
+    return yes(f"its log says `{told[0]}`") if told else no("its log says nothing of it")
+
+
+# What it answers.
+
+
+def speaks_plain_http(situation: Situation) -> Finding:
+    """Ask at the registry's port over TLS and over plain HTTP."""
+    if situation.anonymous.status is not None:
+        return no("the port speaks TLS")
+    if situation.plain.status is None:
+        raise UntoldError(f"the port answers neither: {situation.anonymous}")
+    return yes(f"the port answers {situation.plain} over plain HTTP, and no TLS")
+
+
+def named_speaks_plain_http(situation: Situation) -> Finding:
+    """Ask at the address that the message names over plain HTTP."""
+    named = re.search(r"https?://([\w.-]+:\d+)", situation.message)
+    if named is None:
+        raise UntoldError("the message names no HOST:PORT")
+    found = registry_api.ask(f"http://{named[1]}/v2/", timeout_seconds=3)
+    plain = found.status is not None and "HTTP request to an HTTPS server" not in found.body
+    return yes(f"{named[1]} answers {found} over plain HTTP") if plain else no(f"{named[1]}: {found}")
+
+
+def speaks_tls(situation: Situation) -> Finding:
+    """Ask at the registry's port over TLS."""
+    if situation.anonymous.status is None:
+        return no(f"the port speaks no TLS: {situation.anonymous}")
+    return yes(f"port {situation.parameters.port} speaks TLS: an address that begins with http:// is refused")
+
+
+def silent(situation: Situation) -> Finding:
+    """Ask the registry at its address."""
+    found = situation.anonymous
+    if found.status is not None:
+        return no(f"it answers {found}")
+    return no(f"it answers {situation.plain} over plain HTTP") if situation.plain.status else yes(f"nothing: {found}")
+
+
+def open_to_all(situation: Situation) -> Finding:
+    """Ask the registry without a login."""
+    found = situation.anonymous.status
+    return (
+        yes("it answers 200 to somebody without a login") if found == _OK else no(f"it answers {situation.anonymous}")
+    )
+
+
+def broken_inside(situation: Situation) -> Finding:
+    """See whether the registry, or a proxy before it, answers 500 or above: without a login, and to the kept one."""
+    found = situation.anonymous
+    if found.status in (_OK, _UNAUTHORIZED) and situation.verified.status is not None:
+        repository, _ = split_reference(situation.parameters.test_reference)
+        found = _ask_known(situation, f"/v2/{repository}/tags/list")  # it looks into its storage for that
+    broken = found.status is not None and found.status >= _SERVER_ERROR
+    return yes(f"it answers {found}{last_words(situation)}") if broken else no(f"it answers {found}")
+
+
+def answered_by_another(situation: Situation) -> Finding:
+    """Look whether what answers at the registry's port is a registry: its answer has a header that says so."""
+    found = situation.anonymous if situation.anonymous.status is not None else situation.plain
+    if found.status is None:
+        raise UntoldError(f"nobody answers: {found}")
+    if "docker-distribution-api-version" in found.headers:
+        return no("a registry answers")
+    if situation.parameters.proxy == "nginx" and found.status >= _SERVER_ERROR:
+        raise UntoldError(f"the proxy in front answers {found} in its place")
+    if found is situation.plain and "HTTP request to an HTTPS server" in found.body:
+        raise UntoldError("it speaks TLS, and refuses a connection")
+    return yes(f"{found.headers.get('server', 'somebody')} answers {found}, and that is no registry")
+
+
+def login_refused(situation: Situation) -> Finding:
+    """Ask the registry with the kept login, if the authority on disk vouches for who answers."""
+    if situation.verified.status is None:
+        raise UntoldError(f"it is not asked with a password: {situation.verified}")
+    found = _ask_known(situation, "/v2/")
+    return no(f"it answers {found}") if found.status == _OK else yes(f"it answers {found} to the kept login")
+
+
+def unhealthy(situation: Situation) -> Finding:
+    """Ask the engine what the container's health check says."""
+    health = situation.inspected["State"].get("Health") or {}
+    found = health.get("Status", "none")
+    return yes("its health check fails") if found == "unhealthy" else no(f"its health: {found}")

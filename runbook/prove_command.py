@@ -1,0 +1,256 @@
+"""What `registry-runbook prove` does: proves, compares, shows, and where it is asked to, accepts or keeps a timer."""
+
+import dataclasses
+import datetime
+import getpass
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from runbook import accepted, apply, prove, prove_url, report, secrets
+from runbook.accepted import Accepted, State
+from runbook.changes import Change, as_json
+from runbook.checks import Result
+from runbook.errors import HostError, SecretError
+from runbook.outside import commands, files, lock, proof_timer, registry_api, tls
+from runbook.parameters import Parameters
+from runbook.report import Table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """What is proven: how that is done, what is compared, and the file that keeps what was accepted.
+
+    `password_path` is the file with the password, None where it comes from elsewhere.
+    """
+
+    registry: str
+    prove: Callable[[], dict[str, list[Result]]]
+    gather: Callable[[], State]
+    path: Path
+    password_path: Path | None
+    alone: bool = False
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Return what keeps other runs from this host meanwhile, where the registry is this host's."""
+        return lock.hold() if self.alone else nullcontext()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """A proof and all that is told of it."""
+
+    registry: str
+    started: datetime.datetime
+    seconds: float
+    sections: Mapping[str, Sequence[Result]]
+    accepted: Accepted | None
+    changes: Sequence[Change] = ()
+
+    @property
+    def rows(self) -> list[Result]:
+        """All rows."""
+        return [row for rows in self.sections.values() for row in rows]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all rows hold."""
+        return all(row.passed for row in self.rows)
+
+    def as_json(self) -> str:
+        """Return it as JSON."""
+        plain = {
+            "registry": self.registry,
+            "passed": self.passed,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 3),
+            "accepted": self.accepted.accepted.isoformat() if self.accepted else None,
+            "changes": [as_json(change) for change in self.changes],
+            "sections": {name: [dataclasses.asdict(row) for row in rows] for name, rows in self.sections.items()},
+        }
+        return json.dumps(plain, indent=2) + "\n"
+
+
+def own(parameters: Parameters, *, images: bool) -> Subject:
+    """Return this host's own registry as what is proven."""
+    return Subject(
+        registry=parameters.registry_host,
+        prove=lambda: prove.prove(parameters, images=images),
+        gather=lambda: accepted.gather(parameters),
+        path=parameters.accepted_path,
+        password_path=parameters.password_path,
+        alone=True,
+    )
+
+
+def elsewhere(  # noqa: PLR0913 (one an option)
+    url: str, *, ca: Path | None, username: str, password_file: Path | None, days: int, repository: str, megabytes: int
+) -> Subject:
+    """Return the registry at a URL, whoever made it, as what is proven.
+
+    Raises ParameterError for another URL than https://HOST[:PORT], SecretError where nobody gives the password.
+    """
+    host = prove_url.host_of(url)
+    authority = None if ca is None else _authority(ca)
+    known = registry_api.Registry(
+        url=f"https://{host}", tls=tls.trusting(authority), login=(username, _password(password_file, username, host))
+    )
+    target = prove_url.Target(known=known, days=days, repository=repository, layer_bytes=megabytes << 20)
+    return Subject(
+        registry=host,
+        prove=lambda: prove_url.prove(target),
+        gather=lambda: prove_url.gather(target),
+        path=accepted.path_elsewhere(host),
+        password_path=password_file,
+    )
+
+
+def _authority(path: Path) -> str:
+    certificate = tls.require_certificate(path)
+    return tls.certificate_text(certificate).decode()
+
+
+def _password(path: Path | None, username: str, host: str) -> str:
+    """Return the password from RUNBOOK_PASSWORD, a 0600 file, or whoever sits at the terminal."""
+    found = secrets.find_password(path or Path("/nonexistent"))
+    if found is None and path is None and sys.stdin.isatty():
+        found = secrets.check_password(getpass.getpass(f"Password of {username} at {host}: "), "the prompt")
+    if found is None:
+        raise SecretError(
+            f"a password in {secrets.PASSWORD_VARIABLE}{f' or {path}' if path else ''}", "none", "give --password-file"
+        )
+    return found
+
+
+def run(subject: Subject, *, accept: bool) -> Told:
+    """Prove, compare with what was accepted or, where all proofs hold, accept what is there now; return what is told.
+
+    Raises ApplyError where the file cannot be written.
+    """
+    started, clock = accepted.now(), time.monotonic()
+    changes: list[Change] = []
+    with subject.lock():
+        sections = subject.prove()
+        if accept and all(row.passed for rows in sections.values() for row in rows):
+            changes = _accept(subject, started)
+        sections |= prove.compare(subject.path, subject.gather) if changes or not accept else {}
+    kept = files.read_text(subject.path)
+    return Told(
+        registry=subject.registry,
+        started=started,
+        seconds=time.monotonic() - clock,
+        sections=sections,
+        accepted=None if kept is None else _readable(kept),
+        changes=changes,
+    )
+
+
+def _readable(text: str) -> Accepted | None:
+    try:
+        return accepted.read(text)
+    except HostError:
+        return None  # the comparison has a row that says so
+
+
+def _accept(subject: Subject, now: datetime.datetime) -> list[Change]:
+    wanted = Accepted(registry=subject.registry, accepted=now, state=subject.gather())
+    changes = accepted.plan(subject.path, files.read_text(subject.path), wanted)
+    changes = [*(accepted.folder_for(subject.path) if changes else ()), *changes]
+    apply.apply(changes)
+    return changes
+
+
+def show(told: Told, *, accept: bool) -> None:
+    """Print the rows, what is wrong with those that fail, what was accepted, and the counts."""
+    report.show(table(told.sections))
+    if told.changes:
+        report.show(report.changes_table(told.changes))
+    passed, count = sum(row.passed for row in told.rows), len(told.rows)
+    click.echo(f"\n{told.registry}: {passed} of {count} rows hold, in {told.seconds:.1f} s.")
+    click.echo(_compared(told, accept=accept))
+
+
+def _compared(told: Told, *, accept: bool) -> str:
+    if accept and not told.passed:
+        return "Nothing was accepted: not all proofs hold."
+    if told.changes:
+        return "This state is the accepted one now."
+    if told.accepted is None:
+        return "No state was accepted yet: `prove --accept` keeps this one, and later proofs are compared with it."
+    return f"Compared with the state accepted on {told.accepted.accepted:%Y-%m-%d %H:%M} UTC."
+
+
+def table(sections: Mapping[str, Sequence[Result]]) -> Table:
+    """Return the table of a proof; below it stands what each row that fails expected and found, and its remedy."""
+    rows = [(name, row) for name, found in sections.items() for row in found]
+    return Table(
+        headings=("Section", "Claim", "Is", "Found", "Result"),
+        rows=tuple(
+            (name, row.claim, "refused" if row.refusal else "works", row.found, "passed" if row.passed else "FAILED")
+            for name, row in rows
+        ),
+        empty="Nothing was proven.",
+        details=tuple(
+            f"\n{name}, {row.claim}:\n  expected {row.expected}\n  found {row.found}\n  To repair: {row.remedy}"
+            for name, row in rows
+            if not row.passed
+        ),
+    )
+
+
+def write_junit(path: Path, told: Told) -> None:
+    """Write a proof as JUnit XML; a file that is there is replaced."""
+    from runbook.record import junit  # a proof seldom needs it
+
+    path.write_bytes(junit.proof_text(told.sections, told.started))
+
+
+def install_timer(arguments: Sequence[str], subject: Subject, *, calendar: str, on_failure: str | None) -> None:
+    """Show and make what lets systemd run `prove` with these arguments; `on_failure` is a command in a shell's words.
+
+    Raises HostError without systemd, for a calendar that it refuses, and for a command that is not on this host;
+    SecretError where the password is in no file, since nobody will be there to give it.
+    """
+    facts = proof_timer.gather()
+    if subject.password_path is None or secrets.read_file(subject.password_path) is None:
+        place = subject.password_path or "the file of --password-file"
+        raise SecretError(f"the password in {place}: the timer has no other", "none", "keep it there, 0600")
+    proof_timer.refuse_calendar(calendar)
+    program = Path(sys.executable).with_name("registry-runbook")
+    units = proof_timer.render(
+        (str(program), "prove", *arguments),
+        calendar=calendar,
+        delay_minutes=15,
+        on_failure=command_of(on_failure) if on_failure else (),
+    )
+    _make(proof_timer.plan(units, facts))
+
+
+def remove_timer() -> None:
+    """Show and make what takes the timer away."""
+    _make(proof_timer.plan_removal(proof_timer.states()))
+
+
+def command_of(text: str) -> tuple[str, ...]:
+    """Return the words of a command as a shell splits them, the program by its path; raises HostError without one."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise HostError("a command in --on-failure", f"{text}: {error}", "close its quotes") from error
+    found = commands.which(words[0]) if words else None
+    if found is None:
+        raise HostError("a command of this host in --on-failure", text, "give the path of a program")
+    return (str(Path(found).absolute()), *words[1:])
+
+
+def _make(changes: Sequence[Change]) -> None:
+    report.show(report.changes_table(changes))
+    with lock.hold():
+        report.show(report.outcomes_table(apply.apply(changes)))

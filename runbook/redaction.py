@@ -1,0 +1,29 @@
+"""Texts that somebody pastes, without what may be a credential in them."""
+
+import re
+
+CONCEALED = "(concealed)"
+_NAMES = r"password|passwd|passphrase|token|identitytoken|registrytoken|api[_-]?key|access[_-]?key"
+# What stands before a credential is kept, so that a message can still be recognised.
+_CREDENTIALS = (
+    re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?=-----END|\Z)"),
+    re.compile(r"(?i)((?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer|digest)\s+)?)[^\s\"']+"),
+    re.compile(r"(?i)(x-registry-auth[\"']?\s*[:=]\s*[\"']?)[^\s\"']+"),
+    re.compile(r"(://)[^/\s@\"']+(?=@)"),
+    re.compile(r"(?i)([\"'](?:auth|secret)[\"']\s*:\s*[\"'])[^\"']+"),
+    re.compile(rf"(?i)(\b(?:{_NAMES})[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&]+"),
+    re.compile(r"(\blogin\b[^\n]*?\s(?:-p|--password)[ =]?\s*)(?!-stdin)[^\s]+"),
+    re.compile(r"((?:^|\s)(?:-u|--user|--(?:src-|dest-)?creds)[ =]\s*[^\s:]+:)[^\s]+"),
+    re.compile(r"()\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}"),
+)
+
+
+def redact(text: str) -> str:
+    """Return a text with each thing in it that looks like a credential replaced; twice is as good as once.
+
+    A credential is a login in an address, an Authorization header (RFC 7235 section 4.2), a password that is named so
+    or given to a client on its command line, a bcrypt hash, a private key in PEM.
+    """
+    for pattern in _CREDENTIALS:
+        text = pattern.sub(rf"\g<1>{CONCEALED}", text)
+    return text

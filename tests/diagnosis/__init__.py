@@ -1,0 +1,1 @@
+"""Tests of what talks to something diagnosis: files, TLS, the registry API, other programs."""
