@@ -1,0 +1,157 @@
+"""Faults on a host with a proven registry, the words that the real clients have for them, and their diagnoses."""
+
+import json
+import random
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.conftest import ALL
+
+from .lab import Host
+from .product import PROJECT
+
+# What the scripts below use: short names, because a fault should read as one line.
+_SHORT = r"""
+set +e; cd /root/registry-runbook
+container() { docker ps --all --quiet --filter label=com.docker.compose.service=registry; }
+up() { for _ in $(seq 50); do curl -sk -o /dev/null "$1" && return; sleep 0.1; done; }
+restart() { docker restart --time 1 $(container) >/dev/null; sleep 0.7; }
+pull_plain() {
+    docker run -d --rm --name plain -p 5055:5000 $IMAGE >/dev/null; up http://127.0.0.1:5055/
+    docker pull "$ADDRESS:5055/a:1"
+}
+pair() { .venv/bin/python -m tests.hosts.pair "$@"; }
+log() { sleep 0.3; docker logs --tail 60 $(container) 2>&1 | grep -vE 'level=info'; }
+login() { docker login registry.test -u admin --password-stdin <$PASSWORD 2>&1; }
+engine_log() {
+    journalctl -u docker.service -o cat --no-pager --since "@$BEGUN" | grep -E '^unable|^failed|^Status|repeated'
+}
+engine_fails() { BEGUN=$(date +%s); systemctl restart docker.service 2>&1; engine_log; }
+bring_up() {
+    docker-compose --project-name registry --file ${1:-$FILE} up -d --force-recreate
+    up https://registry.test/
+}
+another_password() { mv $PASSWORD $PASSWORD.old; (umask 077; echo another >$PASSWORD); }
+push_until() {
+    docker tag $IMAGE registry.test/full/a:1; timeout 30 docker push registry.test/full/a:1 &
+    for _ in $(seq 100); do if log | grep "$1"; then break; fi; sleep 0.3; done
+    kill %%
+}
+with() { python3 /root/registry-runbook/tests/hosts/answering.py "$@" & SERVER=$!; up http://127.0.0.1:5060/; }
+keep() {
+    rm -rf /root/good; mkdir /root/good
+    cp -a --parents /etc/docker /etc/default/docker /etc/hosts /etc/resolv.conf /root/good/
+}
+mend() {
+    rm -rf /etc/docker/certs.d /etc/docker/daemon.json
+    find /etc/docker/registry -mindepth 1 -delete
+    cp -a /root/good/etc /
+}
+PASSWORD=/etc/registry-runbook/secrets/password-admin
+CA=/etc/registry-runbook/ca/ca.crt
+FILE=/etc/docker/registry/docker-compose.yml
+CONFIG=/etc/docker/registry/config.yml USERS=/etc/docker/registry/auth/htpasswd SSL=/etc/docker/registry/ssl
+TRUST=/etc/docker/certs.d/registry.test VOLUME=/var/lib/docker/volumes/registry_registry-data/_data
+ADDRESS=$(awk '$2 == "registry.test" {print $1}' /root/good/etc/hosts 2>/dev/null)
+NAMED='{{.Repository}}:{{.Tag}}'
+IMAGE=$(timeout 2 docker images --format "$NAMED" registry-runbook/docker-registry 2>/dev/null | head -n 1)
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """A fault: `say` brings it about and prints the client's words; `mend` takes away what the files' copy does not.
+
+    `messages` are names of the catalogue. `cause` must be confirmed while the fault is there, and not afterwards,
+    unless it `lasts`: the client is at fault, and not the host. It is empty where the message alone tells it. A fault
+    that `only` one of the engines has names it; the diagnosis is made as `user`, in `folder`, with `environment`.
+    """
+
+    messages: tuple[str, ...]
+    cause: str
+    say: str
+    mend: str = ""
+    only: str = ""
+    lasts: bool = False
+    user: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: str = PROJECT
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patient:
+    """A host with a registry that was whole, and a process on it that diagnoses."""
+
+    host: Host
+    doctor: "subprocess.Popen[str]"
+
+    def shell(self, script: str) -> str:
+        """Run a script with the short names, and return all that it prints."""
+        done = self.host.run("bash", "-c", _SHORT + script, check=False)
+        return done.stdout + done.stderr
+
+    def diagnose(self, message: str, fault: Fault | None = None) -> Mapping[str, Any]:
+        """Return the answer to a message, there and now."""
+        asked = {
+            "message": message,
+            "environment": dict(fault.environment) if fault else {},
+            "folder": fault.folder if fault else PROJECT,
+            "parameters": dict(fault.parameters) if fault else {},
+            "user": fault.user if fault else 0,
+        }
+        assert self.doctor.stdin
+        assert self.doctor.stdout
+        self.doctor.stdin.write(json.dumps(asked) + "\n")
+        self.doctor.stdin.flush()
+        answer: Mapping[str, Any] = json.loads(self.doctor.stdout.readline())
+        return answer
+
+    def suffer(self, fault: Fault) -> None:
+        """Bring a fault about, and prove what a diagnosis of its words says while it is there, and afterwards."""
+        words = self.shell(fault.say)
+        try:
+            answer = self.diagnose(words, fault)
+        finally:
+            self.shell(f"{fault.mend}\nmend\n" + ("" if fault.mend else "restart"))
+        assert set(fault.messages) <= set(answer["messages"]), words
+        assert [fault.cause] * bool(fault.cause) == [name for name in confirmed(answer) if name == fault.cause], words
+        if fault.cause and not fault.lasts:
+            assert fault.cause not in confirmed(self.diagnose(words, fault)), words
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patients:
+    """One patient of each engine, by its host's recipe."""
+
+    by_recipe: Mapping[str, Patient]
+
+    def suffer(self, fault: Fault, seeded: random.Random) -> None:
+        """Let a patient that the seed chooses suffer a fault; of a run of everything, each that can have it."""
+        able = [found for recipe, found in self.by_recipe.items() if fault.only in ("", recipe)]
+        for found in able if ALL else [seeded.choice(able)]:
+            found.suffer(fault)
+
+
+def confirmed(answer: Mapping[str, Any]) -> list[str]:
+    """Return the names of the causes that an answer confirms, in its order."""
+    return [item["name"] for item in answer["causes"] if item["confirmed"]]
+
+
+@contextmanager
+def patient(host: Host) -> Iterator[Patient]:
+    """Give a host with a proven registry as a patient, and its files back as they were."""
+    argv = ("docker", "exec", "--interactive", f"--workdir={PROJECT}", host.name)
+    command = (*argv, ".venv/bin/python", "-m", "tests.hosts.diagnosing")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as doctor:
+        found = Patient(host=host, doctor=doctor)
+        found.shell("keep")
+        try:
+            yield found
+        finally:
+            found.shell("mend; restart; rm -r /root/good")
+            if doctor.stdin:
+                doctor.stdin.close()

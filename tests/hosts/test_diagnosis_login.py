@@ -1,0 +1,83 @@
+"""Messages about users and logins: each brought about for real, recognised, and its cause confirmed."""
+
+import random
+
+import pytest
+
+from .patients import Fault, Patients
+
+UNAUTHORIZED = "login attempt to … failed with status: 401 Unauthorized"
+AUTHENTICATION = "error authenticating user …: authentication failure"
+LOGIN = "login >/dev/null 2>&1;"
+FAULTS = {
+    "no-login": Fault(
+        messages=("no basic auth credentials",),
+        cause="not-logged-in",
+        say="docker logout registry.test >/dev/null; docker pull registry.test/a:1",
+        mend=LOGIN,
+    ),
+    "wrong-password": Fault(
+        messages=(UNAUTHORIZED, AUTHENTICATION),
+        cause="password-is-another",
+        say="another_password; login; log",
+        mend="mv $PASSWORD.old $PASSWORD",
+    ),
+    "not-bcrypt": Fault(
+        messages=(UNAUTHORIZED, AUTHENTICATION),
+        cause="users-not-bcrypt",
+        say="sed -i 's/admin:.*/admin:$apr1$abc$abcdefghijklmnopqrstuv/' $USERS; restart; login; log",
+    ),
+    "no-such-user": Fault(
+        messages=(UNAUTHORIZED,), cause="user-unknown", say="sed -i s/admin:/nobody:/ $USERS; restart; login"
+    ),
+    "malformed-line": Fault(
+        messages=("login attempt to … failed with status: 400 Bad Request", "htpasswd: invalid entry at line …"),
+        cause="users-malformed",
+        say="echo a-line >>$USERS; restart; login; log",
+    ),
+    "unauthorized": Fault(
+        messages=("unauthorized: authentication required",),
+        cause="password-is-another",
+        say="another_password; curl -sS --cacert $CA -u admin:no https://registry.test/v2/",
+        mend="mv $PASSWORD.old $PASSWORD",
+    ),
+    "no-users": Fault(
+        messages=("htpasswd is missing, provisioning with default user",),
+        cause="users-missing",
+        say="rm $USERS; restart; log",
+    ),
+    "no-htpasswd-in-the-image": Fault(
+        messages=('exec: "htpasswd": executable file not found in $PATH',),
+        cause="htpasswd-not-in-image",
+        say="docker run --rm --entrypoint htpasswd $IMAGE -Bbn a b",
+        mend=":",
+        lasts=True,
+    ),
+    "no-helper": Fault(
+        messages=("error storing (or getting) credentials - err: exec: docker-credential-…",),
+        cause="helper-missing",
+        say="""cd /; cp ~/.docker/config.json ~/kept; echo '{"credsStore":"nobody"}' >~/.docker/config.json; login""",
+        mend="mv ~/kept ~/.docker/config.json",
+    ),
+    "no-terminal": Fault(
+        messages=("Cannot perform an interactive login from a non TTY device",),
+        cause="no-terminal",
+        say="docker login registry.test -u admin </dev/null",
+        mend=":",
+        lasts=True,
+    ),
+    "denied": Fault(
+        messages=("denied: requested access to the resource is denied",),
+        cause="no-right-elsewhere",
+        say="echo 'The push refers to repository [docker.io/library/a]'; with denied; docker pull 127.0.0.1:5060/a:1\n"
+        "kill $SERVER",
+        mend=":",
+        lasts=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_recognised_and_confirmed(patients: Patients, name: str, seeded: random.Random) -> None:
+    """Fails where the client's words are not known, their cause not confirmed, or still confirmed once it is gone."""
+    patients.suffer(FAULTS[name], seeded)

@@ -1,0 +1,129 @@
+"""Messages about the network: each brought about for real, recognised, and its cause confirmed."""
+
+import random
+
+import pytest
+
+from .document import NAT_GONE
+from .patients import Fault, Patients
+
+DOWN = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+# After each: its files are put back before, so that the engine starts.
+BLACK_HOLE = "sed -i 's/.* registry.test/203.0.113.9 registry.test/' /etc/hosts; sleep 5.5;"
+PROXY = """
+mkdir -p /etc/systemd/system/docker.service.d
+printf '[Service]\\nEnvironment=HTTPS_PROXY=http://127.0.0.1:9\\n' >/etc/systemd/system/docker.service.d/proxy.conf
+systemctl daemon-reload; systemctl restart docker.service; login
+"""
+RESOLVER = "echo 'nameserver 127.0.0.1' >/etc/resolv.conf; python3 tests/hosts/answering.py names"
+FAULTS = {
+    "nat-chain": Fault(
+        messages=("iptables: No chain/target/match by that name",),
+        cause="nat-chain-gone",
+        say=f"{NAT_GONE}; docker run --rm --publish 5056:5000 $IMAGE help",
+        mend="systemctl restart docker.service",
+    ),
+    "forwarding": Fault(
+        messages=("IPv4 forwarding is disabled. Networking will not work.",),
+        cause="forwarding-off",
+        say="sysctl -qw net.ipv4.ip_forward=0; docker run --rm $IMAGE help",
+        only="bookworm",
+        mend="sysctl -qw net.ipv4.ip_forward=1",
+    ),
+    "port-of-a-process": Fault(
+        messages=("bind: address already in use",),
+        cause="named-port-taken",
+        say="with page; docker run --rm --publish 5060:5000 $IMAGE help",
+        mend="pkill -f '[a]nswering.py page'",
+    ),
+    "port-of-a-container": Fault(
+        messages=("Bind for … failed: port is already allocated",),
+        cause="named-port-taken",
+        say="docker run --detach --name one -p 5058:5000 $IMAGE >/dev/null; docker run --rm -p 5058:5000 $IMAGE help",
+        mend="docker rm --force one",
+    ),
+    "name-gone": Fault(
+        messages=("lookup … on …: read udp …: connection refused (or i/o timeout)", "Could not resolve host"),
+        cause="name-unknown",
+        say="echo 'nameserver 127.0.0.1' >/etc/resolv.conf; sed -i /registry.test/d /etc/hosts\n"
+        "for _ in $(seq 20); do login | grep 127.0.0.1:53 && break; sleep 1; done; curl -sS https://registry.test/",
+        mend=":",
+    ),
+    "no-such-host": Fault(
+        messages=("lookup …: no such host",),
+        cause="name-unknown",
+        say=f"{RESOLVER} 3 & sed -i /registry.test/d /etc/hosts; sleep 6; login",
+        mend="pkill -f '[a]nswering.py names'",
+    ),
+    "name-server-fails": Fault(
+        messages=("lookup … on …: server misbehaving",),
+        cause="name-unknown",
+        say=f"{RESOLVER} 2 & sed -i /registry.test/d /etc/hosts; sleep 6; login",
+        mend="pkill -f '[a]nswering.py names'",
+    ),
+    "name-first": Fault(
+        messages=("Could not resolve host",),
+        cause="name-after-address",
+        say="sed -i 's/.* registry.test/registry.test 127.0.0.1/' /etc/hosts; curl -sS https://registry.test/",
+        mend=":",
+    ),
+    "registry-stopped": Fault(
+        messages=("dial tcp …: connect: connection refused",),
+        cause="container-stopped",
+        say="docker stop --time 1 $(container) >/dev/null; curl -sS https://registry.test/",
+        mend="docker start $(container)",
+    ),
+    "registry-removed": Fault(
+        messages=("dial tcp …: connect: connection refused",),
+        cause="container-missing",
+        say="docker rm --force $(container) >/dev/null; curl -sS https://registry.test/; login",
+        mend="bring_up",
+    ),
+    "no-route": Fault(
+        messages=("dial tcp …: connect: no route to host",),
+        cause="name-elsewhere",
+        say=f"ip route add unreachable 203.0.113.0/24; {BLACK_HOLE} login",
+        mend="ip route del unreachable 203.0.113.0/24",
+    ),
+    "no-answer": Fault(
+        messages=("dial tcp …: i/o timeout",),
+        cause="name-elsewhere",
+        say=f"iptables -I OUTPUT -d 203.0.113.9 -j DROP; {BLACK_HOLE} curl -m 3 -sS https://registry.test/; login",
+        mend="iptables -D OUTPUT -d 203.0.113.9 -j DROP",
+    ),
+    "proxy-of-the-engine": Fault(
+        messages=("proxyconnect tcp: …",),
+        cause="engine-proxy",
+        say=PROXY,
+        mend="rm -r /etc/systemd/system/docker.service.d; systemctl daemon-reload; systemctl restart docker.service",
+    ),
+    "proxy-of-a-client": Fault(
+        messages=("dial tcp …: connect: connection refused",),
+        cause="client-proxy",
+        say="HTTPS_PROXY=http://127.0.0.1:9 curl -sS https://registry.test/",
+        mend=":",
+        environment={"HTTPS_PROXY": "http://127.0.0.1:9"},
+        lasts=True,
+    ),
+    "another-engine": Fault(
+        messages=(DOWN,),
+        cause="engine-elsewhere",
+        say="DOCKER_HOST=tcp://127.0.0.1:9 docker ps",
+        mend=":",
+        environment={"DOCKER_HOST": "tcp://127.0.0.1:9"},
+        lasts=True,
+    ),
+    "no-public-registry": Fault(
+        messages=("Unable to find image … locally",),
+        cause="public-registry-unreachable",
+        say="docker run --rm nobody/nothing:1",
+        mend=":",
+        lasts=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_recognised_and_confirmed(patients: Patients, name: str, seeded: random.Random) -> None:
+    """Fails where the client's words are not known, their cause not confirmed, or still confirmed once it is gone."""
+    patients.suffer(FAULTS[name], seeded)
