@@ -15,7 +15,9 @@ mkdir -p /etc/systemd/system/docker.service.d
 printf '[Service]\\nEnvironment=HTTPS_PROXY=http://127.0.0.1:9\\n' >/etc/systemd/system/docker.service.d/proxy.conf
 systemctl daemon-reload; systemctl restart docker.service; login
 """
-RESOLVER = "echo 'nameserver 127.0.0.1' >/etc/resolv.conf; python3 tests/hosts/answering.py names"
+OTHER_SERVER, NAME_GONE = "echo 'nameserver 127.0.0.1' >/etc/resolv.conf", "sed -i /registry.test/d /etc/hosts"
+UNTIL = "for _ in $(seq 20); do login | grep '127.0.0.1:53: %s' && break; sleep 1; done"  # an engine keeps both a while
+RESOLVER = f"{OTHER_SERVER}; {NAME_GONE}; python3 tests/hosts/answering.py names"
 FAULTS = {
     "nat-chain": Fault(
         messages=("iptables: No chain/target/match by that name",),
@@ -45,20 +47,19 @@ FAULTS = {
     "name-gone": Fault(
         messages=("lookup … on …: read udp …: connection refused (or i/o timeout)", "Could not resolve host"),
         cause="name-unknown",
-        say="echo 'nameserver 127.0.0.1' >/etc/resolv.conf; sed -i /registry.test/d /etc/hosts\n"
-        "for _ in $(seq 20); do login | grep 127.0.0.1:53 && break; sleep 1; done; curl -sS https://registry.test/",
+        say=f"{OTHER_SERVER}; {NAME_GONE}; {UNTIL % 'read'}; curl -sS https://registry.test/",
         mend=":",
     ),
     "no-such-host": Fault(
         messages=("lookup …: no such host",),
         cause="name-unknown",
-        say=f"{RESOLVER} 3 & sed -i /registry.test/d /etc/hosts; sleep 6; login",
+        say=f"{RESOLVER} 3 & {UNTIL % 'no such host'}",
         mend="pkill -f '[a]nswering.py names'",
     ),
     "name-server-fails": Fault(
         messages=("lookup … on …: server misbehaving",),
         cause="name-unknown",
-        say=f"{RESOLVER} 2 & sed -i /registry.test/d /etc/hosts; sleep 6; login",
+        say=f"{RESOLVER} 2 & {UNTIL % 'server misbehaving'}",
         mend="pkill -f '[a]nswering.py names'",
     ),
     "name-first": Fault(
