@@ -84,7 +84,7 @@ class Proof:
 
     def pull(self) -> str:
         """Remove the test image from the engine, pull it, and return its digest, or the client's words."""
-        self.docker("image", "rm", self.reference)
+        images.remove_test_image(self.stored.client, self.reference)
         return _digest(self._transfer("pull"))
 
     def in_registry(self) -> str:
@@ -152,7 +152,7 @@ def proof(  # noqa: PLR0913 (where, what, and whose storage)
         try:
             yield tried
         finally:
-            tried.docker("image", "rm", tried.reference)
+            images.remove_test_image(client, tried.reference)
             stored.remove_repository(repository, () if test_image else {*tried.blobs, *stored.digests(repository)})
 
 

@@ -1,6 +1,7 @@
 """The Docker Engine of this host: its state as facts, its start and stop, containers and images."""
 
 import datetime
+import functools
 import io
 import os
 import signal
@@ -24,6 +25,7 @@ from runbook.outside import commands
 Client = docker.DockerClient
 LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
 PROCESS_LOG = Path("/var/log/registry-runbook-engine.log")
+_WHICH_ENGINE = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 _PID_FILE = Path("/var/run/docker.pid")
 
 
@@ -33,7 +35,7 @@ def connect(timeout_seconds: float = 60) -> Client | None:
     Raises HostError where one is there that this user may not speak to, NotReadyError where it says nothing in time.
     """
     try:
-        client = docker.from_env(timeout=int(timeout_seconds))
+        client = _client(int(timeout_seconds), *(os.environ.get(name) for name in _WHICH_ENGINE))
         client.ping()
     except (DockerException, OSError) as error:  # requests' errors are the latter
         if _is_timeout(error):
@@ -50,6 +52,11 @@ def connect(timeout_seconds: float = 60) -> Client | None:
             ) from error
         return None
     return client
+
+
+@functools.cache  # an engine takes a while to tell its version, which a client asks first
+def _client(timeout_seconds: int, *_which: str | None) -> Client:
+    return docker.from_env(timeout=timeout_seconds)
 
 
 def _is_timeout(error: BaseException) -> bool:
@@ -71,6 +78,7 @@ def require(timeout_seconds: float = 60) -> Client:
     return client
 
 
+@functools.cache
 def is_desktop(client: Client) -> bool:
     """Return whether this is the engine of Docker Desktop, in a virtual machine with settings of its own."""
     return str(client.info()["OperatingSystem"]) == "Docker Desktop"

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -117,18 +119,28 @@ def obtain(client: docker.DockerClient, wanted: ObtainImage) -> str:
     """
     if (found := _here(client, wanted.reference, wanted.digest, wanted.sources)) is not None:
         return f"found {found.reference} here"
-    client.api.timeout = _OBTAIN_SECONDS
     refusals: list[str] = []
-    for source in wanted.sources:
-        try:
-            taken = _OBTAIN[source](client, wanted)
-        except RunbookError as error:
-            if len(wanted.sources) == 1:
-                raise
-            refusals.append(f"{source}: {error.found}")
-        else:
-            return "; ".join((f"took {taken}", *refusals))
+    with _patience(client):
+        for source in wanted.sources:
+            try:
+                taken = _OBTAIN[source](client, wanted)
+            except RunbookError as error:
+                if len(wanted.sources) == 1:
+                    raise
+                refusals.append(f"{source}: {error.found}")
+            else:
+                return "; ".join((f"took {taken}", *refusals))
     raise HostError("an image of the registry", "; ".join(refusals), _BY_ARCHIVE)
+
+
+@contextmanager
+def _patience(client: docker.DockerClient) -> Iterator[None]:
+    before = client.api.timeout
+    client.api.timeout = _OBTAIN_SECONDS
+    try:
+        yield
+    finally:
+        client.api.timeout = before
 
 
 def _pull(client: docker.DockerClient, wanted: ObtainImage) -> str:
@@ -238,6 +250,12 @@ def remove_test_images(client: docker.DockerClient) -> None:
     """Remove the test images that a run left here which was killed."""
     for left in client.images.list(filters={"label": f"{TEST_LABEL}=1"}):
         client.images.remove(str(left.id), force=True)
+
+
+def remove_test_image(client: docker.DockerClient, reference: str) -> None:
+    """Take the test image's reference from the engine; nothing happens where it is not there, or is in use."""
+    with suppress(APIError):
+        client.images.remove(reference)
 
 
 def make_test_image(client: docker.DockerClient, reference: str) -> None:

@@ -6,6 +6,7 @@ Source: distribution, registry/storage/paths.go (the layout below docker/registr
 
 import io
 import json
+import shlex
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -78,9 +79,9 @@ class Storage:
         kept = {_LAYOUT / "repositories", _LAYOUT / "blobs"}
         above = {folder for path in gone for folder in path.parents if kept & {*folder.parents}}
         inner_first = sorted(above, key=lambda folder: -len(folder.parts))
-        engine.execute(self.client, self.container, ("rm", "-rf", *map(str, gone)))
-        if inner_first:
-            engine.execute(self.client, self.container, ("rmdir", *map(str, inner_first)))  # leaves what is not empty
+        commands = [("rm", "-rf", *map(str, gone)), ("rmdir", *map(str, inner_first))]  # which leaves what is not empty
+        script = "; ".join(shlex.join(command) for command in commands if len(command) > 1)
+        engine.execute(self.client, self.container, ("sh", "-c", script))
 
 
 def _repository(repository: str) -> PurePosixPath:
