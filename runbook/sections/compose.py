@@ -8,6 +8,7 @@ import datetime
 import hashlib
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -61,7 +62,11 @@ class ComposeFacts:
 def gather(parameters: Parameters) -> ComposeFacts:
     """Return the facts; raises MissingError for what an earlier notebook provides, HostError for an unknown key."""
     client = engine.require(parameters.timeout_seconds)
-    compose.require()
+    with ThreadPoolExecutor(1) as beside:
+        asked_compose = beside.submit(compose.require)
+        containers = tuple(compose.registry_containers(client, parameters.compose_project))
+        is_desktop = engine.is_desktop(client)
+    asked_compose.result()
     configuration = _configuration(parameters)
     certificate = tls.fingerprint(tls.require_certificate(parameters.certificate_path))
     behind = parameters.proxy == "nginx"
@@ -74,8 +79,8 @@ def gather(parameters: Parameters) -> ComposeFacts:
         changed=max(files.changed_at(path) for path in read_at_start),
         text=files.read_text(parameters.compose_path),
         hosts=files.read_text(hosts_file.PATH) or "",
-        containers=tuple(compose.registry_containers(client, parameters.compose_project)),
-        is_desktop=engine.is_desktop(client),
+        containers=containers,
+        is_desktop=is_desktop,
         nginx_site=nginx.read_site(),
     )
 
@@ -286,9 +291,12 @@ def _check_plain(parameters: Parameters, remedy: str) -> list[Result]:
 
 def _check_container(client: engine.Client, parameters: Parameters) -> list[Result]:
     found, *_ = compose.registry_containers(client, parameters.compose_project)  # the plan tells of more than one
-    healthy = engine.execute(client, found.name, _HEALTH)
-    unhealthy = engine.execute(client, found.name, (*_HEALTH[:-1], f"{_HEALTH[-1]}-that-does-not-exist"))
-    understood = yaml_text.read_back(compose.resolved(parameters.compose_path, parameters.compose_project))
+    checks = [_HEALTH, (*_HEALTH[:-1], f"{_HEALTH[-1]}-that-does-not-exist")]
+    with ThreadPoolExecutor() as beside:
+        asked = [beside.submit(engine.execute, client, found.name, command) for command in checks]
+        text = compose.resolved(parameters.compose_path, parameters.compose_project)
+    healthy, unhealthy = (each.result() for each in asked)
+    understood = yaml_text.read_back(text)
     image = understood["services"][compose.SERVICE]["image"]  # type: ignore[index] # YAML data
     again = "run this notebook again"
     return [

@@ -4,6 +4,7 @@ Notebook: 10-host. Source: Docker Engine documentation, "Packet filtering and fi
 """
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from runbook.changes import (
@@ -77,20 +78,25 @@ def gather(parameters: Parameters) -> HostFacts:
     release = packages.release()
     supervisor = engine.supervisor()
     installed = engine.is_installed()
-    found_compose = compose.find()
+    with ThreadPoolExecutor() as beside:  # an interrupt waits for these commands, but not for an engine that is stuck
+        asked_compose = beside.submit(compose.find)
+        asked_boot = beside.submit(engine.is_enabled) if supervisor == "systemd" and installed else None
+        asked_flags = beside.submit(engine_flags.gather, supervisor) if installed else None
+        found_engine = _gather_engine(parameters) if installed else None
+    found_compose = asked_compose.result()
     return HostFacts(
         distribution=release.get("ID", ""),
         release=release.get("VERSION_ID", ""),
         has_apt=packages.has_apt(),
         supervisor=supervisor,
         engine_installed=installed,
-        engine_enabled=supervisor == "systemd" and installed and engine.is_enabled(),
-        engine=_gather_engine(parameters) if installed else None,
+        engine_enabled=asked_boot is not None and asked_boot.result(),
+        engine=found_engine,
         compose=f"{' '.join(found_compose.argv)} {found_compose.version}" if found_compose else None,
         forwarding=kernel.read_setting(FORWARDING),
         drop_in=files.read_text(kernel.DROP_IN),
         daemon_json=engine_configuration.read_file(),
-        flags=engine_flags.gather(supervisor) if installed else (),
+        flags=asked_flags.result() if asked_flags else (),
         listeners=tuple(kernel.listeners(set(_ports(parameters)))),
         has_nginx_site=nginx.read_site() is not None,
     )
