@@ -1,7 +1,6 @@
 """The form in 00-index: each parameter with its help and, as one types, its error; it writes a parameter file."""
 
 import html
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,6 @@ from runbook import notebook, report, runner, secrets
 from runbook.errors import RunbookError
 from runbook.outside import files
 from runbook.parameters import MINE, Parameters, file_text, from_text, read, refusals
-from runbook.record.cells import cells
 
 _WHERE = "typed here"
 _THROUGHOUT = 3  # a parameter of more notebooks than this is shown first, and not under one of them
@@ -37,7 +35,7 @@ def show(parameters: Parameters) -> None:
 
 def groups() -> dict[str, list[str]]:
     """Return title -> names of parameters: first those of many notebooks, then each under the first that uses it."""
-    used = {name: _names_in(name) for name in runner.names()[1:]}
+    used = {name: runner.parameter_names(name) for name in runner.names()[1:]}
     sections = {title: names for title, names in used.items() if names < Parameters.model_fields.keys()}
     throughout = [name for name in FIELDS if sum(name in names for names in sections.values()) > _THROUGHOUT]
     found, placed = {"Used throughout": throughout}, set(throughout)
@@ -47,16 +45,6 @@ def groups() -> dict[str, list[str]]:
         if own:
             found[title] = own
     return found
-
-
-def _names_in(name: str) -> set[str]:
-    """Return the names in the parameters cell of a notebook."""
-    [source] = [
-        cell["source"]
-        for cell in cells(runner.NOTEBOOKS / f"{name}.ipynb")
-        if "parameters" in cell["metadata"].get("tags", ())
-    ]
-    return set(re.findall(r"^(\w+):", source, re.MULTILINE))
 
 
 class Form:

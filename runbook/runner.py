@@ -1,7 +1,7 @@
 """Run notebooks headless with papermill, and read what they showed as data."""
 
 import datetime
-import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +16,8 @@ from runbook.record.cells import title as title_of
 from runbook.record.model import NotebookRun
 
 if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
     from runbook.kernels import Kernel
 
 # jsonschema, which papermill needs, imports this where it is there, and it takes a second or two to make grammars of a
@@ -40,16 +42,15 @@ def names() -> list[str]:
     return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
 
 
+def parameter_names(name: str) -> set[str]:
+    """Return the names in a notebook's parameters cell: papermill warns of a value that a notebook does not use."""
+    tagged = [cell for cell in cells(NOTEBOOKS / f"{name}.ipynb") if "parameters" in cell["metadata"].get("tags", ())]
+    return {found for cell in tagged for found in re.findall(r"^(\w+):", cell["source"], re.MULTILINE)}
+
+
 def title(name: str) -> str:
     """Return a notebook's first heading."""
     return title_of(cells(NOTEBOOKS / f"{name}.ipynb"))
-
-
-def prepare() -> None:
-    """Begin what `run` takes longest for, in a process of its own; it can be called before, once or more."""
-    os.environ["RUNBOOK_HEADLESS"] = "1"
-    os.umask(0o077)
-    forkserver.start()
 
 
 def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, watch: Watch) -> Iterator[NotebookRun]:
@@ -57,7 +58,7 @@ def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, wa
 
     Executed notebooks are written to `folder`, 0600.
     """
-    prepare()
+    forkserver.start()
     import papermill  # noqa: F401 (while the forkserver imports)
 
     from runbook import kernels
@@ -97,7 +98,8 @@ def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Wa
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    used = papermill.inspect_notebook(source)  # papermill warns of a value that a notebook does not use
+    used = parameter_names(source.stem)
+    keeper = _Keeper(output)
     try:
         with _interrupt_for(kernel) as allow_cell:
             papermill.execute_notebook(
@@ -107,13 +109,43 @@ def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Wa
                 kernel_name="python3",
                 progress_bar=False,
                 km=kernel,
+                request_save_on_cell_execute=False,
+                on_notebook_start=keeper.take,
                 on_cell_start=_teller(len(cells(source)), watch, allow_cell),
+                on_cell_complete=keeper.write,
             )
     except papermill.PapermillExecutionError as failure:
         return f"{failure.ename}: {failure.evalue}"
+    except KeyboardInterrupt:
+        keeper.write()
+        raise
     except DeadKernelError as failure:
+        keeper.write()
         return f"expected the kernel to live; found {failure}. To repair: run it again, it goes on from here."
     return None
+
+
+class _Keeper:
+    """Keeps a notebook on disk while it runs, so that one that is cut off is there with all that was done.
+
+    papermill would write it before and after each cell, prose too; this does so while the kernel is at work.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take where to write it."""
+        self._path = path
+        self._notebook: NotebookNode | None = None
+
+    def take(self, notebook: "NotebookNode") -> None:
+        """Take the notebook, which will change: nbclient's hook before the first cell."""
+        self._notebook = notebook
+
+    def write(self, **_: object) -> None:
+        """Write it as it is now: nbclient's hook on_cell_complete, called when a cell's code was sent to the kernel."""
+        from papermill.iorw import write_ipynb
+
+        if self._notebook is not None:
+            write_ipynb(self._notebook, str(self._path))
 
 
 @contextmanager

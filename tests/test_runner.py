@@ -152,7 +152,7 @@ def interrupt_main(once: Path | None = None) -> None:
     threading.Timer(0.1, interrupt_then).start()
 
 
-def interrupt(*_: object) -> None:
+def interrupt(*_: object, **__: object) -> None:
     """Do what Ctrl-C does."""
     raise KeyboardInterrupt
 
@@ -209,7 +209,7 @@ def test_run_takes_nothing_of_an_earlier_one(
 ) -> None:
     """Fails if a notebook that is interrupted before it wrote anything shows what was there before."""
     shutil.copy(tmp_path / "notebooks" / FILE, tmp_path / "out" / FILE)
-    monkeypatch.setattr(papermill, "inspect_notebook", interrupt)
+    monkeypatch.setattr(papermill, "execute_notebook", interrupt)
     [only] = run(Listener())
     assert (only.result, only.title, only.steps) == ("interrupted", "A tiny notebook", ())
     assert not only.output.exists()
