@@ -1,5 +1,18 @@
-"""`python -m runbook` is `registry-runbook`."""
+"""The program's start, also as `python -m runbook`: what a run takes longest for begins before all imports."""
 
-from runbook.cli import main
+import sys
 
-main()
+from runbook import forkserver
+
+
+def main() -> None:
+    """Run the program, as `runbook.cli.main` does."""
+    if sys.argv[1:2] == ["run"]:
+        forkserver.start()
+    from runbook import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

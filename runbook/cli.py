@@ -144,8 +144,7 @@ def run(  # noqa: PLR0913 (one argument an option)
         if name not in names:
             raise click.UsageError(f"expected a notebook ({', '.join(names)}); found {name!r}")
     values = checked_values(file or _default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
-    runner.prepare()
-    from runbook import overview, summary  # meanwhile
+    from runbook import overview, summary
     from runbook.record import folder as folders
 
     way = overview.way(read(values, where="set in the parameter file or with -p"))
@@ -170,23 +169,24 @@ def _run(
     wanted: tuple[str, ...], values: dict[str, object], folder: Path, *, options: list[str], bar: bool | None
 ) -> "Record":
     """Run the notebooks, write the record, and return it."""
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
     from contextlib import nullcontext
 
     from runbook import progress, runner, versions
     from runbook.outside import lock
     from runbook.record import folder as folders
-    from runbook.record.model import Record
+    from runbook.record.model import NotebookRun, Record
 
     started, parameters = datetime.datetime.now(datetime.UTC), Parameters.model_validate(values)
-    runs = []
+    runs: list[NotebookRun] = []
+    known: Future[dict[str, str]] | None = None
     with (
         lock.hold() if parameters.mode == "apply" else nullcontext(),
-        ThreadPoolExecutor(1) as beside,  # Compose 1 takes half a second to say its version
+        ThreadPoolExecutor(1) as beside,  # Compose takes a while to say its version, and the first kernel is to start
         progress.telling(len(wanted), bar=progress.wants_bar() if bar is None else bar) as watch,
     ):
-        known = beside.submit(versions.versions, parameters)
         for done in runner.run(wanted, values, folder, watch):
+            known = known or beside.submit(versions.versions, parameters)
             watch.end(done)
             runs.append(done)
     last = runs[-1]
@@ -200,7 +200,7 @@ def _run(
         seconds=(datetime.datetime.now(datetime.UTC) - started).total_seconds(),
         go_on=go_on,
         parameters=values,
-        versions=versions.versions(parameters, known.result()),
+        versions=versions.versions(parameters, known.result() if known else None),
         host=versions.host(parameters),
         notebooks=tuple(runs),
     )

@@ -4,6 +4,7 @@ Each is a process of its own with a namespace of its own, as the kernels that ju
 most of a kernel's start, are done once a run. The forks are the standard library's, `multiprocessing`'s "forkserver".
 """
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from queue import Empty
@@ -39,18 +41,21 @@ def fork_kernels() -> None:
 
 
 def one_after_another(count: int) -> Generator["Kernel"]:
-    """Give kernels, each started while the one before it is used, and ended after its use."""
+    """Give kernels, each started while the one before it is used, and ended while the one after it is."""
     fork_kernels()
-    started: list[Kernel] = []
-    with temporary.folder() as folder:
+    with temporary.folder() as folder, ThreadPoolExecutor(1) as beside:
+        started = [beside.submit(Kernel, folder / "0")]
         try:
-            for number in range(count):
-                started += [Kernel(folder / str(ahead)) for ahead in range(len(started), min(number + 2, count))]
-                yield started[number]
-                started[number].end()
+            for number in range(1, count + 1):
+                kernel = started[-1].result()
+                if number < count:
+                    started.append(beside.submit(Kernel, folder / str(number)))
+                yield kernel
+                beside.submit(kernel.end)
         finally:
-            for kernel in started:
-                kernel.end()
+            for kernel_or_error in started:
+                beside.submit(lambda started_one: started_one.result().end(), kernel_or_error)
+            beside.submit(lambda: asyncio.get_event_loop().close())  # jupyter_client has made one there
 
 
 class Kernel(KernelManager):

@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING
 
 from runbook import summary
 from runbook.record.model import NotebookRun
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 def wants_bar() -> bool:
@@ -35,7 +36,7 @@ class Lines:
 class Bar:
     """A bar that names the notebook and its step; above it stays one line for each notebook that has ended."""
 
-    def __init__(self, drawn: Progress, task: TaskID) -> None:
+    def __init__(self, drawn: "Progress", task: "TaskID") -> None:
         """Take the bar to draw on."""
         self._drawn, self._task = drawn, task
         self._ended, self._notebook = 0, ""
@@ -63,6 +64,9 @@ def telling(count: int, *, bar: bool) -> Iterator[Lines | Bar]:
     if not bar:
         yield Lines()
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True, emoji=False), transient=True) as drawn:
         yield Bar(drawn, drawn.add_task("", total=count))

@@ -53,6 +53,7 @@ LINE = (
         "prove_command",
         "runner",
         "form",
+        "imported",
         "diagnosis_form",
         "lab",
         "summary",
