@@ -1,13 +1,16 @@
 """The program's start, also as `python -m runbook`: what a run takes longest for begins before all imports."""
 
+import atexit
+import gc
 import sys
-
-from runbook import forkserver
 
 
 def main() -> None:
     """Run the program, as `runbook.cli.main` does."""
+    atexit.register(gc.freeze)  # else Python looks for garbage among all that was imported, and a user waits for it
     if sys.argv[1:2] == ["run"]:
+        from runbook import forkserver
+
         forkserver.start()
     from runbook import cli
 

@@ -242,7 +242,6 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
         case RunContainer():
             engine.run_container(engine.require(timeout_seconds), change)
         case ComposeUp():
-            compose.resolved(change.path, change.project)
             compose.up(change.path, change.project, timeout_seconds)
         case LeftToUser():
             return change.text.strip()

@@ -182,7 +182,7 @@ def _run(
     known: Future[dict[str, str]] | None = None
     with (
         lock.hold() if parameters.mode == "apply" else nullcontext(),
-        ThreadPoolExecutor(1) as beside,  # Compose takes a while to say its version, and the first kernel is to start
+        ThreadPoolExecutor(1, initializer=os.nice, initargs=(19,)) as beside,  # the kernels' work comes first
         progress.telling(len(wanted), bar=progress.wants_bar() if bar is None else bar) as watch,
     ):
         for done in runner.run(wanted, values, folder, watch):

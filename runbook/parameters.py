@@ -109,7 +109,7 @@ class Parameters(BaseModel):
         "", description="0600 file with the password; or RUNBOOK_PASSWORD; or it is asked for or made"
     )
     bcrypt_cost: Annotated[int, Field(ge=4, le=14)] = Field(
-        8, description="bcrypt cost of the password, paid on every request; 10 or more for one that can be guessed"
+        5, description="bcrypt cost of the password, paid on every request; 10 or more for one that can be guessed"
     )
     realm: forms.Realm = Field("basic-realm", description="realm that the registry names when it asks for a login")
     delete_enabled: bool = Field(default=True, description="whether images may be deleted through the API")

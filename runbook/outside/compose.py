@@ -74,10 +74,13 @@ def resolved(path: Path, project: str) -> str:
 def up(path: Path, project: str, timeout_seconds: float) -> None:
     """Bring the file's services up in the background, each container made anew.
 
-    What an `up` that was cut off has left beside the container goes first: Compose 2 stumbles over its name.
+    What an `up` that was cut off has left beside the container goes first, where Compose takes the file: Compose 2
+    stumbles over its name. Raises CommandError with Compose's words where it refuses.
     """
     client = engine.require(timeout_seconds)
     found = registry_containers(client, project)
-    for left in found if len(found) > 1 else ():
-        engine.remove(client, RemoveObject(kind="container", name=left.name))
+    if len(found) > 1:
+        resolved(path, project)
+        for left in found:
+            engine.remove(client, RemoveObject(kind="container", name=left.name))
     _call(path, project, "up", "--detach", "--force-recreate", timeout_seconds=timeout_seconds)

@@ -41,7 +41,7 @@ NEW_PASSWORD = GenerateSecret(path=KEPT, purpose="the password")
 
 def user(reason: str) -> SetPassword:
     """Return the change that writes the user's line."""
-    return SetPassword(path=AUTH / "htpasswd", username="admin", cost=8, password_file=KEPT, reason=reason)
+    return SetPassword(path=AUTH / "htpasswd", username="admin", cost=5, password_file=KEPT, reason=reason)
 
 
 def but(**values: object) -> ConfigurationFacts:
