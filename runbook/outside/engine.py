@@ -35,7 +35,7 @@ def connect(timeout_seconds: float = 60) -> Client | None:
     Raises HostError where one is there that this user may not speak to, NotReadyError where it says nothing in time.
     """
     try:
-        client = _client(int(timeout_seconds), *(os.environ.get(name) for name in _WHICH_ENGINE))
+        client = _client(int(timeout_seconds), os.geteuid(), *(os.environ.get(name) for name in _WHICH_ENGINE))
         client.ping()
     except (DockerException, OSError) as error:  # requests' errors are the latter
         if _is_timeout(error):
@@ -55,7 +55,7 @@ def connect(timeout_seconds: float = 60) -> Client | None:
 
 
 @functools.cache  # an engine takes a while to tell its version, which a client asks first
-def _client(timeout_seconds: int, *_which: str | None) -> Client:
+def _client(timeout_seconds: int, _user: int, *_which: str | None) -> Client:
     return docker.from_env(timeout=timeout_seconds)
 
 

@@ -213,7 +213,7 @@ tell(apply, changes, timeout_seconds=3)
         f"kill -CONT {engine}; begin 60-push-pull -p timeout_seconds 3\n"
         f"until_seen '[d]ocker push'; kill -STOP {engine}; wait $pid || true; kill -CONT {engine}",
     )
-    assert "NotReadyError" in str(report(host).error)
+    assert "found the engine takes the connection, and says nothing" in str(report(host).error)
     drive(host, "apply(planned(basic_registry))")
 
 
