@@ -26,6 +26,10 @@ issue() { "$PYTHON" /root/sabotage/certify.py issue "$@" >$PEM; }
 listen() { setsid python3 -m http.server $1 >/dev/null 2>&1 & echo $! >/root/sabotage/listener; sleep 1; }
 hush() { kill $(cat /root/sabotage/listener); }
 restart_engine() { systemctl reset-failed docker; systemctl restart docker; }
+is_listed() { docker info --format '{{json .RegistryConfig}}' | grep -qF "$1"; }
+# An engine reads its file some time after it was told to.
+until_listed() { for _ in $(seq 100); do is_listed "$1" && return; sleep 0.2; done; }
+until_unlisted() { for _ in $(seq 100); do is_listed "$1" || return 0; sleep 0.2; done; }
 break_engine() { systemctl reset-failed docker; if systemctl restart docker; then return 1; fi; }
 """
 EDIT = """
@@ -334,10 +338,11 @@ def _trust() -> Iterator[Sabotage]:
         yield Sabotage(
             name=name,
             how=f"""echo '{{"insecure-registries": ["{entry}"]}}' >/etc/docker/daemon.json
-            systemctl reload docker; sleep 1""",
+            systemctl reload docker; until_listed {entry}""",
             row="need not verify",
             cause="registry-listed-insecure",
-            by_hand="echo '{\"insecure-registries\": []}' >/etc/docker/daemon.json; systemctl reload docker; sleep 1",
+            by_hand=f"""echo '{{"insecure-registries": []}}' >/etc/docker/daemon.json
+            systemctl reload docker; until_unlisted {entry}""",
         )
 
 
