@@ -23,7 +23,7 @@ def public(proven_bookworm: Host) -> Iterator[tuple[str, str]]:
     host.run("docker", "run", "--detach", "--name=public", "--publish=5001:5000", image)
     try:
         pushed = f"127.0.0.1:5001/library/{DEFAULT}"
-        host.run("curl", "-s", "--retry", "30", "--retry-connrefused", "http://127.0.0.1:5001/v2/")
+        host.run("curl", "-s", "--retry", "30", "--retry-all-errors", "http://127.0.0.1:5001/v2/")
         host.run("docker", "tag", image, pushed)
         digest = host.run("docker", "push", pushed).stdout.partition("digest: ")[2].split()[0]
         host.run("docker", "image", "rm", pushed)

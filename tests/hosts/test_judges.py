@@ -255,7 +255,7 @@ def plain_registry(proven_trixie: Host) -> Iterator[str]:
     """Give an image's reference at a registry of the same host that speaks plain HTTP."""
     image = proven_trixie.run("docker", "images", "--format={{.Repository}}:{{.Tag}}").stdout.split()[0]
     proven_trixie.run("docker", "run", "--detach", "--name=plain", "--publish=5001:5000", image)
-    proven_trixie.run("curl", "-s", "--retry", "30", "--retry-connrefused", "http://127.0.0.1:5001/v2/")
+    proven_trixie.run("curl", "-s", "--retry", "30", "--retry-all-errors", "http://127.0.0.1:5001/v2/")
     yield "docker://registry.test:5001/skopeo/proof:1"
     proven_trixie.run("docker", "rm", "--force", "--volumes", "plain")
 

@@ -140,7 +140,7 @@ BREAKS = {  # how it is broken, how it is repaired, and a section with a part of
     "stopped": (
         f"docker stop {CONTAINER}",
         f"""docker start {CONTAINER}
-        curl -sk --retry 30 --retry-delay 1 --retry-connrefused https://registry.test/""",
+        curl -sk --retry 30 --retry-delay 1 --retry-all-errors https://registry.test/""",
         ("50-compose", "planning again"),
     ),
 }
@@ -233,13 +233,13 @@ def test_prove_by_url_finds_an_open_registry(proven_trixie: Host) -> None:
     try:
         host.run("docker", "run", "--detach", *options, *(f"--env={item}" for item in pair), image)
         host.run(
-            "curl", "-sk", "--retry", "30", "--retry-delay", "1", "--retry-connrefused", "https://registry.test:5443/"
+            "curl", "-sk", "--retry", "30", "--retry-delay", "1", "--retry-all-errors", "https://registry.test:5443/"
         )
         opened = failed(prove(host, *url))
         host.run("docker", "rm", "--force", "open")
         host.run("docker", "run", "--detach", *options, image)
         host.run(
-            "curl", "-s", "--retry", "30", "--retry-delay", "1", "--retry-connrefused", "http://registry.test:5443/"
+            "curl", "-s", "--retry", "30", "--retry-delay", "1", "--retry-all-errors", "http://registry.test:5443/"
         )
         plain = failed(prove(host, *url))
     finally:

@@ -5,7 +5,7 @@ import pytest
 from .lab import Host
 from .product import run
 
-STATUS = ("curl", "-sk", "-o/dev/null", "-w%{http_code}", "--retry", "30", "--retry-delay", "1", "--retry-connrefused")
+STATUS = ("curl", "-sk", "-o/dev/null", "-w%{http_code}", "--retry", "30", "--retry-delay", "1", "--retry-all-errors")
 
 
 @pytest.fixture

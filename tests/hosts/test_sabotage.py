@@ -10,7 +10,7 @@ CONFIGURATION = "/etc/docker/registry/config.yml"
 def up(host: Host) -> None:
     """Bring the service up as the files on the host say, whatever they say, and wait until it answers."""
     host.run("docker-compose", "-p", "registry", "-f", COMPOSE, "up", "-d", "--force-recreate")
-    host.run("curl", "-sk", "--retry", "30", "--retry-delay", "1", "--retry-connrefused", "https://registry.test/")
+    host.run("curl", "-sk", "--retry", "30", "--retry-delay", "1", "--retry-all-errors", "https://registry.test/")
 
 
 def test_push_pull_finds_misspelt_auth(proven_bookworm: Host) -> None:
