@@ -137,13 +137,14 @@ def run(  # noqa: PLR0913 (one argument an option)
     Leaves a record: the executed notebooks, report.html, report.json and junit.xml. Exits with 1 where a notebook
     failed, with 130 where it was interrupted; the record then holds what was done so far.
     """
-    from runbook import runner
+    from runbook import forkserver, runner
 
     names = runner.names()
     for name in notebooks:
         if name not in names:
             raise click.UsageError(f"expected a notebook ({', '.join(names)}); found {name!r}")
     values = checked_values(file or _default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
+    forkserver.start()  # also where `run` was left out, or stands behind an option
     from runbook import overview, summary
     from runbook.record import folder as folders
 
