@@ -8,8 +8,16 @@ from dataclasses import dataclass
 
 from .document import NAT_GONE
 
+# An engine reads its file some time after it was told to.
+UNTIL_READ = r"""
+is_listed() { docker info --format '{{json .RegistryConfig}}' | grep -qF "$1"; }
+until_listed() { for _ in $(seq 100); do is_listed "$1" && return; sleep 0.2; done; }
+until_unlisted() { for _ in $(seq 100); do is_listed "$1" || return 0; sleep 0.2; done; }
+"""
 # What the commands below share; ADDRESS is the host's. The commands of one sabotage run in `sh -e`.
-PRELUDE = r"""
+PRELUDE = (
+    UNTIL_READ
+    + r"""
 R=/etc/docker/registry P=/etc/registry-runbook; PEM=$R/ssl/registry.test.pem; USERS=$R/auth/htpasswd
 TRUST=/etc/docker/certs.d/registry.test; DATA=/var/lib/docker/volumes/registry_registry-data/_data
 SITE=/etc/nginx/sites-enabled/zz-registry-runbook PYTHON=/root/registry-runbook/.venv/bin/python
@@ -26,12 +34,9 @@ issue() { "$PYTHON" /root/sabotage/certify.py issue "$@" >$PEM; }
 listen() { setsid python3 -m http.server $1 >/dev/null 2>&1 & echo $! >/root/sabotage/listener; sleep 1; }
 hush() { kill $(cat /root/sabotage/listener); }
 restart_engine() { systemctl reset-failed docker; systemctl restart docker; }
-is_listed() { docker info --format '{{json .RegistryConfig}}' | grep -qF "$1"; }
-# An engine reads its file some time after it was told to.
-until_listed() { for _ in $(seq 100); do is_listed "$1" && return; sleep 0.2; done; }
-until_unlisted() { for _ in $(seq 100); do is_listed "$1" || return 0; sleep 0.2; done; }
 break_engine() { systemctl reset-failed docker; if systemctl restart docker; then return 1; fi; }
 """
+)
 EDIT = """
 import io, sys
 from pathlib import Path

@@ -9,6 +9,7 @@ import pytest
 
 from .lab import Completed, Host
 from .product import PROJECT, run, snapshot
+from .sabotages import UNTIL_READ
 
 REGISTRY = "/etc/docker/registry"
 PRIVATE = "/etc/registry-runbook"
@@ -18,8 +19,6 @@ STATE = "/root/.local/state/registry-runbook/accepted"
 CONTAINER = "registry-registry-1"  # as Compose 2 names it
 STORED = "/var/lib/docker/volumes/registry_registry-data/_data/docker/registry/v2/repositories"
 UNIT = "registry-runbook-prove"
-LISTED = "docker info --format '{{json .RegistryConfig}}' | grep -qF registry.test"
-UNTIL = "for _ in $(seq 100); do"  # an engine reads its file some time after it was told to
 BY_URL = ("--url", "https://registry.test", "--ca", f"{PRIVATE}/ca/ca.crt", "--username", "admin")
 LOGIN = ("--password-file", PASSWORD)
 
@@ -108,10 +107,10 @@ BREAKS = {  # how it is broken, how it is repaired, and a section with a part of
         ("lasting", "nothing but the authority"),
     ),
     "insecure": (
-        f"""echo '{{"insecure-registries":["registry.test"]}}' >/etc/docker/daemon.json; systemctl reload docker
-        {UNTIL} {LISTED} && break; sleep 0.2; done""",
-        f"""echo '{{"insecure-registries":[]}}' >/etc/docker/daemon.json; systemctl reload docker
-        {UNTIL} {LISTED} || break; sleep 0.2; done; rm /etc/docker/daemon.json""",
+        f"""{UNTIL_READ}echo '{{"insecure-registries":["registry.test"]}}' >/etc/docker/daemon.json
+        systemctl reload docker; until_listed registry.test""",
+        f"""{UNTIL_READ}echo '{{"insecure-registries":[]}}' >/etc/docker/daemon.json
+        systemctl reload docker; until_unlisted registry.test; rm /etc/docker/daemon.json""",
         ("lasting", "need not verify"),
     ),
     "storage": (f"echo a file in the way >{STORED}/runbook", f"rm {STORED}/runbook", ("lasting", "upload")),
