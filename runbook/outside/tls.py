@@ -99,13 +99,21 @@ def generate_key(key_type: str) -> PrivateKey:
     return ec.generate_private_key({"p256": ec.SECP256R1(), "p384": ec.SECP384R1()}[size])
 
 
+WRONG_PASSPHRASE = "Incorrect password, could not decrypt key"  # noqa: S105 (an error)
+
+
 def load_key(path: Path, passphrase: bytes | None) -> PrivateKey:
     """Return the private key in a PEM file; raises HostError where the passphrase does not fit it."""
+    text = path.read_bytes()
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), passphrase)
+        key = serialization.load_pem_private_key(text, passphrase)
     except (TypeError, ValueError) as error:
+        # Of some 256 wrong passphrases, one ends in a padding that looks right (RFC 8018, 6.1.1), around no key.
+        is_wrong = passphrase is not None and b"ENCRYPTED PRIVATE KEY" in text
         raise HostError(
-            f"the passphrase of {path} (RUNBOOK_CA_PASSPHRASE or ca_passphrase_file)", str(error), "give the right one"
+            f"the passphrase of {path} (RUNBOOK_CA_PASSPHRASE or ca_passphrase_file)",
+            WRONG_PASSPHRASE if is_wrong else str(error),
+            "give the right one",
         ) from error
     if not isinstance(key, PrivateKey):
         raise HostError(f"an RSA or ECDSA key in {path}", key_type_of(key), "move it away, or use another folder")

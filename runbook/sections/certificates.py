@@ -234,6 +234,9 @@ def _refuse_dates(parameters: Parameters, facts: CertificateFacts) -> None:
 def _refuse_authority(parameters: Parameters, facts: CertificateFacts) -> None:
     """Raise HostError where the authority that is there cannot sign; it is never made anew by itself."""
     key_path, authority, by_hand = parameters.ca_key_path, facts.authority, _by_hand(parameters)
+    if facts.authority_key == tls.WRONG_PASSPHRASE:
+        remedy = "give the right one in RUNBOOK_CA_PASSPHRASE, or in the file that ca_passphrase_file names"
+        raise HostError(f"the passphrase of {key_path}", facts.authority_key, remedy)
     if facts.authority_key not in ("fits", "absent"):
         raise HostError(f"the authority's key in {key_path}", facts.authority_key, by_hand)
     if facts.authority_key == "absent" and (authority is not None or facts.server is not None):

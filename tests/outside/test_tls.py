@@ -151,6 +151,16 @@ def test_load_key_refuses_another_passphrase(
         tls.load_key(path, given)
 
 
+def test_load_key_calls_every_wrong_passphrase_wrong(tmp_path: Path) -> None:
+    """Fails if one of some 256 that end in a padding that looks right is told as a file that holds no key."""
+    path = tmp_path / "ca.key"
+    path.write_bytes(tls.key_text(AUTHORITY_KEY, b"right"))
+    for number in range(2000):
+        with pytest.raises(HostError) as raised:
+            tls.load_key(path, str(number).encode())
+        assert raised.value.found == "Incorrect password, could not decrypt key"
+
+
 def test_load_key_refuses_a_key_of_another_kind(tmp_path: Path) -> None:
     """Fails if a key is used that the parameter key_type has no name for."""
     path = tmp_path / "ca.key"

@@ -8,6 +8,7 @@ import pytest
 
 from runbook.changes import Change, CopyFile, IssueAuthority, IssueCertificate, LeftToUser, MakeDirectory, SetMode
 from runbook.errors import HostError
+from runbook.outside import tls
 from runbook.outside.tls import Certificate
 from runbook.parameters import Parameters, read
 from runbook.sections import certificates
@@ -212,7 +213,9 @@ WITHOUT_SERVER = dataclasses.replace(MADE, server=None, server_fits=False)
             id="key-does-not-fit",
         ),
         pytest.param(
-            dataclasses.replace(NEW, authority_key="Incorrect password"), "found Incorrect password", id="passphrase"
+            dataclasses.replace(NEW, authority_key=tls.WRONG_PASSPHRASE),
+            "give the right one in RUNBOOK_CA_P",
+            id="passphrase",
         ),
         pytest.param(
             dataclasses.replace(WITHOUT_SERVER, authority_key="absent"), "no such file, though it has", id="key-lost"

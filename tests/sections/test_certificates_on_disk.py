@@ -188,7 +188,7 @@ def test_run_refuses_another_passphrase(parameters: Parameters, monkeypatch: pyt
     monkeypatch.setenv("RUNBOOK_CA_PASSPHRASE", "wrong")
     assert make(parameters) == []
     parameters.certificate_path.unlink()
-    with pytest.raises(HostError, match=r"the authority's key in .*ca\.key; found Incorrect password"):
+    with pytest.raises(HostError, match=r"the passphrase of .*ca\.key; found Incorrect password"):
         make(parameters)
 
 
