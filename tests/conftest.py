@@ -1,9 +1,11 @@
 """What every test starts from: none of the operator's own secrets, folders of its own, and a seed for the samples."""
 
+import itertools
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,44 +16,114 @@ from _pytest.terminal import TerminalReporter
 from runbook import secrets
 from runbook.outside import lock
 from runbook.parameters import Parameters, read
+from tests import draws
 
-ALL = "RUNBOOK_TEST_ALL" in os.environ  # of long matrices, all and not a sample
-EXAMPLES = 400 if ALL else 40  # that a property is tried with, where its test says nothing else
-hypothesis.settings.register_profile(
-    "runbook",
-    max_examples=EXAMPLES,
-    deadline=None,  # machines differ
-    database=None,  # a failure is repeated by its seed, and leaves no folder in the tree
-    print_blob=True,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+FAILED = pytest.StashKey[bool]()
+SLOWEST = 15  # files whose time is shown at the end
+# What takes longest, by what the end of a whole run shows, begins first: so no worker is left with it at the end.
+LONG_FIRST = (
+    *("test_main_job.py", "test_sabotages.py", "test_browser.py", "test_notebooks.py", "test_kill_matrix.py"),
+    *("test_nginx.py", "test_bench.py", "test_document_faults.py", "test_readme.py", "test_tear_down.py", "hosts"),
 )
-hypothesis.settings.load_profile("runbook")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what decides a session's draws and its order."""
+    group = parser.getgroup("registry-runbook")
+    group.addoption("--seed", default="", help="of all samples and draws; without it, a new one, which is printed")
+    group.addoption("--all", action="store_true", help="try long matrices whole, and not samples of them")
+    group.addoption("--shuffle", action="store_true", help="take the files in an order that the seed decides")
 
 
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis takes its seed
 def pytest_configure(config: pytest.Config) -> None:
-    """Take interrupts: a shell that starts the tests in the background has them, and all they start, ignore them.
+    """Choose the session's seed, where none is given, and hand it to all that draws.
 
-    Choose the seed of all samples, where none is given.
+    Take interrupts: a shell that starts the tests in the background has them, and all they start, ignore them.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if config.option.hypothesis_seed is None:
-        config.option.hypothesis_seed = str(random.SystemRandom().randrange(10**6))
+    if hasattr(config, "workerinput"):  # a worker has the environment, and not each option, of what has started it
+        config.option.seed = os.environ[draws.SEED_VARIABLE]
+    config.option.seed = config.option.hypothesis_seed = config.option.seed or draws.choose_seed()
+    os.environ[draws.SEED_VARIABLE] = config.option.seed
+    os.environ[draws.ALL_VARIABLE] = str(int(config.option.all))
+    hypothesis.settings.register_profile(
+        "runbook",
+        max_examples=draws.count_examples(),
+        deadline=None,  # machines differ
+        database=None,  # a failure is repeated by its seed, and leaves no folder in the tree
+        print_blob=True,
+        suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("runbook")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Print the seed before the first test."""
+    return f"samples and draws: --seed={config.option.seed}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, or all of them in an order that the seed decides; none is taken apart."""
+    ranks = {name: number for number, name in enumerate(LONG_FIRST)}
+    last = len(ranks)
+
+    def rank(path: Path) -> tuple[int, Path]:
+        return ranks.get(path.name, ranks.get(path.parent.name, last)), path
+
+    paths = sorted({item.path for item in items}, key=rank)
+    if config.option.shuffle:
+        draws.source("order").shuffle(paths)
+    place = {path: number for number, path in enumerate(paths)}
+    items.sort(key=lambda item: place[item.path])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember that a test has failed, for its clean-up."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Throw all away that a test was given where it failed, a host that it broke: the next one gets new ones."""
+    if item.stash.get(FAILED, False):
+        item.session._setupstate.teardown_exact(None)  # noqa: SLF001 (as pytest-rerunfailures does it)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """Print what tests have told of themselves, with the seed that repeats their samples."""
-    for report in terminalreporter.getreports(""):  # those of set-up and clean-up
+    """Print what tests have told of themselves, where the time went, and the seed that repeats their samples."""
+    reports = terminalreporter.getreports("")  # those of set-up and clean-up
+    for report in reports:
         for name, value in report.user_properties:
             if (report.when, name) == ("teardown", "told"):
                 terminalreporter.write_line(f"{report.nodeid}: {value}")
-    terminalreporter.write_line(f"samples can be repeated with --hypothesis-seed={config.option.hypothesis_seed}")
+    show_times(terminalreporter)
+    terminalreporter.write_line(f"samples and draws can be repeated with --seed={config.option.seed}")
+
+
+def show_times(terminalreporter: TerminalReporter) -> None:
+    """Print the files that took longest, in seconds of a worker's time: in all, and for what."""
+    spent: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(("setup", "call", "teardown"), 0.0))
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            for name in (report.location[0], "all"):
+                spent[name][report.when] += report.duration
+    terminalreporter.write_sep("=", "where the time went, in seconds of a worker")
+    terminalreporter.write_line("  whole  set-up    test  clean-up")
+    for name, times in sorted(spent.items(), key=lambda row: -sum(row[1].values()))[: SLOWEST + 1]:
+        shown = f"{sum(times.values()):7.1f} {times['setup']:7.1f} {times['call']:7.1f}   {times['teardown']:7.1f}"
+        terminalreporter.write_line(f"{shown}  {name}")
 
 
 @pytest.fixture
 def seeded(request: pytest.FixtureRequest) -> random.Random:
     """Return a source of samples that the session's seed and the test's name decide."""
-    return random.Random(f"{request.config.option.hypothesis_seed} {request.node.nodeid}")  # noqa: S311 (no secret)
+    return draws.source(request.node.nodeid)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from runbook import kernels
+from tests.waiting import wait_for
 
 START = """
 import os, sys, time
@@ -67,7 +67,7 @@ def said(client: BlockingKernelClient, code: str) -> str:
         if message["msg_type"] == "stream":
             texts.append(message["content"]["text"])
 
-    reply = client.execute_interactive(code, output_hook=hear, timeout=30)
+    reply = client.execute_interactive(code, output_hook=hear, timeout=60)
     return "".join(texts).strip() if reply["content"]["status"] == "ok" else str(reply["content"]["ename"])
 
 
@@ -106,17 +106,15 @@ def test_kernel_is_interrupted_and_ends_when_asked(tmp_path: Path) -> None:
         assert os.getpgid(number) == number
         begun = tmp_path / "begun"
         asked = client.execute(f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(60)")
-        deadline = time.monotonic() + 10
-        while not begun.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_for("the cell to begin", begun.exists)
         manager.interrupt_kernel()
         assert reply_to(client, asked)["ename"] == "KeyboardInterrupt"
     assert not psutil.pid_exists(number)
 
 
 def reply_to(client: BlockingKernelClient, asked: str) -> dict[str, Any]:
-    """Return the content of the reply to a request, within ten seconds."""
-    while (reply := client.get_shell_msg(timeout=10))["parent_header"].get("msg_id") != asked:
+    """Return the content of the reply to a request."""
+    while (reply := client.get_shell_msg(timeout=60))["parent_header"].get("msg_id") != asked:
         pass
     content: dict[str, Any] = reply["content"]
     return content
@@ -149,4 +147,4 @@ def test_kernel_ends_with_the_process_that_asked_for_it() -> None:
         assert asking.stdout is not None
         started = psutil.Process(int(asking.stdout.readline()))
         os.kill(asking.pid, signal.SIGKILL)
-    assert psutil.wait_procs([started], timeout=10)[1] == []
+    assert psutil.wait_procs([started], timeout=60)[1] == []

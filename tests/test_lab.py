@@ -46,7 +46,7 @@ def test_lab_serves_index_to_whoever_has_the_token_until_interrupted(
     assert "as root, since the notebooks change this host" in said
     api = f"http://127.0.0.1:{url.port}"
     assert httpx.get(f"{api}/api/kernels").status_code == 403
-    with httpx.Client(params={"token": token}, timeout=30) as client:
+    with httpx.Client(params={"token": token}, timeout=60) as client:
         assert client.get(address).status_code == 200
         layout = client.get(f"{api}/lab/api/workspaces/runbook").json()["data"]["layout-restorer:data"]
         assert layout["main"]["current"] == "notebook:notebooks/00-index.ipynb"
@@ -68,7 +68,7 @@ def test_lab_serves_index_to_whoever_has_the_token_until_interrupted(
     assert (connection["transport"], Path(connection["ip"]).parent) == ("ipc", folder)
     assert [path for path in tmp_path.rglob("*") if path.is_file() and token.encode() in path.read_bytes()] == []
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=60) == 0
     assert not kernel.is_running()
     assert not folder.exists()
 

@@ -125,7 +125,13 @@ def test_notebook_section_and_test_share_a_name() -> None:
 @pytest.mark.parametrize("folder", ["", "outside", "diagnosis", "record", "sections"])
 def test_each_test_file_is_named_after_a_module(folder: str) -> None:
     """Fails if a test's subject cannot be found by its file's name: `test_apply_certificates` is about `apply`."""
-    modules = {path.stem for path in (PACKAGE / folder).glob("*.py")} | {"faults", "layout", "readme"}
+    modules = {path.stem for path in (PACKAGE / folder).glob("*.py")} | {
+        "conftest",
+        "faults",
+        "layout",
+        "needs",
+        "readme",
+    }
     names = [path.stem.removeprefix("test_") for path in (PROJECT / "tests" / folder).glob("test_*.py")]
     assert [name for name in names if not any(name == known or name.startswith(f"{known}_") for known in modules)] == []
 

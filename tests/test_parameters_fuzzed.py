@@ -18,9 +18,10 @@ from runbook.errors import ParameterError
 from runbook.flat_yaml import LONGEST
 from runbook.parameters import Parameters, read
 from runbook.runner import PROJECT
-from tests.conftest import ALL, EXAMPLES
+from tests.draws import count_examples, tries_all
 
-COUNT = 50_000 if ALL else 600  # of files, and three times as many words in the ordinary run, once in the long one
+# Of files; of words three times as many in the ordinary run, and as many in the long one.
+COUNT = 50_000 if tries_all() else 600
 SLOWEST_SECONDS = 1.0
 NAMES = [*Parameters.model_fields]
 BASES = [line for path in sorted(PROJECT.glob("parameters/*.yml")) for line in path.read_bytes().splitlines()]
@@ -185,7 +186,7 @@ def trial(tmp_path: Path, record_property: Callable[[str, object], None]) -> Ite
     yield found
     record_property("told", str(found))
     assert [found.path] == list(tmp_path.iterdir())
-    assert found.slowest[0] < SLOWEST_SECONDS or not ALL, str(found)
+    assert found.slowest[0] < SLOWEST_SECONDS or not tries_all(), str(found)
 
 
 def test_checked_values_refuses_nonsense_in_a_file(trial: Trial, seeded: Random) -> None:
@@ -197,12 +198,12 @@ def test_checked_values_refuses_nonsense_in_a_file(trial: Trial, seeded: Random)
 
 def test_checked_values_refuses_nonsense_in_words(trial: Trial, seeded: Random) -> None:
     """Fails if what `-p` gives ends in another error than ours, or in one without parameter, value and remedy."""
-    for _ in range(COUNT if ALL else 3 * COUNT):
+    for _ in range(COUNT if tries_all() else 3 * COUNT):
         trial.give(b"", [random_word(seeded) for _ in range(seeded.randrange(1, 3))])
     assert 0 < trial.refused < trial.count
 
 
-@settings(max_examples=25 * EXAMPLES if ALL else 10 * EXAMPLES)
+@settings(max_examples=25 * count_examples() if tries_all() else 10 * count_examples())
 @given(
     content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode),
     words=st.lists(
@@ -227,7 +228,7 @@ def _as_users_do(folder: Path, *arguments: bytes | str | Path) -> subprocess.Com
 
 def test_plan_ends_nonsense_with_an_error(tmp_path: Path, seeded: Random) -> None:
     """Fails if the program itself shows a traceback, exits with other than 2, or leaves something behind."""
-    for number in range(48 if ALL else 8):
+    for number in range(48 if tries_all() else 8):
         trial = Trial(tmp_path / f"{number}.yml")
         while not trial.refused:
             content = random_file(seeded) if number % 2 else b""

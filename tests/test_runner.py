@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from runbook import kernels, report, runner
 from runbook.record.model import NotebookRun
 from tests.records import CHANGE
+from tests.waiting import wait_for
 
 FILE = "10-tiny.ipynb"
 # What the cells of a notebook show has the data behind it as metadata.
@@ -141,12 +141,11 @@ def test_run_ends_after_a_notebook_that_fails(run: Callable[..., list[NotebookRu
 
 
 def interrupt_main(once: Path | None = None) -> None:
-    """Send this process what Ctrl-C in a terminal sends, once the cell is running, or a file is there."""
+    """Send this process what Ctrl-C in a terminal sends, once a file is there, or right after this call."""
 
     def interrupt_then() -> None:
-        deadline = time.monotonic() + 60
-        while once is not None and not once.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        if once is not None:
+            wait_for(f"{once} to be there", once.exists)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Timer(0.1, interrupt_then).start()

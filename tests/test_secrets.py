@@ -188,7 +188,7 @@ def ask(typed: str | None) -> str:
                 prompt = os.read(process.stderr.fileno(), 1000)  # what is typed before it would be thrown away
                 assert b"(empty: one is generated): " in prompt
                 os.write(terminal, typed.encode())
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=60)
         assert out.strip() not in err
         return out.decode().strip()
     finally:

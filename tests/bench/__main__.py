@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.figures import Goal, as_csv, as_svg, as_text, rows, title
-from tests.hosts.conftest import start_with_project
 from tests.hosts.lab import Host
 from tests.hosts.product import PROJECT
+from tests.hosts.proven import start_proven
 
 PROGRAM = ".venv/bin/registry-runbook"
 PAGE = """# How long it takes
@@ -71,7 +71,7 @@ rm -rf /etc/docker/registry /etc/docker/certs.d /etc/docker/daemon.json /etc/reg
 rm -rf /etc/registry-runbook /etc/sysctl.d/*registry*
 sed -i '/registry-runbook\\|registry.test\\|docker.funet8.com\\|MANAGED BLOCK/d' /etc/hosts
 systemctl reload docker
-sleep 5.1  # for so long, an engine keeps what it has read of /etc/hosts
+sleep 5.1  # for so long, an engine keeps what it has read of /etc/hosts; a question would have it keep that on
 """
 MANY_LINES = 'for i in $(seq 999); do echo "user$i:$(cut -d: -f2- $1 | head -n 1)" >>$1; done'
 LOGIN = "docker login registry.test -u admin --password-stdin </etc/registry-runbook/secrets/password-admin"
@@ -128,7 +128,6 @@ class Bench:
 
 def measure_runs(bench: Bench, parts: Sequence[str]) -> None:
     """Let the peers and the product take turns; leave a finished registry."""
-    bench.shell(f"{PROGRAM} run")  # it brings the image
     bench.shell(PREPARE)
     if "playbook" in parts:
         bench.shell(ANSIBLE)
@@ -198,7 +197,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs"), help="folder of bench.md, .csv and .svg; docs")
     asked = parser.parse_args()
     parts = [part for part in PARTS if part not in asked.without]
-    with start_with_project("trixie") as host:
+    with start_proven("trixie") as host:
         bench = Bench(host, asked.rounds)
         measure_runs(bench, parts)
         if "users" in parts:

@@ -78,7 +78,7 @@ def start_browser(host: Host) -> Iterator[webdriver.Remote]:
         )
         is_up = ("curl", "-sf", "--retry", "30", "--retry-connrefused", f"http://127.0.0.1:{PORT}/status")
         host.run(*is_up)
-        driver = webdriver.Remote(f"http://{host.address}:{PORT}", options=options)
+        driver = webdriver.Remote(f"http://{host.reached_at}:{PORT}", options=options)
         try:
             driver.set_window_size(WIDTH, HEIGHT)
             yield driver

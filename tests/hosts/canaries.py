@@ -7,6 +7,8 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.waiting import UNTIL_SO
+
 from .lab import Host
 
 # Searched whole: the operator's folders with notebooks, autosave, XDG folders and the record; logs, nginx's too;
@@ -157,8 +159,10 @@ def planting(host: Host, secret: str, image: str) -> Iterator[list[str]]:
         host.write(path, text)
     host.run("systemd-cat", "--identifier=planted", "cat", input_text=text)
     host.run("docker", "run", "--name=planted", image, "serve", f"/{text}", check=False)
-    argv = ("sh", "-c", "sleep 1; true", text)
-    host.run(*argv, environment={"PLANTED": text})
+    # The sampler writes a line of the arguments and one of the environment that it has seen.
+    seen = f'\\["environ", "sh", "[0-9a-f]*{b"PLANTED=".hex()}'
+    wait = f"{UNTIL_SO} until_so 'the sampler to see it' grep -q '{seen}' {SAMPLES}"
+    host.run("sh", "-c", wait, text, environment={"PLANTED": text})
     places = [*paths, "journal", "docker inspect", "docker logs", "cmdline of sh", "environ of sh"]
     try:
         yield places

@@ -12,7 +12,7 @@ from .browser import PICTURES
 from .images import RECIPES
 from .lab import Host, NewHost, SetUp, start_host
 from .patients import Patients, confirmed, patient
-from .product import run
+from .proven import start_proven
 
 HERE = Path(__file__).resolve().parent
 
@@ -50,35 +50,35 @@ def start_with_project(recipe_name: str, *, address: str | None = None, set_up: 
         yield host
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bookworm() -> Iterator[Host]:
     """Debian 12 with Docker Engine 20.10 and Compose 1.29."""
     with start_with_project("bookworm") as host:
         yield host
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trixie() -> Iterator[Host]:
     """Debian 13 with Docker Engine 26.1 and Compose 2.26."""
     with start_with_project("trixie") as host:
         yield host
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bare() -> Iterator[Host]:
     """Debian 12 with systemd, but without Docker."""
     with start_with_project("bare", set_up="") as host:
         yield host
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plain() -> Iterator[Host]:
     """Debian 12 without systemd and without Docker, where packages may not start services."""
     with start_with_project("plain") as host:
         yield host
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sid() -> Iterator[Host]:
     """Debian's unstable without systemd, with Docker Engine 28 and Compose 2; nothing starts the engine."""
     with start_with_project("sid", set_up="") as host:
@@ -96,19 +96,17 @@ def new_host() -> Iterator[NewHost]:
         yield start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def proven_bookworm() -> Iterator[Host]:
-    """Debian 12 with a proven registry; a test that breaks something has it repaired at its end."""
-    with start_with_project("bookworm") as host:
-        assert run(host).error is None
+    """Debian 12 with a proven registry, for one file of tests: one that breaks something repairs it at its end."""
+    with start_proven("bookworm") as host:
         yield host
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def proven_trixie() -> Iterator[Host]:
-    """Debian 13 with a proven registry; a test that breaks something has it repaired at its end."""
-    with start_with_project("trixie") as host:
-        assert run(host).error is None
+    """Debian 13 with a proven registry, for one file of tests: one that breaks something repairs it at its end."""
+    with start_proven("trixie") as host:
         yield host
 
 

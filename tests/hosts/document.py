@@ -1,7 +1,8 @@
 """The document's commands and files, as it prints them, and what its reader sees on a host of today."""
 
-import time
 from dataclasses import dataclass, field
+
+from tests.waiting import wait_for
 
 from .lab import Host
 
@@ -141,10 +142,7 @@ class Reader:
 
     def type_until(self, words: str, script: str) -> str:
         """Type commands until they print `words`: the engine reads /etc/hosts again only after five seconds."""
-        deadline = time.monotonic() + 20
-        while words not in (said := self.type(script)) and time.monotonic() < deadline:
-            time.sleep(0.5)
-        return said
+        return wait_for(repr(words), lambda: said if words in (said := self.type(script)) else "")
 
     def resolve(self, line: str) -> None:
         """Make `line` the only one of /etc/hosts that has the document's names."""

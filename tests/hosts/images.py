@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .machine import execute
 
@@ -30,12 +30,16 @@ def tag(name: str, made_from: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """What is on a host: packages on top of a Debian suite or of another recipe; `boots` makes systemd its PID 1."""
+    """What is on a host: packages on top of a Debian suite or of another recipe; `boots` makes systemd its PID 1.
+
+    A host with an address of its own has it beside that of the LAN, wherever it is started; no image depends on it.
+    """
 
     name: str
     base: "Recipe | str"
     packages: tuple[str, ...]
     boots: bool = True
+    own_address: str = field(default="", repr=False)
 
     @property
     def reference(self) -> str:
@@ -45,7 +49,12 @@ class Recipe:
     @property
     def starts_engine(self) -> bool:
         """Whether Docker Engine is installed, and systemd is there to start it."""
-        return self.boots and "docker.io" in self.packages
+        return self.boots and "docker.io" in self.all_packages
+
+    @property
+    def all_packages(self) -> tuple[str, ...]:
+        """Its packages, with those of the recipe that it stands on."""
+        return (*(self.base.all_packages if isinstance(self.base, Recipe) else ()), *self.packages)
 
 
 TOOLS = ("ca-certificates", "curl", "iproute2", "iptables", "openssl", "procps", "python3", "strace", "sudo")
@@ -54,6 +63,7 @@ PLAIN = Recipe(name="plain", base="bookworm", packages=TOOLS, boots=False)
 BARE = Recipe(name="bare", base=PLAIN, packages=SYSTEMD)
 BOOKWORM = Recipe(name="bookworm", base=BARE, packages=("docker.io", "docker-compose"))
 TRIXIE = Recipe(name="trixie", base="trixie", packages=(*TOOLS, *SYSTEMD, "docker.io", "docker-cli", "docker-compose"))
+TRIXIE_NGINX = Recipe(name="trixie-nginx", base=TRIXIE, packages=("nginx",))
 SID = Recipe(name="sid", base="sid", packages=(*TOOLS, "docker.io", "docker-cli", "docker-compose"), boots=False)
 # Not for the product: two clients of a registry, and an nginx to serve a site alone.
 PODMAN = Recipe(name="podman", base=PLAIN, packages=("nginx", "podman", "skopeo"), boots=False)
@@ -63,7 +73,7 @@ BROWSER = Recipe(  # beside a host, not a host itself
     packages=("chromium", "chromium-driver", "fonts-dejavu-core", "fonts-wqy-zenhei"),
     boots=False,
 )
-RECIPES = {recipe.name: recipe for recipe in (PLAIN, BARE, BOOKWORM, TRIXIE, SID)}
+RECIPES = {recipe.name: recipe for recipe in (PLAIN, BARE, BOOKWORM, TRIXIE, TRIXIE_NGINX, SID)}
 
 
 def has_image(reference: str) -> bool:
@@ -100,9 +110,12 @@ def ensure_image(recipe: Recipe) -> str:
     return recipe.reference
 
 
-def remove_earlier(name: str, *, but: str) -> None:
-    """Remove the images of what went by this name before it was edited, and what was made from them."""
+def remove_earlier(name: str, *, but: str, newest: int = 0) -> None:
+    """Remove the images of what went by this name before it was edited, and what was made from them.
+
+    The `newest` of them stay: another session may be about to start a host from one.
+    """
     own = f"--filter=reference={REPOSITORY}:{name}-*"
-    for reference in execute("docker", "images", "--format={{.Repository}}:{{.Tag}}", own).stdout.split():
-        if reference != but:
-            execute("docker", "image", "rm", reference, check=False)  # one that another session still runs stays
+    found = execute("docker", "images", "--format={{.Repository}}:{{.Tag}}", own).stdout.split()  # the newest first
+    for reference in [reference for reference in found if reference != but][newest:]:
+        execute("docker", "image", "rm", reference, check=False)  # one that another session still runs stays

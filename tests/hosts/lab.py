@@ -4,7 +4,6 @@ import io
 import os
 import secrets
 import tarfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ SetUp = Literal["", "run", "development"]  # what script/setup has made on a hos
 TRUST = "/opt/lab/trust.pem"  # not the host's own bundle: that one must stay replaceable
 UV_CACHE = "/var/cache/uv"
 PASSED = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+CLONED = 1_700_000_000  # the time of each file of the project on a host, in seconds since 1970
 OUT_OF_TIME = 124  # what timeout(1) exits with
 # Root's capabilities but one that some machines withhold; nothing of /proc masked, so that sysctl works as on a host.
 OPTIONS = (
@@ -30,28 +30,31 @@ OPTIONS = (
     "--security-opt=seccomp=unconfined",
     "--security-opt=apparmor=unconfined",
     "--security-opt=systempaths=unconfined",
-    "--cgroupns=host",
-    "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
     "--volume=/var/lib/docker",
     f"--volume=registry-runbook-uv-cache:{UV_CACHE}",
     "--tmpfs=/run",
     "--tmpfs=/run/lock",
 )
+# Two hosts from one image have containers of the same id, which must not share a control group.
+BOOTING = ("--cgroupns=private",)
+NOT_BOOTING = (
+    "--init",  # something must reap what loses its parent
+    "--cgroupns=host",
+    "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
+)
 ADDRESS = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-# A file that Docker mounts cannot be renamed over; on a real host these three can.
-UNMOUNT = """
-for path in /etc/hosts /etc/hostname /etc/resolv.conf; do
-    text=$(cat "$path"); umount "$path"; echo "$text" >"$path"
-done
-"""
-UNMOUNT_AGAIN = "umount /etc/hosts /etc/hostname /etc/resolv.conf"  # beneath are the host's own, as it left them
-# What is set up stays, the project goes: a test copies its own. Lists of packages are not there on a new host either.
+BOOT = (Path(__file__).parent / "boot.sh").read_text(encoding="utf-8")
+# What is set up stays, the project goes: a test copies its own. apt's lists are there, as on most hosts: to bring them
+# up to date costs little. What is not set up has none.
 SET_UP = """
 cd "$1"; shift
 script/setup "$@"; .venv/bin/python -m compileall -q .venv
 find . -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
-rm -rf /var/lib/apt/lists/*
+apt-get -qq update --error-on=any
 """
+# Degraded: there are no kernel modules to load.
+UNTIL_BOOTED = "until systemctl is-system-running --wait 2>&1 | grep -E 'running|degraded'; do sleep 0.1; done"
+UNTIL_ENGINE_ANSWERS = "until docker info 2>&1; do sleep 0.1; done"
 WRITE = 'mkdir -p "$(dirname "$1")"; cat >"$1"; chmod "$2" "$1"'
 
 
@@ -69,10 +72,15 @@ LAN = Network(name="registry-runbook-lan", subnet="192.168.1.0/24", automatic="1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """A running test host; `environment` is what each command in it gets, for the package index and its trust."""
+    """A running test host; `environment` is what each command in it gets, for the package index and its trust.
+
+    `address` is the one that a registry's name stands for on it, `reached_at` the one that the LAN knows: a proven
+    host keeps the first wherever it is started, and `lead_to` lets another host in.
+    """
 
     name: str
     address: str
+    reached_at: str
     network: str
     recipe: Recipe
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -125,34 +133,24 @@ class Host:
         execute("docker", "wait", self.name, timeout_seconds=120)
         with alone():
             execute("docker", "network", "disconnect", self.network, self.name)
-            execute("docker", "network", "connect", f"--ip={self.address}", self.network, self.name)
+            execute("docker", "network", "connect", f"--ip={self.reached_at}", self.network, self.name)
             execute("docker", "start", self.name)
-        self.run("sh", "-ec", UNMOUNT_AGAIN)
         self.wait_until_up()
 
-    def wait_until_up(self, *, timeout_seconds: float = 90.0) -> float:
-        """Wait for systemd and the engine, where the recipe has them, and return the seconds waited.
+    def lead_to(self, other: "Host") -> None:
+        """Let this host reach the address of another one, where that is not an address of the LAN."""
+        if other.address != other.reached_at:
+            self.run("ip", "route", "replace", other.address, "via", other.reached_at)
 
-        Raises LabError with the last answer.
+    def wait_until_up(self, *, timeout_seconds: float = 180.0) -> None:
+        """Wait for systemd and the engine, where the recipe has them; raises LabError with what was waited for last.
+
+        In one command on the host: asking it from outside, again and again, costs more than its start.
         """
-        start = time.monotonic()
-        while pending := self._find_pending():
-            if time.monotonic() - start > timeout_seconds:
-                message = f"{self.name} is not up after {timeout_seconds} s: {pending}"
-                raise LabError(message)
-            time.sleep(0.1)
-        return time.monotonic() - start
-
-    def _find_pending(self) -> str:
-        """Return what the host is still waiting for; nothing once it is up."""
         if self.recipe.boots:
-            state = self.run("systemctl", "is-system-running", check=False)
-            if state.stdout.strip() not in {"running", "degraded"}:  # degraded: no kernel modules to load
-                return str(state)
+            self.run("sh", "-c", UNTIL_BOOTED, timeout_seconds=timeout_seconds)
         if self.recipe.starts_engine:
-            information = self.run("docker", "info", check=False)
-            return str(information) if information.code != 0 else ""
-        return ""
+            self.run("sh", "-c", UNTIL_ENGINE_ANSWERS, timeout_seconds=timeout_seconds)
 
 
 class NewHost(Protocol):
@@ -163,20 +161,29 @@ class NewHost(Protocol):
 
 
 def pack_project() -> bytes:
-    """Return a tar of the project's files: those of git, and new ones that it does not ignore."""
-    listed = execute("git", "-C", str(PROJECT), "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout
+    """Return a tar of the project's files."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name in sorted(filter(None, listed.split("\0"))):
-            if os.path.lexists(PROJECT / name):  # deleted, but not yet in the index
-                archive.add(PROJECT / name, arcname=name, filter=own_by_root)
+        for name in list_project():
+            archive.add(PROJECT / name, arcname=name, filter=own_by_root)
     return packed.getvalue()
 
 
+def list_project() -> list[str]:
+    """Return the names of the project's files: those of git, and new ones that it does not ignore."""
+    listed = execute("git", "-C", str(PROJECT), "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout
+    # One that is deleted, but not yet in the index, is none.
+    return [name for name in sorted(filter(None, listed.split("\0"))) if os.path.lexists(PROJECT / name)]
+
+
 def own_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Return the member as root's, whoever cloned the project here."""
+    """Return the member as root's, whoever cloned the project here, and of one time, whenever it was cloned.
+
+    So what Python has compiled on a host that was stored is good on one that is started from it.
+    """
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
+    member.mtime = CLONED
     return member
 
 
@@ -218,6 +225,7 @@ def ensure_set_up(recipe: Recipe, set_up: SetUp) -> str:
         builder = Host(
             name=f"registry-runbook-build-{name}-{secrets.token_hex(3)}",
             address="",
+            reached_at="",
             network="bridge",
             recipe=replace(recipe, boots=False),
             environment=choose_environment(os.environ),
@@ -237,37 +245,44 @@ def ensure_set_up(recipe: Recipe, set_up: SetUp) -> str:
 def start_container(name: str, recipe: Recipe, *, image: str, address: str | None, network: str) -> None:
     """Start a container of this name from an image, connected as asked."""
     trust = find_trust(os.environ)
+    boot = ("sh", "-c", BOOT, "boot.sh", *([recipe.own_address] if recipe.own_address else []))
     execute(
         *("docker", "run", "--detach", f"--name={name}", f"--hostname={recipe.name}", f"--network={network}"),
         *OPTIONS,
         *([f"--ip={address}"] if address else []),
         *([f"--volume={trust}:{TRUST}:ro"] if trust else []),
-        *([] if recipe.boots else ["--init"]),  # something must reap what loses its parent
+        *(BOOTING if recipe.boots else NOT_BOOTING),
         image,
-        *(["/sbin/init"] if recipe.boots else ["sleep", "infinity"]),
+        *(boot if recipe.boots else ["sleep", "infinity"]),
     )
 
 
 @contextmanager
 def start_host(
-    recipe: Recipe, *, address: str | None = None, network: Network = LAN, set_up: SetUp = ""
+    recipe: Recipe, *, address: str | None = None, network: Network = LAN, set_up: SetUp = "", image: str = ""
 ) -> Iterator[Host]:
-    """Give a host that is up; remove it with all that it stored, whatever happens."""
+    """Give a host that is up; remove it with all that it stored, whatever happens.
+
+    It starts from the image of its recipe with what `set_up` says, or from another `image` of such a host.
+    """
     name = f"registry-runbook-{recipe.name}-{secrets.token_hex(3)}"
     try:
         with alone():
             ensure_network(network)
-            image = ensure_set_up(recipe, set_up)
+            image = image or ensure_set_up(recipe, set_up)
             start_container(name, recipe, image=image, address=address, network=network.name)
         found = execute("docker", "inspect", ADDRESS, name).stdout.strip()
         host = Host(
-            name=name, address=found, network=network.name, recipe=recipe, environment=choose_environment(os.environ)
+            name=name,
+            address=recipe.own_address or found,
+            reached_at=found,
+            network=network.name,
+            recipe=recipe,
+            environment=choose_environment(os.environ),
         )
-        if recipe.boots:
-            host.run("sh", "-ec", UNMOUNT)
         host.wait_until_up()
         yield host
     finally:
+        execute("docker", "rm", "--force", "--volumes", name, timeout_seconds=120)
         with alone():
-            execute("docker", "rm", "--force", "--volumes", name)
             release_network(network)

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-LOCK = "registry-runbook-lab.lock"
-
 
 class LabError(Exception):
     """A test host, or a command in it, did not do what the test needs."""
@@ -44,8 +42,8 @@ def execute(*argv: str, check: bool = True, input_bytes: bytes = b"", timeout_se
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Wait until no other session on this machine builds images, or joins or leaves the network."""
-    with (Path(tempfile.gettempdir()) / LOCK).open("w") as lock:
+def alone(what: str = "lab") -> Iterator[None]:
+    """Wait until no other session on this machine does the same: builds images, or joins or leaves the network."""
+    with (Path(tempfile.gettempdir()) / f"registry-runbook-{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -8,42 +8,60 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.conftest import ALL
+from tests.draws import tries_all
+from tests.waiting import UNTIL_SO
 
 from .lab import Host
 from .product import PROJECT
 
+SHORT = "/root/short.sh"
 # What the scripts below use: short names, because a fault should read as one line.
-_SHORT = r"""
+_SHORT = (
+    UNTIL_SO
+    + r"""
 set +e; cd /root/registry-runbook
 container() { docker ps --all --quiet --filter label=com.docker.compose.service=registry; }
-up() { for _ in $(seq 50); do curl -sk -o /dev/null "$1" && return; sleep 0.1; done; }
-restart() { docker restart --time 1 $(container) >/dev/null; sleep 0.7; }
+is_open() { : <"/dev/tcp/127.0.0.1/$1"; }
+up() { until_so "$1 to answer" answers "$1"; }
+# A Go server with TLS answers plain HTTP too; one that cannot start is started again, and again, by its engine.
+settled() {
+    answers "http://$ADDRESS:443/" && return
+    docker inspect --format '{{.State.Status}} {{.RestartCount}}' $(container) | grep -vqx 'running 0'
+}
+restart() { docker restart --time 1 $(container) >/dev/null; until_so "the registry to answer or to end" settled; }
 pull_plain() {
     docker run -d --rm --name plain -p 5055:5000 $IMAGE >/dev/null; up http://127.0.0.1:5055/
     docker pull "$ADDRESS:5055/a:1"
 }
 pair() { .venv/bin/python -m tests.hosts.pair "$@"; }
-log() { sleep 0.3; docker logs --tail 60 $(container) 2>&1 | grep -vE 'level=info'; }
+logged() { docker logs --tail 60 $(container) 2>&1 | grep -vE 'level=info' | grep "$1"; }
+log() { until_so "$1 in the registry's log" logged "$1"; logged ''; }
+says() { words=$1; shift; "$@" >/root/said 2>&1; grep -q "$words" /root/said; }
+until_says() { until_so "$1" says "$@"; cat /root/said; }
 login() { docker login registry.test -u admin --password-stdin <$PASSWORD 2>&1; }
 engine_log() {
     journalctl -u docker.service -o cat --no-pager --since "@$BEGUN" | grep -E '^unable|^failed|^Status|repeated'
 }
-engine_fails() { BEGUN=$(date +%s); systemctl restart docker.service 2>&1; engine_log; }
+# systemd starts no unit more than three times in a minute, unless it forgets that it has.
+restart_engine() { systemctl reset-failed docker.service docker.socket; systemctl restart docker.service; }
+engine_fails() { BEGUN=$(date +%s); restart_engine 2>&1; engine_log; }
 bring_up() {
     docker-compose --project-name registry --file ${1:-$FILE} up -d --force-recreate
     up https://registry.test/
 }
 another_password() { mv $PASSWORD $PASSWORD.old; (umask 077; echo another >$PASSWORD); }
 push_until() {
-    docker tag $IMAGE registry.test/full/a:1; timeout 30 docker push registry.test/full/a:1 &
-    for _ in $(seq 100); do if log | grep "$1"; then break; fi; sleep 0.3; done
-    kill %%
+    docker tag $IMAGE registry.test/full/a:1; docker push registry.test/full/a:1 &
+    log "$1"; kill %%
 }
-with() { python3 /root/registry-runbook/tests/hosts/answering.py "$@" & SERVER=$!; up http://127.0.0.1:5060/; }
+with() {
+    python3 /root/registry-runbook/tests/hosts/answering.py "$@" & SERVER=$!
+    until_so "port 5060 to be open" is_open 5060
+}
 keep() {
     rm -rf /root/good; mkdir /root/good
     cp -a --parents /etc/docker /etc/default/docker /etc/hosts /etc/resolv.conf /root/good/
+    docker images --format '{{.Repository}}:{{.Tag}}' registry-runbook/docker-registry | head -n 1 >/root/good/image
 }
 mend() {
     rm -rf /etc/docker/certs.d /etc/docker/daemon.json
@@ -56,9 +74,9 @@ FILE=/etc/docker/registry/docker-compose.yml
 CONFIG=/etc/docker/registry/config.yml USERS=/etc/docker/registry/auth/htpasswd SSL=/etc/docker/registry/ssl
 TRUST=/etc/docker/certs.d/registry.test VOLUME=/var/lib/docker/volumes/registry_registry-data/_data
 ADDRESS=$(awk '$2 == "registry.test" {print $1}' /root/good/etc/hosts 2>/dev/null)
-NAMED='{{.Repository}}:{{.Tag}}'
-IMAGE=$(timeout 2 docker images --format "$NAMED" registry-runbook/docker-registry 2>/dev/null | head -n 1)
+IMAGE=$(cat /root/good/image 2>/dev/null)
 """
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +109,7 @@ class Patient:
 
     def shell(self, script: str) -> str:
         """Run a script with the short names, and return all that it prints."""
-        done = self.host.run("bash", "-c", _SHORT + script, check=False)
+        done = self.host.run("bash", "-c", f". {SHORT}\n{script}", check=False, timeout_seconds=300)
         return done.stdout + done.stderr
 
     def diagnose(self, message: str, fault: Fault | None = None) -> Mapping[str, Any]:
@@ -107,7 +125,8 @@ class Patient:
         assert self.doctor.stdout
         self.doctor.stdin.write(json.dumps(asked) + "\n")
         self.doctor.stdin.flush()
-        answer: Mapping[str, Any] = json.loads(self.doctor.stdout.readline())
+        answer: Mapping[str, Any] = json.loads(self.doctor.stdout.readline() or '{"error": "the helper has ended"}')
+        assert "error" not in answer, answer["error"]
         return answer
 
     def suffer(self, fault: Fault) -> None:
@@ -132,7 +151,7 @@ class Patients:
     def suffer(self, fault: Fault, seeded: random.Random) -> None:
         """Let a patient that the seed chooses suffer a fault; of a run of everything, each that can have it."""
         able = [found for recipe, found in self.by_recipe.items() if fault.only in ("", recipe)]
-        for found in able if ALL else [seeded.choice(able)]:
+        for found in able if tries_all() else [seeded.choice(able)]:
             found.suffer(fault)
 
 
@@ -148,10 +167,11 @@ def patient(host: Host) -> Iterator[Patient]:
     command = (*argv, ".venv/bin/python", "-m", "tests.hosts.diagnosing")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as doctor:
         found = Patient(host=host, doctor=doctor)
+        host.write(SHORT, _SHORT)
         found.shell("keep")
         try:
             yield found
         finally:
-            found.shell("mend; restart; rm -r /root/good")
+            found.shell(f"mend; restart; rm -r /root/good {SHORT}")
             if doctor.stdin:
                 doctor.stdin.close()

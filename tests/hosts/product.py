@@ -13,6 +13,7 @@ from runbook.changes import CopyFile
 from runbook.outside import registry_api, tls
 from runbook.parameters import Parameters
 from runbook.sections import certificates, configuration
+from tests.waiting import SECONDS, UNTIL_SO
 
 from .lab import ON_HOST, Completed, Host
 
@@ -89,11 +90,13 @@ def serve_lab(host: Host) -> Iterator[str]:
     """Give the address, with its token, that `./script/run lab` prints; end it as Ctrl-C does, which must be clean."""
     start = "setsid env --default-signal=INT ./script/run lab >/root/lab.txt 2>&1 </dev/null & echo $!"
     process = host.run("sh", "-ec", start, directory=PROJECT).stdout.strip()
-    host.run("timeout", "60", "sh", "-c", "until grep -q Ctrl-C /root/lab.txt; do sleep 0.2; done")
+    host.run("sh", "-c", f"{UNTIL_SO} until_so 'the address of JupyterLab' grep -q Ctrl-C /root/lab.txt")
     try:
         yield re.findall(r"http://127\.0\.0\.1:\S+", host.read("/root/lab.txt"))[0]
     finally:
-        host.run("sh", "-c", f"kill -INT {process}; while kill -0 {process} 2>/dev/null; do sleep 0.2; done")
+        host.run(
+            "sh", "-c", f"{UNTIL_SO} gone() {{ ! kill -0 {process}; }}; kill -INT {process}; until_so 'its end' gone"
+        )
     assert "has ended" in host.read("/root/lab.txt")
 
 
@@ -107,6 +110,15 @@ def make_files(parameters: Parameters) -> None:
     for section in (certificates, configuration):
         changes = section.plan(parameters, section.gather(parameters))
         apply([change for change in changes if not isinstance(change, CopyFile)])
+
+
+def wait_until_engine_knows(host: Host, registry: str) -> None:
+    """Wait until the host's engine finds the address of a registry: it keeps /etc/hosts for five seconds.
+
+    Source: Go, package net, hosts.go, cacheMaxAge.
+    """
+    known = f"known() {{ docker pull {registry}/no/such:1 2>&1 | grep -vqE 'no such host|server misbehaving'; }}"
+    host.run("sh", "-c", f"{UNTIL_SO}{known}; until_so 'the engine to know {registry}' known")
 
 
 @contextmanager
@@ -123,11 +135,12 @@ def serve_files(host: Host, parameters: Parameters) -> Iterator[registry_api.Reg
     host.write("/etc/hosts", f"{names}{host.address} {parameters.domain}\n")
     options = (f"--name={name}", f"--publish={parameters.port}:443", f"--volume={place}:/etc/docker/registry:ro")
     served = registry_api.Registry(
-        url=f"https://{host.address}:{parameters.port}", tls=tls.trusting(authority), server_name=parameters.domain
+        url=f"https://{host.reached_at}:{parameters.port}", tls=tls.trusting(authority), server_name=parameters.domain
     )
     try:
         host.run("docker", "run", "--detach", *options, image, "serve", "/etc/docker/registry/config.yml")
-        registry_api.wait_until_ready(served, timeout_seconds=60)
+        registry_api.wait_until_ready(served, timeout_seconds=SECONDS)
+        wait_until_engine_knows(host, f"{parameters.domain}:{parameters.port}")
         yield served
     finally:
         host.run("docker", "rm", "--force", "--volumes", name)

@@ -6,14 +6,20 @@ More than 250 lines, since it is a table.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tests.waiting import UNTIL_SO
+
 from .document import NAT_GONE
 
 # An engine reads its file some time after it was told to.
-UNTIL_READ = r"""
+UNTIL_READ = (
+    UNTIL_SO
+    + r"""
 is_listed() { docker info --format '{{json .RegistryConfig}}' | grep -qF "$1"; }
-until_listed() { for _ in $(seq 100); do is_listed "$1" && return; sleep 0.2; done; }
-until_unlisted() { for _ in $(seq 100); do is_listed "$1" || return 0; sleep 0.2; done; }
+is_unlisted() { ! is_listed "$1"; }
+until_listed() { until_so "the engine to list $1" is_listed "$1"; }
+until_unlisted() { until_so "the engine to list $1 no more" is_unlisted "$1"; }
 """
+)
 # What the commands below share; ADDRESS is the host's. The commands of one sabotage run in `sh -e`.
 PRELUDE = (
     UNTIL_READ
@@ -23,7 +29,11 @@ TRUST=/etc/docker/certs.d/registry.test; DATA=/var/lib/docker/volumes/registry_r
 SITE=/etc/nginx/sites-enabled/zz-registry-runbook PYTHON=/root/registry-runbook/.venv/bin/python
 LABELS="--label=com.docker.compose.project=registry --label=com.docker.compose.service=registry"
 ours() { docker ps --all --quiet --filter label=com.docker.compose.project=registry; }
-load() { docker restart --time 1 $(ours); }
+load() { docker restart --time 1 $(ours); until_so "the registry to answer or to end" settled; }
+settled() {
+    answers "http://$ADDRESS:443/" && return
+    docker inspect --format '{{.State.Status}} {{.RestartCount}}' $(ours) | grep -vqx 'running 0'
+}
 up() { docker-compose -p registry -f $R/docker-compose.yml up -d --force-recreate; }
 image() { docker inspect --format '{{.Config.Image}}' $(ours); }
 edit() { "$PYTHON" /root/sabotage/edit.py "$@"; }
@@ -31,7 +41,8 @@ settings() { edit $R/config.yml "$1"; }
 service() { edit $R/docker-compose.yml "s = c['services']['registry']; $1"; }
 authority() { "$PYTHON" /root/sabotage/certify.py authority $P/ca/ca.crt "$@"; }
 issue() { "$PYTHON" /root/sabotage/certify.py issue "$@" >$PEM; }
-listen() { setsid python3 -m http.server $1 >/dev/null 2>&1 & echo $! >/root/sabotage/listener; sleep 1; }
+listen() { setsid python3 -m http.server $1 >/dev/null 2>&1 & echo $! >/root/sabotage/listener
+    until_so "port $1 to answer" answers "http://127.0.0.1:$1/"; }
 hush() { kill $(cat /root/sabotage/listener); }
 restart_engine() { systemctl reset-failed docker; systemctl restart docker; }
 break_engine() { systemctl reset-failed docker; if systemctl restart docker; then return 1; fi; }
@@ -175,7 +186,7 @@ def _configurations() -> Iterator[Sabotage]:
     yield Sabotage(
         name="configuration-not-loaded",
         how="cp -p $R/config.yml /root/sabotage/kept; settings \"c['storage']['delete']['enabled'] = False\"; load\n"
-        "sleep 1; cat /root/sabotage/kept >$R/config.yml",
+        "cat /root/sabotage/kept >$R/config.yml",
         row="delete",
         cause="configuration-not-loaded",
         notebooks=COMPOSE,
@@ -339,7 +350,7 @@ def _trust() -> Iterator[Sabotage]:
         ("trust-torn", "head -c 200 $P/ca/ca.crt >$TRUST/ca.crt", "trust-in-another"),
     ):
         yield Sabotage(name=name, how=how, row="30-certificates|authority", cause=cause, notebooks=("30-certificates",))
-    for name, entry in (("insecure-by-name", "registry.test"), ("insecure-by-network", "192.168.0.0/16")):
+    for name, entry in (("insecure-by-name", "registry.test"), ("insecure-by-network", "198.51.0.0/16")):
         yield Sabotage(
             name=name,
             how=f"""echo '{{"insecure-registries": ["{entry}"]}}' >/etc/docker/daemon.json

@@ -1,12 +1,12 @@
 """Other hosts with the kit, without this project: one with Docker, one with Podman and no Docker at all."""
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
 
 from runbook.outside import client_kit
+from tests.waiting import wait_for
 
 from .images import BOOKWORM, PODMAN
 from .lab import Completed, Host, start_host
@@ -69,13 +69,12 @@ class Client:
 
         A running engine knows a changed /etc/hosts after five seconds at the latest (Go, net: cacheMaxAge).
         """
-        deadline = time.monotonic() + 10
-        while True:
+
+        def pull() -> str:
             done = self.host.run(self.engine, "pull", IMAGE, check=False)
-            said = done.stdout + done.stderr
-            if expected in said or time.monotonic() > deadline:
-                return said
-            time.sleep(0.2)
+            return said if expected in (said := done.stdout + done.stderr) else ""
+
+        return wait_for(f"{expected!r} from {self.engine}", pull)
 
     def touched(self) -> str:
         """Return all that the script may touch."""
@@ -121,10 +120,11 @@ def without_data(text: str) -> str:
 
 
 @pytest.fixture(scope="module", params=["docker", "podman"])
-def client(kit: Mapping[str, str], request: pytest.FixtureRequest) -> Iterator[Client]:
+def client(proven_trixie: Host, kit: Mapping[str, str], request: pytest.FixtureRequest) -> Iterator[Client]:
     """Give a host with one of the two engines, to which the kit was copied."""
     docker = request.param == "docker"
     with start_host(BOOKWORM if docker else PODMAN) as host:
+        host.lead_to(proven_trixie)
         if not docker:
             host.write("/etc/containers/storage.conf", STORAGE)
         for name, text in kit.items():

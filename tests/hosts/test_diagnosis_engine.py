@@ -13,7 +13,7 @@ STOPPED = "systemctl stop docker.socket docker.service;"
 COMPOSE = "docker-compose --file /etc/docker/registry/docker-compose.yml ps 2>&1 | tail -n 3"
 # After each: its files are put back before, so that the engine starts.
 START = (
-    "mend; systemctl reset-failed docker.socket docker.service; systemctl start docker.service; up -k https://$ADDRESS/"
+    "mend; systemctl reset-failed docker.socket docker.service; systemctl start docker.service; up https://$ADDRESS/"
 )
 NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/tmp"
 FAULTS = {

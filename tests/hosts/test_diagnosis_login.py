@@ -19,13 +19,14 @@ FAULTS = {
     "wrong-password": Fault(
         messages=(UNAUTHORIZED, AUTHENTICATION),
         cause="password-is-another",
-        say="another_password; login; log",
+        say="another_password; login; log 'authentication failure'",
         mend="mv $PASSWORD.old $PASSWORD",
     ),
     "not-bcrypt": Fault(
         messages=(UNAUTHORIZED, AUTHENTICATION),
         cause="users-not-bcrypt",
-        say="sed -i 's/admin:.*/admin:$apr1$abc$abcdefghijklmnopqrstuv/' $USERS; restart; login; log",
+        say="sed -i 's/admin:.*/admin:$apr1$abc$abcdefghijklmnopqrstuv/' $USERS; restart; login\n"
+        "log 'authentication failure'",
     ),
     "no-such-user": Fault(
         messages=(UNAUTHORIZED,), cause="user-unknown", say="sed -i s/admin:/nobody:/ $USERS; restart; login"
@@ -33,7 +34,7 @@ FAULTS = {
     "malformed-line": Fault(
         messages=("login attempt to … failed with status: 400 Bad Request", "htpasswd: invalid entry at line …"),
         cause="users-malformed",
-        say="echo a-line >>$USERS; restart; login; log",
+        say="echo a-line >>$USERS; restart; login; log 'invalid entry'",
     ),
     "unauthorized": Fault(
         messages=("unauthorized: authentication required",),
@@ -44,7 +45,7 @@ FAULTS = {
     "no-users": Fault(
         messages=("htpasswd is missing, provisioning with default user",),
         cause="users-missing",
-        say="rm $USERS; restart; log",
+        say="rm $USERS; restart; log 'unable to configure authorization'",
     ),
     "no-htpasswd-in-the-image": Fault(
         messages=('exec: "htpasswd": executable file not found in $PATH',),

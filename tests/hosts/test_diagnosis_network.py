@@ -9,21 +9,23 @@ from .patients import Fault, Patients
 
 DOWN = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 # After each: its files are put back before, so that the engine starts.
-BLACK_HOLE = "sed -i 's/.* registry.test/203.0.113.9 registry.test/' /etc/hosts; sleep 5.5;"
+BLACK_HOLE = (
+    "sed -i 's/.* registry.test/203.0.113.9 registry.test/' /etc/hosts;"  # an engine keeps what it has read a while
+)
 PROXY = """
 mkdir -p /etc/systemd/system/docker.service.d
 printf '[Service]\\nEnvironment=HTTPS_PROXY=http://127.0.0.1:9\\n' >/etc/systemd/system/docker.service.d/proxy.conf
-systemctl daemon-reload; systemctl restart docker.service; login
+systemctl daemon-reload; restart_engine; login
 """
 OTHER_SERVER, NAME_GONE = "echo 'nameserver 127.0.0.1' >/etc/resolv.conf", "sed -i /registry.test/d /etc/hosts"
-UNTIL = "for _ in $(seq 20); do login | grep '127.0.0.1:53: %s' && break; sleep 1; done"  # an engine keeps both a while
+UNTIL = "until_says '127.0.0.1:53: %s' login"  # an engine keeps both a while
 RESOLVER = f"{OTHER_SERVER}; {NAME_GONE}; python3 tests/hosts/answering.py names"
 FAULTS = {
     "nat-chain": Fault(
         messages=("iptables: No chain/target/match by that name",),
         cause="nat-chain-gone",
         say=f"{NAT_GONE}; docker run --rm --publish 5056:5000 $IMAGE help",
-        mend="systemctl restart docker.service",
+        mend="restart_engine",
     ),
     "forwarding": Fault(
         messages=("IPv4 forwarding is disabled. Networking will not work.",),
@@ -83,20 +85,21 @@ FAULTS = {
     "no-route": Fault(
         messages=("dial tcp …: connect: no route to host",),
         cause="name-elsewhere",
-        say=f"ip route add unreachable 203.0.113.0/24; {BLACK_HOLE} login",
+        say=f"ip route add unreachable 203.0.113.0/24; {BLACK_HOLE} until_says 'Error response' login",
         mend="ip route del unreachable 203.0.113.0/24",
     ),
     "no-answer": Fault(
         messages=("dial tcp …: i/o timeout",),
         cause="name-elsewhere",
-        say=f"iptables -I OUTPUT -d 203.0.113.9 -j DROP; {BLACK_HOLE} curl -m 3 -sS https://registry.test/; login",
+        say=f"iptables -I OUTPUT -d 203.0.113.9 -j DROP; {BLACK_HOLE}\n"
+        "curl -m 3 -sS https://registry.test/; until_says 'Error response' login",
         mend="iptables -D OUTPUT -d 203.0.113.9 -j DROP",
     ),
     "proxy-of-the-engine": Fault(
         messages=("proxyconnect tcp: …",),
         cause="engine-proxy",
         say=PROXY,
-        mend="rm -r /etc/systemd/system/docker.service.d; systemctl daemon-reload; systemctl restart docker.service",
+        mend="rm -r /etc/systemd/system/docker.service.d; systemctl daemon-reload; restart_engine",
     ),
     "proxy-of-a-client": Fault(
         messages=("dial tcp …: connect: connection refused",),

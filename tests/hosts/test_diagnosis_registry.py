@@ -14,8 +14,9 @@ BEGIN = (
     " tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')"
 )
 REPLACE = "docker stop --time 1 $(container) >/dev/null; mount -t tmpfs -o {} tmpfs $VOLUME; docker start $(container);"
-FULL = f"{REPLACE.format('size=200k')} sleep 0.7; login; push_until 'no space left'"
-READ_ONLY = f"{REPLACE.format('ro,size=200k')} sleep 0.7; login; push_until 'read-only file system'"
+UP_AGAIN = "until_so 'the registry to answer' settled; login;"
+FULL = f"{REPLACE.format('size=200k')} {UP_AGAIN} push_until 'no space left'"
+READ_ONLY = f"{REPLACE.format('ro,size=200k')} {UP_AGAIN} push_until 'read-only file system'"
 UNMOUNT = (
     "docker stop --time 1 $(container); umount $VOLUME; docker start $(container); docker rmi registry.test/full/a:1"
 )
@@ -26,22 +27,22 @@ FAULTS = {
     "no-yaml": Fault(
         messages=("error parsing …/config.yml: … did not find expected key",),
         cause="configuration-no-yaml",
-        say="sed -i 's/^auth:/ auth:/' $CONFIG; restart; log",
+        say="sed -i 's/^auth:/ auth:/' $CONFIG; restart; log 'did not find expected key'",
     ),
     "no-version": Fault(
         messages=('error parsing …/config.yml: unsupported version: ""',),
         cause="configuration-version-missing",
-        say="sed -i '/^version/d' $CONFIG; restart; log",
+        say="sed -i '/^version/d' $CONFIG; restart; log 'unsupported version'",
     ),
     "no-storage": Fault(
         messages=("error parsing …/config.yml: no storage configuration provided",),
         cause="configuration-no-storage",
-        say="sed -i '/^storage/,/rootdirectory/d' $CONFIG; restart; log",
+        say="sed -i '/^storage/,/rootdirectory/d' $CONFIG; restart; log 'no storage configuration'",
     ),
     "no-configuration": Fault(
         messages=("configuration error: open …: no such file or directory",),
         cause="configuration-missing",
-        say="rm $CONFIG; restart; log",
+        say="rm $CONFIG; restart; log 'no such file'",
     ),
     "folder-for-configuration": Fault(
         messages=("Are you trying to mount a directory onto a file (or vice-versa)?",),
@@ -52,17 +53,17 @@ FAULTS = {
     "no-realm": Fault(
         messages=('unable to configure authorization (htpasswd): "realm" must be set',),
         cause="configuration-is-another",
-        say="sed -i /realm/d $CONFIG; restart; log",
+        say="sed -i /realm/d $CONFIG; restart; log 'must be set'",
     ),
     "no-such-port": Fault(
         messages=("listen tcp: address …: invalid port",),
         cause="configuration-is-another",
-        say="sed -i 's/addr: :443/addr: :99999/' $CONFIG; restart; log",
+        say="sed -i 's/addr: :443/addr: :99999/' $CONFIG; restart; log 'invalid port'",
     ),
     "no-http-secret": Fault(
         messages=("No HTTP secret provided - generated random secret",),
         cause="http-secret-is-another",
-        say="sed -i '/ secret:/d' $CONFIG; restart; log",
+        say="sed -i '/ secret:/d' $CONFIG; restart; log 'No HTTP secret'",
     ),
     "delete-off": Fault(
         messages=("405: the operation is unsupported",),
@@ -129,7 +130,7 @@ curl $KNOWN -X PATCH --data hello "$UPLOAD" """,
     "page-for-a-registry": Fault(
         messages=("invalid character '<' looking for beginning of value",),
         cause="answered-by-another",
-        say=f"docker rm --force $(container); with page; docker pull 127.0.0.1:5060/a:1; kill $SERVER; {PAGE} sleep 1",
+        say=f"docker rm --force $(container); with page; docker pull 127.0.0.1:5060/a:1; kill $SERVER; {PAGE} up http://$ADDRESS:443/",
         mend="pkill -f '[a]nswering.py page'; bring_up",
     ),
     "rate": Fault(

@@ -64,7 +64,7 @@ FAULTS = {
     "another-key": Fault(
         messages=("tls: private key does not match public key",),
         cause="key-of-another",
-        say="pair --other-key; restart; log",
+        say="pair --other-key; restart; log 'does not match'",
     ),
     "another-key-to-a-client": Fault(
         messages=(REFUSED,), cause="key-of-another", say="pair --other-key; restart; login; curl https://registry.test"
@@ -72,17 +72,17 @@ FAULTS = {
     "no-certificate-in-the-file": Fault(
         messages=("tls: failed to find any PEM data in certificate input",),
         cause="certificate-unreadable",
-        say="echo x >$SSL/registry.test.pem; restart; log",
+        say="echo x >$SSL/registry.test.pem; restart; log 'failed to find any PEM'",
     ),
     "no-certificate": Fault(
         messages=("level=fatal … open ….pem: no such file or directory",),
         cause="certificate-missing",
-        say="rm $SSL/registry.test.pem; restart; log",
+        say="rm $SSL/registry.test.pem; restart; log 'no such file'",
     ),
     "client-refuses": Fault(
         messages=("http: TLS handshake error … remote error: tls: bad certificate",),
         cause="trust-missing",
-        say="rm -r $TRUST; login; log",
+        say="rm -r $TRUST; login; log 'bad certificate'",
         mend=":",
     ),
     "curl-without-the-authority": Fault(

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ALL
+from tests.draws import tries_all
 
 from . import targets
 
 CALLS = ("openat", "write", "fsync", "rename")
 CAUSES = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO)
 # Each call with each cause (`script/test --all`), or each call and each cause once: a process takes some two seconds.
-MATRIX = [*itertools.product(CALLS, CAUSES)] if ALL else [*zip(CALLS, CAUSES, strict=True)]
+MATRIX = [*itertools.product(CALLS, CAUSES)] if tries_all() else [*zip(CALLS, CAUSES, strict=True)]
 KEPT = "kept.before-registry-runbook"
 
 

@@ -1,9 +1,10 @@
 """The faults of a host that 10-host repairs, or names: each brought about for real."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
+
+from tests.waiting import wait_for
 
 from .conftest import start_with_project
 from .document import NAT_GONE
@@ -77,10 +78,7 @@ def test_host_names_who_holds_port(host: Host) -> None:
     host.run("rm", "/etc/sysctl.d/99-registry-runbook.conf")
     before = snapshot(host)
     host.run("sh", "-c", "setsid python3 -m http.server 443 >/dev/null 2>&1 &")
-    deadline = time.monotonic() + 10
-    while host.run("curl", "-s", "http://127.0.0.1:443/", check=False).code != 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for("port 443 to answer", lambda: host.run("curl", "-s", "http://127.0.0.1:443/", check=False).code == 0)
     taken = run(host, "10-host", check=False)
     assert "the port 443 to be free" in str(taken.error)
     assert "python3 (pid " in str(taken.error)

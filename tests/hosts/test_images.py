@@ -27,7 +27,7 @@ def public(proven_bookworm: Host) -> Iterator[tuple[str, str]]:
         host.run("docker", "tag", image, pushed)
         digest = host.run("docker", "push", pushed).stdout.partition("digest: ")[2].split()[0]
         host.run("docker", "image", "rm", pushed)
-        yield f"{host.address}:5001", digest
+        yield f"{host.reached_at}:5001", digest
     finally:
         host.run("docker", "rm", "--force", "--volumes", "public")
 

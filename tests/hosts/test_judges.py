@@ -136,6 +136,7 @@ def skopeo(proven_trixie: Host) -> Iterator[Skopeo]:
             entry.size = len(content)
             files.addfile(entry, io.BytesIO(content))
     with start_host(PODMAN) as host:
+        host.lead_to(proven_trixie)
         host.run("sh", "-ec", "base64 -d | tar -x", input_text=base64.b64encode(archive.getvalue()).decode())
         host.write("/root/ours/ca.crt", proven_trixie.read("/etc/registry-runbook/ca/ca.crt"))
         host.write("/root/theirs/ca.crt", tls.certificate_text(stranger).decode())
@@ -147,7 +148,7 @@ def skopeo(proven_trixie: Host) -> Iterator[Skopeo]:
 
 def test_sslyze_finds_only_what_is_declared(proven_trixie: Host, on_host: Path) -> None:
     """Fails if TLS is worse than Mozilla's intermediate profile, or a declared deviation is there no more."""
-    found = scan(proven_trixie.address, 443, domain="registry.test", authority=on_host / "ca.crt")
+    found = scan(proven_trixie.reached_at, 443, domain="registry.test", authority=on_host / "ca.crt")
     assert found == declared("sslyze")
 
 
@@ -160,7 +161,7 @@ def test_sslyze_finds_planted_fault(proven_trixie: Host, make_parameters: Callab
         parameters.configuration_path.write_text(text.replace("tls1.2", minimum), encoding="utf-8")
         with serve_files(proven_trixie, parameters):
             authority = parameters.ca_certificate_path
-            found.append(scan(proven_trixie.address, 8410, domain="rsa.test", authority=authority))
+            found.append(scan(proven_trixie.reached_at, 8410, domain="rsa.test", authority=authority))
     assert found[0] == declared("sslyze")
     assert sorted(finding.partition(":")[0] for finding in found[1] - found[0]) == ["ciphers", "tls_versions"]
 
@@ -174,10 +175,10 @@ def test_sslyze_finds_nothing_in_nginx(skopeo: Skopeo, make_parameters: Callable
     for place, text in zip(places, (site, re.sub(r" *ssl_(protocols|ciphers|ecdh).*\n", "", site)), strict=True):
         host.write(place, text)
     host.run("nginx")
-    assert scan(host.address, 443, domain="front.test", authority=parameters.ca_certificate_path) == set()
+    assert scan(host.reached_at, 443, domain="front.test", authority=parameters.ca_certificate_path) == set()
     host.run("cp", *reversed(places))
     host.run("nginx", "-s", "reload")
-    found = scan(host.address, 443, domain="front.test", authority=parameters.ca_certificate_path)
+    found = scan(host.reached_at, 443, domain="front.test", authority=parameters.ca_certificate_path)
     assert sorted(finding.partition(":")[0] for finding in found) == ["ciphers", "tls_curves"]
 
 

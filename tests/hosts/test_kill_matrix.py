@@ -1,19 +1,18 @@
 """SIGKILL before each change of a host: the next run goes on from there, with the same authority, and nothing is left.
 
-The whole matrix with RUNBOOK_TEST_ALL (`script/test --all`); otherwise a sample of it, by a seed that is printed.
+The whole matrix with `script/test --all`; otherwise a sample of it, by a seed that is printed.
 """
 
 import itertools
 import json
-import os
-import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
 
 from runbook import overview
-from tests.conftest import ALL
+from tests import draws
+from tests.draws import tries_all
 
 from .conftest import start_with_project
 from .lab import Completed, Host
@@ -23,17 +22,10 @@ WAY: tuple[str, ...] = (*overview.SECTIONS, "70-clients")
 FIRST = ("10-host",)  # on a host that does not have the registry's image yet
 BACK = ("90-tear-down",)
 # What is on a host before, and parameters beside those of all: on one, nginx in front and a daemon.json of its own.
-BEFORE = {
-    "bookworm": "",
-    "trixie": """
-        apt-get -qq update && apt-get -qq install --yes --no-install-recommends nginx
-        echo '{"debug": false}' >/etc/docker/daemon.json
-    """,
-}
-IN_FRONT = {"bookworm": {}, "trixie": {"proxy": "nginx", "proxy_layer_megabytes": 2}}
+BEFORE = {"bookworm": "", "trixie-nginx": """echo '{"debug": false}' >/etc/docker/daemon.json"""}
+IN_FRONT = {"bookworm": {}, "trixie-nginx": {"proxy": "nginx", "proxy_layer_megabytes": 2}}
 IMAGE = "registry-runbook/docker-registry"
 SAMPLE = 1  # places on each kind of host; each takes some twenty seconds
-SEED = int(os.environ.get("RUNBOOK_TEST_SEED", "1"))  # another one tries other places
 CA_KEY = "/etc/registry-runbook/ca/ca.key"
 # What a run that was killed may have left, and none that came to its end has: temporary files, probes, test images.
 LEFT = r"""
@@ -66,8 +58,8 @@ class Matrix:
     def places(self, route: tuple[str, ...], sample: int) -> list[tuple[tuple[str, ...], int]]:
         """Return a route with each of its changes, from 1, or with a sample of them that another run can repeat."""
         every = range(1, len(self.changes[route]) + 1)
-        chosen = random.Random(f"{SEED} {self.host.recipe.name} {route}")  # noqa: S311 (a sample)
-        return [(route, place) for place in (every if ALL else sorted(chosen.sample(every, sample)))]
+        chosen = draws.source("kills", self.host.recipe.name, *route)
+        return [(route, place) for place in (every if tries_all() else sorted(chosen.sample(every, sample)))]
 
 
 def run(host: Host, parameters: Mapping[str, object], route: tuple[str, ...], *, kill_at: int = 0) -> Completed:
@@ -82,7 +74,7 @@ def made(host: Host) -> str:
     return host.run("sh", "-c", MADE, check=False).stdout
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+@pytest.fixture(scope="module", params=["bookworm", "trixie-nginx"])
 def matrix(request: pytest.FixtureRequest) -> Iterator[Matrix]:
     """Give a host, and what a run of each route changes on it; it ends as the tear-down leaves it, with the image."""
     with start_with_project(request.param) as host:
@@ -127,7 +119,7 @@ def test_next_run_goes_on_from_wherever_one_was_killed(matrix: Matrix, subtests:
     It goes on after a place that fails: each is named with what was found there.
     """
     host = matrix.host
-    print({route[-1]: len(found) for route, found in matrix.changes.items()}, f"RUNBOOK_TEST_SEED={SEED}")  # noqa: T201
+    print({route[-1]: len(found) for route, found in matrix.changes.items()})  # noqa: T201
     for route, place in matrix.places(FIRST, 1):
         with subtests.test(route=route[-1], place=place):
             assert run(host, matrix.parameters, BACK).code == 0

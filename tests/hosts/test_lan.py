@@ -7,6 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.waiting import UNTIL_SO
+
 from .conftest import start_with_project
 from .document import NAT_GONE
 from .lab import Host
@@ -167,9 +169,11 @@ def test_lan_finds_a_flag_that_clashes_before_the_engine_is_touched(hosts: tuple
 def test_host_without_systemd_restarts_the_engine_as_it_ran(hosts: tuple[Host, Host]) -> None:
     """Fails where an engine that somebody started by hand is not restarted, or loses the flags that it was given."""
     _, host = hosts
-    host.run("sh", "-c", "kill $(cat /var/run/docker.pid); while pgrep -x dockerd >/dev/null; do sleep 0.1; done")
+    host.run(
+        "sh", "-c", f"{UNTIL_SO} gone() {{ ! pgrep -x dockerd; }}; kill $(cat /run/docker.pid); until_so 'its end' gone"
+    )
     host.run("sh", "-c", "setsid dockerd --debug >/var/log/dockerd.log 2>&1 </dev/null &")
-    host.run("sh", "-c", "timeout 30 sh -c 'until docker info >/dev/null 2>&1; do sleep 0.2; done'")
+    host.run("sh", "-c", f"{UNTIL_SO} until_so 'the engine to answer' docker info")
     host.run("sh", "-c", NAT_GONE)
     [restart] = run(host, "10-host").changes
     assert restart.startswith("restart the engine: its nat chain DOCKER is gone")

@@ -15,9 +15,9 @@ def test_run_proves_registry_then_changes_nothing(new_host: NewHost, recipe: str
     """Fails where the README's command does not end with all proven, or a second one changes anything at all.
 
     The same for the document's own values, on the two kinds of host that have an engine and systemd. On trixie,
-    test_readme begins without what script/setup makes; plain has the Python of bookworm.
+    test_readme begins without what script/setup makes; bare and plain have the Python of bookworm.
     """
-    host = new_host(recipe, set_up="run" if recipe in {"trixie", "plain"} else "")
+    host = new_host(recipe, set_up="run" if recipe in {"trixie", "bare", "plain"} else "")
     assert plan_states(host)["10-host"] == "to do"
     made = host.run("sh", "-c", "ls -d /etc/registry-runbook /etc/docker/registry /opt/data", check=False).stdout
     assert made == ""  # a plan makes none of them

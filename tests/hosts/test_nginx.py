@@ -32,9 +32,7 @@ server {
     location / { return 200 "theirs"; }
 }
 """
-INSTALL = """
-apt-get -qq update
-DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends nginx
+CERTIFY = """
 mkdir /etc/nginx/theirs
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=theirs.test -addext subjectAltName=DNS:theirs.test \
   -keyout /etc/nginx/theirs/key.pem -out /etc/nginx/theirs/cert.pem
@@ -57,8 +55,8 @@ class Front:
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
     """Give a host with a site of somebody else on port 443, and the registry behind the same nginx."""
-    with start_with_project("trixie") as host:
-        host.run("sh", "-ec", INSTALL, timeout_seconds=300)
+    with start_with_project("trixie-nginx") as host:
+        host.run("sh", "-ec", CERTIFY)
         host.write(THEIRS, FOREIGN_SITE)
         host.run("nginx", "-s", "reload")
         before = files(host)
@@ -103,8 +101,9 @@ def test_body_limit_is_diagnosed_and_mended_by_the_notebook(front: Front) -> Non
     fault = Fault(
         messages=("413 Request Entity Too Large",),
         cause="proxy-body-limit",
-        say=f"sed -i 's/client_max_body_size 0/client_max_body_size 1m/' {SITE}; nginx -s reload; sleep 1\n"
-        "head -c 2000000 /dev/zero >/root/blob; curl -sS --cacert $CA --upload-file /root/blob https://registry.test/v2/",
+        say=f"sed -i 's/client_max_body_size 0/client_max_body_size 1m/' {SITE}; nginx -s reload\n"
+        "head -c 2000000 /dev/zero >/root/blob\n"
+        "until_says '413 Request' curl -sS --cacert $CA --upload-file /root/blob https://registry.test/v2/",
         mend=f"./script/run 55-nginx {' '.join(QUICK)}",
         parameters={"proxy": "nginx"},
     )

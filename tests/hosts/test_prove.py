@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import UNTIL_SO
+
 from .lab import Completed, Host
 from .product import PROJECT, run, snapshot
 from .sabotages import UNTIL_READ
@@ -194,6 +196,7 @@ def test_prove_by_url_needs_authority_and_login_alone(proven_trixie: Host, prove
     The other host has its own registry of the same name and another authority, which must be refused.
     """
     names, tags = proven_bookworm.read("/etc/hosts"), "/v2/runbook/proof/tags/list"
+    proven_bookworm.lead_to(proven_trixie)
     proven_bookworm.write("/root/ca.crt", proven_trixie.read(f"{PRIVATE}/ca/ca.crt"))
     proven_bookworm.write("/root/password", proven_trixie.read(PASSWORD), mode=0o600)
     proven_bookworm.write(
@@ -279,7 +282,7 @@ def test_timer_proves_tells_the_journal_and_calls(accepted: Host) -> None:
             assert host.run("systemctl", "start", UNIT, check=False).code != 0
         journal = host.run("journalctl", "-u", UNIT, "-o", "cat", "--no-pager").stdout
         assert "  expected unless-stopped\n  found no\n  To repair: " in journal
-        host.run("timeout", "20", "sh", "-c", "until test -e '/root/it failed'; do sleep 0.2; done")
+        host.run("sh", "-c", f"{UNTIL_SO} until_so 'the call' test -e '/root/it failed'")
     finally:
         assert prove(host, "--remove-timer").code == 0
         host.run("rm", "-f", "/root/it failed")

@@ -1,5 +1,7 @@
 """The proof on a host: what it leaves, and delete in both positions."""
 
+from tests.waiting import UNTIL_SO
+
 from .lab import Host
 from .product import run
 
@@ -54,5 +56,6 @@ def test_push_pull_refuses_repository_in_use(proven_trixie: Host) -> None:
 def test_push_pull_waits_until_the_engine_knows_the_name(proven_trixie: Host) -> None:
     """Fails where the engine, which keeps what it has read of /etc/hosts for five seconds, is asked but once."""
     host = proven_trixie
-    host.run("sh", "-c", "sed -i /registry.test/d /etc/hosts; sleep 5.1; docker pull registry.test/a:1", check=False)
+    forget = "sed -i /registry.test/d /etc/hosts; has_forgotten() { docker pull registry.test/a:1 2>&1 | grep lookup; }"
+    host.run("sh", "-c", f"{UNTIL_SO}{forget}; until_so 'the engine to forget the name' has_forgotten")
     assert run(host, "50-compose", "60-push-pull").failed == []

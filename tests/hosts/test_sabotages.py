@@ -1,11 +1,9 @@
 """A finished registry is broken in one of many ways: the proof finds it, the diagnosis names it, its remedy removes it.
 
-Each way with RUNBOOK_TEST_ALL (`script/test --all`), then behind nginx too; otherwise a sample by a printed seed.
+Each way with `script/test --all`, then behind nginx too; otherwise a sample by the session's seed.
 """
 
 import json
-import os
-import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +13,8 @@ from typing import Any
 import pytest
 
 from runbook.diagnosis import catalogue
-from tests.conftest import ALL
+from tests import draws
+from tests.draws import tries_all
 
 from .conftest import start_with_project
 from .lab import Host
@@ -23,16 +22,11 @@ from .product import PROJECT, run
 from .sabotages import CERTIFY, EDIT, KEEP, NGINX, PRELUDE, RESTORE, SABOTAGES, Sabotage
 
 SAMPLE = 4  # ways on each kind of host; each takes some ten seconds
-SEED = int(os.environ.get("RUNBOOK_TEST_SEED", "1"))  # another one tries other ways
-CLEAN_RUNS = 100 if ALL else 2  # on each kind of host
+CLEAN_RUNS = 100 if tries_all() else 2  # on each kind of host
 NAMED_FIRST = 0.9  # of all ways, those whose cause a diagnosis names before all others
 FOLDER = "/root/sabotage"
 ACCEPTED = "/etc/registry-runbook/accepted.json"
 ACCEPT = f"cd {PROJECT}; .venv/bin/registry-runbook prove --no-image --accept {{options}}"
-INSTALL = """
-apt-get -qq update
-DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends nginx
-"""
 FRONT = ("-f", "parameters/nginx.yml", "-p", "proxy_layer_megabytes", "2")
 # Both one after the other, each with its exit code; what a diagnosis prints begins after a line of its own.
 LOOK = r"""
@@ -107,15 +101,14 @@ class Found:
         return self.proof["code"], self.diagnosis["code"]
 
 
-KINDS = ("bookworm", "trixie", *(NGINX if ALL else ()))
+KINDS = ("bookworm", "trixie", *(NGINX if tries_all() else ()))
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def finished(request: pytest.FixtureRequest) -> Iterator[Finished]:
     """Give a host with a finished registry, which must be as good at the end."""
     if request.param in NGINX:
-        with start_with_project("trixie") as host:
-            host.run("sh", "-ec", INSTALL, timeout_seconds=300)
+        with start_with_project("trixie-nginx") as host:
             assert run(host, *FRONT).error is None
             yield prepare(Finished(host=host, kind=request.param, options=FRONT))
     else:
@@ -135,7 +128,7 @@ def prepare(finished: Finished) -> Finished:
 def chosen(kind: str) -> Sequence[Sabotage]:
     """Return the ways to break this kind of host, or a sample of them that another run can repeat."""
     every = [sabotage for sabotage in SABOTAGES if kind in sabotage.hosts]
-    return every if ALL else random.Random(f"{SEED} {kind}").sample(every, SAMPLE)  # noqa: S311 (a sample)
+    return every if tries_all() else draws.source("sabotages", kind).sample(every, SAMPLE)
 
 
 def sabotage_and_repair(finished: Finished, sabotage: Sabotage) -> str:
@@ -181,14 +174,13 @@ def test_each_sabotage_is_found_named_and_repaired(finished: Finished, subtests:
     Of all, nearly each must be named before all else. It goes on after one that fails.
     """
     sample = chosen(finished.kind)
-    print(f"RUNBOOK_TEST_SEED={SEED}", finished.kind, len(sample), flush=True)  # noqa: T201 (to repeat it)
     named: dict[str, str] = {}
     for sabotage in sample:
         with subtests.test(sabotage=sabotage.name, host=finished.kind):
             named[sabotage.name] = sabotage_and_repair(finished, sabotage)
     others = [name for sabotage in sample if (name := named.get(sabotage.name)) != sabotage.cause]
     print(f"named first: {len(sample) - len(others)} of {len(sample)}; instead: {Counter(others)}")  # noqa: T201
-    assert len(sample) - len(others) >= NAMED_FIRST * len(sample) or not ALL
+    assert len(sample) - len(others) >= NAMED_FIRST * len(sample) or not tries_all()
 
 
 def test_healthy_registry_gives_no_false_alarm(finished: Finished) -> None:

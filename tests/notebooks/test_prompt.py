@@ -15,11 +15,11 @@ def test_ask_or_generate_takes_what_is_typed(monkeypatch: pytest.MonkeyPatch, ty
     manager, client = start_new_kernel(kernel_name="python3", env=dict(os.environ), extra_arguments=["--log-level=50"])
     try:
         client.execute(ASK, allow_stdin=True)
-        asked = client.get_stdin_msg(timeout=30)["content"]
+        asked = client.get_stdin_msg(timeout=60)["content"]
         assert asked["password"]
         assert "Password" in asked["prompt"]
         client.input(typed)
-        client.get_shell_msg(timeout=30)
+        client.get_shell_msg(timeout=60)
         found = client.execute_interactive(
             f"assert (found == {typed!r}) is {kept}; assert len(found) > 8", allow_stdin=False, timeout=30
         )

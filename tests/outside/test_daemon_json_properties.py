@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runbook.errors import HostError
 from runbook.outside import daemon_json
-from tests.conftest import EXAMPLES
+from tests.draws import count_examples
 
 OURS = (daemon_json.INSECURE_REGISTRIES, daemon_json.REGISTRY_MIRRORS)
 WRONG = ("registry-mirror", "insecure-registry", "insecure-registrys")
@@ -108,7 +108,7 @@ def broken_texts(draw: st.DrawFn) -> str:
     return text[:place] + draw(st.sampled_from(pieces)) + text[place + draw(st.integers(0, 3)) :]
 
 
-@settings(max_examples=3 * EXAMPLES)
+@settings(max_examples=3 * count_examples())
 @given(broken_texts())
 def test_merge_refuses_exactly_what_is_broken(broken: str) -> None:
     """Fails if a broken text is merged into, its place is not told, or a sound one is refused."""
