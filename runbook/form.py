@@ -1,6 +1,7 @@
 """The form in 00-index: each parameter with its help and, as one types, its error; it writes a parameter file."""
 
 import html
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +17,14 @@ _WHERE = "typed here"
 _THROUGHOUT = 3  # a parameter of more notebooks than this is shown first, and not under one of them
 _INDENT = "calc(14em + 8px)"  # a field's label and the gap after it
 _BELOW = f"margin-left:{_INDENT}; line-height:1.4"
+_BESIDE = "margin-left:8px; line-height:1.4"
 _LABEL = {"description_width": "14em"}
 # As data: a widget that is made in a headless run is stored in the notebook.
 _WIDE = {"width": "auto"}
 _FITTING = {"width": "max-content", "margin": f"4px 0 4px {_INDENT}"}
+# A press of a button overtakes what was typed before it: a field sends its next text once the kernel has taken the
+# last one (ipywidgets, WidgetModel.sync), a button sends at once.
+_OVERTAKEN_SECONDS = 3.0
 FIELDS = tuple(name for name in Parameters.model_fields if name != "message")  # 80-diagnosis has a field for that
 _SCHEMA: Mapping[str, Mapping[str, Any]] = Parameters.model_json_schema()["properties"]
 
@@ -56,48 +61,74 @@ class Form:
         self.fields = {name: _field(name, getattr(parameters, name)) for name in FIELDS}
         self.notes = {name: ipywidgets.HTML() for name in self.fields}
         self.preview, self.written = ipywidgets.HTML(), ipywidgets.HTML()
+        self.refused: tuple[str, ...] = ()
+        self.kept_text, self.kept_message = "", ""  # of the file that was written last, and what was said of it
+        self.before: str | None = None  # the file's text before the button was pressed
+        self.takes_until = 0.0  # when what was typed before the last press has surely arrived
         self.write = ipywidgets.Button(
             description=f"Write parameters/{MINE.name}", button_style="primary", layout=_FITTING
         )
-        self.write.on_click(lambda _: self._write())
+        self.write.on_click(lambda _: self._press())
         for field in self.fields.values():
             field.observe(lambda _: self._check(), names="value")
         self.password = Password(self)
         titles = groups()
         rows = [[part for name in names for part in (self.fields[name], self.notes[name])] for names in titles.values()]
         accordion = ipywidgets.Accordion(list(map(ipywidgets.VBox, rows)), titles=tuple(titles), selected_index=0)
-        self.box = ipywidgets.VBox([accordion, self.preview, self.write, self.written, self.password.box])
+        # Above all that grows and shrinks while one types: a button that moves under the pointer is not pressed.
+        button = ipywidgets.HBox([self.write, self.written])
+        self.box = ipywidgets.VBox([button, accordion, self.preview, self.password.box])
         self._check()
 
     def _check(self) -> None:
         """Show what the model says of what is typed: an error below its field, or the file's text."""
         values = {name: _typed(name, field) for name, field in self.fields.items()}
         refused = refusals(values, where=_WHERE)
+        self.refused = tuple(refused)
         for name, note in self.notes.items():
             note.value = _error(str(refused[name])) if name in refused else _help(name)
-        self.write.disabled = bool(refused)
-        self.written.value = _error(f"Not yet: correct {', '.join(refused)}.") if refused else ""
-        if not refused:
+        if refused:
+            self.written.value = _error(f"Not yet: correct {', '.join(refused)}.", place=_BESIDE)
+        else:
             self.parameters = read(values, where=_WHERE)
-            text = html.escape(file_text(self.parameters))
-            self.preview.value = f"<div style='{_BELOW}'>parameters/{MINE.name}:<pre>{text}</pre></div>"
+            text = file_text(self.parameters)
+            self.written.value = self.kept_message if text == self.kept_text else ""
+            self.preview.value = f"<div style='{_BELOW}'>parameters/{MINE.name}:<pre>{html.escape(text)}</pre></div>"
             self.password.name_place()
+        if time.monotonic() < self.takes_until:
+            self._write()
+
+    def _press(self) -> None:
+        """Write the file, now and with each text that was typed before, and arrives after."""
+        self.takes_until = time.monotonic() + _OVERTAKEN_SECONDS
+        try:
+            self.before = files.read_text(MINE)
+        except (RunbookError, OSError) as error:
+            self.takes_until = 0.0
+            self.written.value = _error(str(error), place=_BESIDE)
+            return
+        self._write()
 
     def _write(self) -> None:
+        """Write the file where no value is refused, and keep what was there before the press."""
+        if self.refused:
+            return  # which is said already
         text = file_text(self.parameters)
         kept = MINE.with_name(f"{MINE.name}.bak")
+        is_replaced = self.before not in (None, text)
         try:
-            before = files.read_text(MINE)
-            if before is not None and before != text:
-                files.write(kept, before.encode(), 0o644)
+            if is_replaced:
+                files.write(kept, str(self.before).encode(), 0o644)
             files.write(MINE, text.encode(), 0o644)
         except (RunbookError, OSError) as error:
-            self.written.value = _error(str(error))
+            self.written.value = _error(str(error), place=_BESIDE)
             return
-        beside = f" What was there before is {kept.name}." if before not in (None, text) else ""
-        self.written.value = _done(
+        beside = f" What was there before is {kept.name}." if is_replaced else ""
+        self.kept_text = text
+        self.written.value = self.kept_message = _done(
             f"Written: {MINE}.{beside} The notebooks take it from now on, each from its Load cell; "
-            f"a run without JupyterLab by ./script/run -f parameters/{MINE.name}."
+            f"a run without JupyterLab by ./script/run -f parameters/{MINE.name}.",
+            place=_BESIDE,
         )
 
 
@@ -169,9 +200,9 @@ def _small(text: str) -> str:
     return f"<div style='{_BELOW}; color:var(--jp-ui-font-color2)'>{text}</div>"
 
 
-def _error(text: str) -> str:
-    return f"<div role='alert' style='{_BELOW}; color:var(--jp-error-color0)'>✗ {html.escape(text)}</div>"
+def _error(text: str, *, place: str = _BELOW) -> str:
+    return f"<div role='alert' style='{place}; color:var(--jp-error-color0)'>✗ {html.escape(text)}</div>"
 
 
-def _done(text: str) -> str:
-    return f"<div role='status' style='{_BELOW}'>✓ {html.escape(text)}</div>"
+def _done(text: str, *, place: str = _BELOW) -> str:
+    return f"<div role='status' style='{place}'>✓ {html.escape(text)}</div>"

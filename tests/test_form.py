@@ -1,5 +1,6 @@
 """The form in 00-index, without a browser: what is typed, what is shown beside it, and what is written."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_untouched_form_holds_the_parameters_it_was_given() -> None:
         pytest.param("basic_port", "443", "a port other than that of the registry over TLS", id="does-not-fit-another"),
     ],
 )
-def test_wrong_value_is_named_beside_its_field_alone(name: str, typed: str, expected: str) -> None:
+def test_wrong_value_is_named_beside_its_field_alone(mine: Path, name: str, typed: str, expected: str) -> None:
     """Fails if an error stands beside another field, in other words than a run's, or the file can be written."""
     made = Form(Parameters())
     made.fields[name].value = typed
@@ -53,10 +54,12 @@ def test_wrong_value_is_named_beside_its_field_alone(name: str, typed: str, expe
     assert expected in made.notes[name].value
     assert "typed here" in made.notes[name].value
     assert "<b>" not in made.notes[name].value
-    assert made.write.disabled
+    made.write.click()
+    assert f"Not yet: correct {name}." in made.written.value
+    assert not mine.exists()
     made.fields[name].value = "" if name == "extra_addresses" else str(getattr(Parameters(), name))
     assert "role='alert'" not in made.notes[name].value
-    assert not made.write.disabled
+    assert mine.exists()  # it was asked for, and what is typed now can be written
 
 
 def test_several_wrong_values_are_all_named() -> None:
@@ -81,11 +84,34 @@ def test_button_writes_what_differs_and_keeps_what_was_there(mine: Path) -> None
     first = mine.read_text(encoding="utf-8")
     made.write.click()
     assert not mine.with_name("mine.yml.bak").exists()  # the same again is no earlier one
+    made.takes_until = 0.0  # it is some seconds later
     made.fields["domain"].value = "registry.test"
     made.write.click()
     assert first == mine.with_name("mine.yml.bak").read_text(encoding="utf-8")
     assert read(load_file(mine), where="a test").domain == "registry.test"
     assert "mine.yml.bak" in made.written.value
+
+
+def test_press_takes_what_was_typed_before_it_and_arrives_after_it(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a press that overtakes what was typed writes less than that, or what is typed later is written too."""
+    mine.parent.mkdir()
+    mine.write_text("port: 8443\n", encoding="utf-8")
+    made, now = Form(Parameters()), 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    made.fields["domain"].value = "images."  # refused, but not all that was typed
+    made.write.click()
+    assert "Not yet: correct domain." in made.written.value
+    for typed in ("images.example.or", "images.example.org"):
+        made.fields["domain"].value = typed
+        assert load_file(mine) == {"domain": typed}
+    assert "Written" in made.written.value
+    assert mine.with_name("mine.yml.bak").read_text(encoding="utf-8") == "port: 8443\n"
+    now += 3.0
+    made.fields["domain"].value = "later.example.org"
+    assert load_file(mine) == {"domain": "images.example.org"}
+    assert made.written.value == ""
+    made.fields["domain"].value = "images.example.org"
+    assert "Written" in made.written.value  # it is what the file holds
 
 
 def test_file_that_cannot_be_written_is_said(mine: Path) -> None:

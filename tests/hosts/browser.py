@@ -1,7 +1,6 @@
 """A real browser beside a host, in the host's own network, with a page, or JupyterLab as a person uses it there."""
 
 import base64
-import functools
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TypeVar
 
 from selenium import webdriver
 from selenium.common.exceptions import (
+    ElementClickInterceptedException,
     ElementNotInteractableException,
     NoSuchElementException,
     StaleElementReferenceException,
@@ -28,21 +28,35 @@ from .machine import alone, execute
 PICTURES = PROJECT / ".screenshots"
 PORT = 9515  # chromedriver's own
 DRIVER = ("chromedriver", f"--port={PORT}", "--allowed-ips=", "--allowed-origins=*")
-OPTIONS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars")
-WIDTH, HEIGHT = 1280, 8000  # so high that JupyterLab draws every cell of a notebook
+OPTIONS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars")
+WIDTH, HEIGHT = 1280, 900
+TALL = (
+    8000  # so high that JupyterLab draws every cell of a notebook; drawing it costs a whole processor, again and again
+)
 AXE = files("selenium_axe_python") / "axe-core" / "axe.min.js"
 PAPER = {"width": 717, "height": 1047, "deviceScaleFactor": 1, "mobile": False}  # A4 within Chromium's margins of 1 cm
 SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 FOUND = TypeVar("FOUND")
-# What ends by itself: a part that is not there yet, is drawn anew, or was answered and takes nothing any more.
-PASSING = (NoSuchElementException, StaleElementReferenceException, ElementNotInteractableException, TimeoutException)
-# The height of the window in which the notebook that is shown just fits; 0 while JupyterLab still draws it.
+# What ends by itself: a part that is not there yet, is drawn anew, lies below another one, or was answered and takes
+# nothing any more.
+PASSING = (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
+# The height of the window in which the notebook that is shown just fits; 0 while JupyterLab still draws it, or the
+# window does not have the height yet that it was given.
 FIT = """
-const [panel, done] = [document.querySelector(arguments[0]), arguments[1]];
+const [selector, height, done] = arguments;
+const panel = document.querySelector(selector);
 const frame = window.outerHeight - window.innerHeight;
+panel.querySelectorAll('.jp-WindowedPanel-outer').forEach(part => { part.scrollTop = 0; });
 const fit = () => Math.ceil([...panel.querySelectorAll('.jp-Cell')].at(-1).getBoundingClientRect().bottom) + frame + 60;
 const first = fit();
-setTimeout(() => done(fit() === first && first > 500 ? first : 0), 200);
+const whole = window.outerHeight === height && first > 500 && panel.querySelector('.jp-Cell').offsetHeight > 0;
+setTimeout(() => done(whole && fit() === first ? first : 0), 200);
 """
 # What of a notebook's cells is wider than its place, and so cut off or behind a scroll bar.
 CUT_OFF = """
@@ -99,6 +113,16 @@ def wait(
 def shown(driver: webdriver.Remote, selector: str) -> list[WebElement]:
     """Return what a selector finds in the notebook that is shown."""
     return driver.find_elements(By.CSS_SELECTOR, f"{SHOWN} {selector}")
+
+
+def click(driver: webdriver.Remote, find: Callable[[], WebElement], what: str) -> None:
+    """Click what is found, once it is there and nothing lies over it."""
+
+    def has_clicked() -> bool:
+        find().click()
+        return True
+
+    wait(driver, has_clicked, what)
 
 
 def texts(driver: webdriver.Remote, selector: str) -> list[str]:
@@ -171,16 +195,30 @@ def save(driver: webdriver.Remote) -> None:
 
 def photograph(driver: webdriver.Remote, path: Path) -> None:
     """Store a picture of the whole notebook that is shown."""
-    fit = functools.partial(driver.execute_async_script, FIT, SHOWN)
-    driver.set_window_size(WIDTH, wait(driver, fit, "the notebook to be drawn"))
-    wait(driver, fit, "the notebook to be drawn again")
-    driver.save_screenshot(str(path))
-    driver.set_window_size(WIDTH, HEIGHT)
+    with drawn(driver) as height:
+        resize(driver, height)
+        driver.save_screenshot(str(path))
 
 
 def cut_off(driver: webdriver.Remote) -> list[str]:
     """Return what of the notebook that is shown is cut off at its right."""
-    return list(driver.execute_script(CUT_OFF, SHOWN))
+    with drawn(driver):
+        return list(driver.execute_script(CUT_OFF, SHOWN))
+
+
+@contextmanager
+def drawn(driver: webdriver.Remote) -> Iterator[int]:
+    """Have the whole notebook drawn that is shown, and give the height of the window in which it just fits."""
+    try:
+        yield resize(driver, TALL)
+    finally:
+        driver.set_window_size(WIDTH, HEIGHT)
+
+
+def resize(driver: webdriver.Remote, height: int) -> int:
+    """Give the window this height, wait until the notebook is drawn in it, and return the height that it needs."""
+    driver.set_window_size(WIDTH, height)
+    return int(wait(driver, lambda: driver.execute_async_script(FIT, SHOWN, height), "the notebook to be drawn"))
 
 
 def open_page(driver: webdriver.Remote, text: str, *, scheme: str = "light", paper: bool = False) -> None:

@@ -21,6 +21,7 @@ from .browser import (
     PICTURES,
     SHOWN,
     choose,
+    click,
     cut_off,
     photograph,
     run_all,
@@ -86,7 +87,7 @@ def records(output: Mapping[str, Any]) -> Mapping[str, Any]:
 def open_next(driver: webdriver.Remote, name: str, following: str) -> None:
     """Follow the link at the end of a notebook to the next one."""
     wait_for_notebook(driver, name)
-    shown(driver, f"a[href*='{following}.ipynb']")[-1].click()
+    click(driver, lambda: shown(driver, f"a[href*='{following}.ipynb']")[-1], f"the link to {following}")
     wait_for_notebook(driver, following)
 
 
@@ -123,7 +124,7 @@ def retype(driver: webdriver.Remote, name: str, text: str) -> None:
 def press(driver: webdriver.Remote, label: str) -> None:
     """Press a button of the form, once it can be pressed."""
     button = f"//button[.='{label}' and not(@disabled)]"
-    wait(driver, lambda: driver.find_element(By.XPATH, button), label).click()
+    click(driver, lambda: driver.find_element(By.XPATH, button), label)
 
 
 def test_index_opens_with_the_contents_beside_it(browser: webdriver.Remote) -> None:
@@ -145,14 +146,16 @@ def test_form_writes_the_file_and_keeps_the_password_to_itself(host: Host, brows
     )
     beside = field(browser, "port").find_element(By.XPATH, "following::*[@role='alert'][1]")
     assert "for port" in beside.text
-    assert browser.find_element(By.XPATH, "//button[.='Write parameters/mine.yml']").get_attribute("disabled")
+    press(browser, "Write parameters/mine.yml")
+    mine = f"{PROJECT}/parameters/mine.yml"
+    assert host.run("test", "-e", mine, check=False).code == 1
     retype(browser, "port", "5443")
     retype(browser, "domain", "images.example.org")
-    wait(browser, lambda: "5443" in "".join(texts(browser, ".widget-html pre")), "the preview")
-    assert texts(browser, "[role=alert]") == []
-    press(browser, "Write parameters/mine.yml")
+    press(browser, "Write parameters/mine.yml")  # at once: not all that was typed has arrived
     wait(browser, lambda: "Written" in "".join(texts(browser, "[role=status]")), "the file")
-    text = host.read(f"{PROJECT}/parameters/mine.yml")
+    wait(browser, lambda: "images.example.org" in host.read(mine), "what was typed to be in the file")
+    assert texts(browser, "[role=alert]") == []
+    text = host.read(mine)
     assert ('domain: "images.example.org"' in text, "port: 5443" in text, "username" in text) == (True, True, False)
 
     field(browser, "password").send_keys(TYPED, Keys.TAB)
@@ -189,8 +192,8 @@ def walk(host: Host, driver: webdriver.Remote, parameters: Parameters, *, pictur
     if others[-1] in pictures:
         photograph_both(driver, others[-1])
     assert holding(host, ANSWERED) == [PASSWORD_FILE]
-    [tab] = [tab for tab in driver.find_elements(By.CSS_SELECTOR, ".lm-TabBar-tab") if tab.text == "00-index.ipynb"]
-    tab.click()
+    tab = "//li[contains(@class, 'lm-TabBar-tab')][.='00-index.ipynb']"
+    click(driver, lambda: driver.find_element(By.XPATH, tab), "the tab of 00-index")
     run_all(driver)
     save(driver)
     table = texts(driver, f"{SHOWN} .jp-RenderedHTML table")[-1]
