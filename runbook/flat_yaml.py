@@ -31,7 +31,8 @@ def load(text: str) -> object:
         line = text.count("\n", 0, error.position) + 1
         raise YAMLError(f"line {line}: the unacceptable character U+{error.character:04X}") from error
     except MarkedYAMLError as error:
-        said = ", ".join(filter(None, (error.context, error.problem))).partition(" with value ")[0]
+        quoted = ", ".join(filter(None, (error.context, error.problem))).partition(" with value ")[0]
+        said = "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in quoted)  # from the file
         if error.problem_mark is None:
             raise YAMLError(said) from error
         raise YAMLError(f"line {error.problem_mark.line + 1} column {error.problem_mark.column + 1}: {said}") from error

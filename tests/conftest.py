@@ -81,9 +81,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember that a test has failed, for its clean-up."""
+    """Remember that a test has failed, for its clean-up; a fixture that cannot be made is not made again and again."""
     report = yield
-    if report.failed:
+    if report.failed and report.when == "call":
         item.stash[FAILED] = True
     return report
 

@@ -47,6 +47,7 @@ def test_load_reads_values_and_lists_of_them(text: str, expected: object) -> Non
         pytest.param("#" * (LONGEST + 1), f"more than {LONGEST} characters", id="too-long"),
         pytest.param('a: 1\nb: "\\U00110000"\n', "line 2: chr", id="beyond-unicode"),
         pytest.param("a: 1\nb: \x00\n", r"line 2: the unacceptable character U\+0000", id="nul"),
+        pytest.param("a\u2028b: 1\na\u2028b: 2\n", r'line 2 column 1: .*duplicate key "a\\u2028b"$', id="unprintable"),
         pytest.param("a: 1\n\na: 2\n", r'line 3 column 1: .*found duplicate key "a"$', id="twice"),
         pytest.param("a: 1\n  b: 2\n", "line 2 column 4: mapping values are not allowed here", id="indentation"),
         pytest.param("a: 1\n---\nb: 2\n", "line 2 column 1: expected a single document", id="two-documents"),

@@ -207,8 +207,9 @@ def ensure_network(network: Network) -> None:
 
 
 def release_network(network: Network) -> None:
-    """Remove the network if no host is left on it."""
-    count = execute("docker", "network", "inspect", "--format={{len .Containers}}", network.name).stdout
+    """Remove the network if it is there, and no host is left on it."""
+    inspect = ("docker", "network", "inspect", "--format={{len .Containers}}", network.name)
+    count = execute(*inspect, check=False).stdout  # nothing where another session has removed it
     if count.strip() == "0":
         execute("docker", "network", "rm", network.name)
 
