@@ -14,6 +14,7 @@ from pathlib import Path
 from runbook.forms import split_reference
 
 CERTIFICATE, FINGERPRINT, SCRIPT = "ca.crt", "ca.crt.fingerprint", "trust-registry.sh"
+MARK = "Written by registry-runbook, notebook 70-clients."
 FILES = (CERTIFICATE, FINGERPRINT, SCRIPT)  # the script is the last to go: by it, a folder is known for a kit
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 _TEMPLATE = Path(__file__).with_name(SCRIPT)

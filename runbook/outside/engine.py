@@ -291,7 +291,7 @@ def remove(client: Client, unwanted: RemoveObject) -> None:
     with suppress(NotFound):
         match unwanted.kind:
             case "container":
-                client.containers.get(unwanted.name).remove(force=True, v=True)
+                client.containers.get(unwanted.name).remove(force=True)  # its volumes stay
             case "network":
                 client.networks.get(unwanted.name).remove()
             case "volume":

@@ -22,17 +22,27 @@ def read_text(path: Path) -> str | None:
 
     Raises HostError for a symbolic link, a folder or another kind of file in its place, and for text that is not UTF-8.
     """
+    try:
+        data = read_bytes(path)
+        return None if data is None else data.decode()
+    except UnicodeDecodeError as error:
+        raise HostError(f"UTF-8 text in {path}", str(error), "mend or move the file") from error
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """Return the content of a regular file, None where there is none.
+
+    Raises HostError for a symbolic link, a folder or another kind of file in its place.
+    """
     kind = _lstat(path)
     if kind is None:
         return None
     if not stat.S_ISREG(kind):
         raise _no_regular_file(path, kind)
     try:
-        return path.read_bytes().decode()
+        return path.read_bytes()
     except PermissionError as error:
         raise _not_allowed(path) from error
-    except UnicodeDecodeError as error:
-        raise HostError(f"UTF-8 text in {path}", str(error), "mend or move the file") from error
 
 
 def lines(path: Path) -> list[str]:
@@ -235,11 +245,19 @@ def _not_written(path: Path, error: OSError) -> HostError:
 
 
 def keep(path: Path) -> Path:
-    """Copy a file beside itself, once: an earlier copy stays; return the copy's path."""
+    """Copy a file beside itself with its owner, once: an earlier copy stays; return the copy's path."""
     kept = kept_path(path)
     if not kept.exists():
-        write(kept, path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+        _copy(path, kept)
     return kept
+
+
+def _copy(path: Path, to: Path) -> None:
+    """Copy a file with its mode and, as root, its owner."""
+    found = path.stat()
+    write(to, path.read_bytes(), stat.S_IMODE(found.st_mode))
+    if os.geteuid() == 0:
+        os.chown(to, found.st_uid, found.st_gid)
 
 
 def kept_path(path: Path) -> Path:
@@ -273,9 +291,9 @@ def names_in(path: Path) -> tuple[str, ...]:
 
 
 def restore(path: Path) -> None:
-    """Put the kept earlier version back, with its mode; nothing happens where there is none."""
+    """Put the kept earlier version back, with its mode and owner; nothing happens where there is none."""
     if (kept := kept_version(path)) is not None:
-        write(path, kept.read_bytes(), stat.S_IMODE(kept.stat().st_mode))
+        _copy(kept, path)
         kept.unlink()
 
 

@@ -150,13 +150,15 @@ def plan(parameters: Parameters, facts: ConfigurationFacts) -> list[Change]:
     """Return what makes configuration, users and secrets as the parameters want them; empty where they are."""
     modes = dict(facts.modes)
     folders = {*_secret_places(parameters), parameters.htpasswd_path.parent}
+    wanted = yaml_text.render(content(parameters))
+    written = {parameters.configuration_path} if facts.text != wanted else set()  # with its mode; kept with its own
     changes: list[Change] = [
         MakeDirectory(path=path, mode=0o700) for path, mode in facts.modes if path in folders and mode is None
     ]
     changes += [
         SetMode(path=path, before=mode, after=0o700 if path in folders else 0o600)
         for path, mode in facts.modes
-        if mode is not None and mode != (0o700 if path in folders else 0o600)
+        if mode is not None and mode != (0o700 if path in folders else 0o600) and path not in written
     ]
     if not facts.http_secret_known:
         changes.append(GenerateSecret(path=parameters.http_secret_path, purpose="http.secret"))
@@ -164,7 +166,6 @@ def plan(parameters: Parameters, facts: ConfigurationFacts) -> list[Change]:
         changes.append(GenerateSecret(path=parameters.password_path, purpose="the password"))
     if facts.password != "matches":  # noqa: S105 (a state, not a password)
         changes.append(_set_password(parameters, facts))
-    wanted = yaml_text.render(content(parameters))
     if facts.text != wanted:
         changes.append(
             WriteFile(

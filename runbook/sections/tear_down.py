@@ -1,10 +1,15 @@
 """The tear-down: what the runbook made goes, what was there before comes back, data and authority stay unless named.
 
+What is the runbook's is told by its mark, and never by its place or name: a header, a label, a marked block, a
+certificate of its authority's.
+
 Notebook: 90-tear-down.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from cryptography import x509
 
 from runbook.changes import (
     Change,
@@ -32,6 +37,7 @@ from runbook.outside import (
     proof_timer,
     registry_api,
     tls,
+    yaml_text,
 )
 from runbook.parameters import Parameters
 
@@ -51,12 +57,12 @@ class EngineFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TearDownFacts:
-    """What is there of all that the runbook may have made.
+    """What is there of all that the runbook has made.
 
-    `objects` are containers, networks, the volume and the image, by kind and name; `present` the files and folders,
-    with what lies in a folder; `kept` the earlier version of each file that was not the runbook's; `nginx_site` the
-    text of its site of nginx; `timer` the units that prove it again. `states` tells of each place that may go or be put
-    back whether it changes later.
+    `objects` are containers, networks, the volume and the image, by kind and name; `present` the files that carry its
+    mark, and folders, with what lies in them; `kept` the earlier version of each file that was not its own;
+    `nginx_site` the text of its site of nginx; `timer` the units that prove it again. `states` tells of each place
+    that may go or be put back whether it changes later.
     """
 
     objects: tuple[tuple[str, str], ...]
@@ -115,7 +121,8 @@ def _folders(parameters: Parameters) -> tuple[Path, ...]:
 
 def gather(parameters: Parameters) -> TearDownFacts:
     """Return what is there; raises MissingError where an engine is installed and does not answer."""
-    made, named = _made(parameters), [path for paths in _named(parameters).values() for path in paths]
+    made = tuple(path for path in _made(parameters) if _is_marked(parameters, path))
+    named = [path for paths in _named(parameters).values() for path in paths]
     places = (*made, *named, *_folders(parameters))
     hosts_kept = files.kept_version(hosts_file.PATH)
     return TearDownFacts(
@@ -131,6 +138,44 @@ def gather(parameters: Parameters) -> TearDownFacts:
     )
 
 
+def _is_marked(parameters: Parameters, path: Path) -> bool:
+    """Return whether a file carries a mark of the runbook's, or lies where nothing else does."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    if path in (parameters.configuration_path, parameters.compose_path):
+        return _has_header(path)
+    if path == parameters.trust_path:
+        return files.read_bytes(path) == files.read_bytes(parameters.ca_certificate_path)
+    if path == parameters.certificate_path:
+        return _is_issued_by_authority(parameters)
+    if path.parent == Path(parameters.client_kit_directory):
+        return client_kit.MARK.encode() in (files.read_bytes(path.with_name(client_kit.SCRIPT)) or b"")
+    return True  # the runbook's name is in its own, or in that of its folder
+
+
+def _has_header(path: Path) -> bool:
+    return (files.read_bytes(path) or b"").startswith(yaml_text.HEADER.encode())
+
+
+def _is_issued_by_authority(parameters: Parameters) -> bool:
+    """Return whether the authority in its place has signed the server certificate, or one of those that lead to it."""
+    text, pair = files.read_bytes(parameters.ca_certificate_path), files.read_bytes(parameters.certificate_path)
+    try:
+        authority = x509.load_pem_x509_certificate(text or b"")
+        chain = x509.load_pem_x509_certificates(pair or b"")
+    except ValueError:
+        return False
+    return any(certificate == authority or _is_signed_by(certificate, authority) for certificate in chain)
+
+
+def _is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except Exception:  # noqa: BLE001 (whatever does not fit, it is not signed by it)
+        return False
+    return True
+
+
 def _engine_file() -> EngineFile | None:
     kept = files.kept_version(daemon_json.PATH)
     if kept is None and not files.made_path(daemon_json.PATH).exists():
@@ -144,20 +189,32 @@ def _engine_file() -> EngineFile | None:
 
 
 def _objects(parameters: Parameters) -> list[tuple[str, str]]:
-    client = engine.require(parameters.timeout_seconds)
-    basic = engine.container(client, parameters.basic_container)
-    volume = f"{parameters.compose_project}_{parameters.data_volume}"
+    client, project = engine.require(parameters.timeout_seconds), parameters.compose_project
+    volume = f"{project}_{parameters.data_volume}"
     image = images.find(client, parameters)
+    networks = engine.networks(client, f"{compose.PROJECT_LABEL}={project}")
+    is_own = _is_own_project(client, parameters)
     return [
-        *[("container", found.name) for found in compose.containers(client, parameters.compose_project)],
-        *([("container", basic.name)] if basic is not None and basic.label(engine.LABEL) else []),
-        *[
-            ("network", name)
-            for name in engine.networks(client, f"{compose.PROJECT_LABEL}={parameters.compose_project}")
-        ],
-        *([("volume", volume)] if engine.has_volume(client, volume) else []),
+        *[("container", name) for name in _own_containers(client, parameters)],
+        *[("network", name) for name in networks if is_own],
+        *([("volume", volume)] if is_own and engine.has_volume(client, volume) else []),
         *([("image", image.reference)] if image is not None else []),
     ]
+
+
+def _own_containers(client: engine.Client, parameters: Parameters) -> list[str]:
+    """Return the names of the containers that carry the runbook's label, of its project and the basic one."""
+    basic = engine.container(client, parameters.basic_container)
+    found = [*compose.containers(client, parameters.compose_project), *([] if basic is None else [basic])]
+    return [container.name for container in found if container.label(engine.LABEL)]
+
+
+def _is_own_project(client: engine.Client, parameters: Parameters) -> bool:
+    """Return whether the Compose project is the runbook's alone, told by its containers or by its file."""
+    found = compose.containers(client, parameters.compose_project)
+    if found:
+        return all(container.label(engine.LABEL) for container in found)
+    return _has_header(parameters.compose_path)
 
 
 def is_made(facts: TearDownFacts) -> bool:
@@ -165,8 +222,18 @@ def is_made(facts: TearDownFacts) -> bool:
     return not facts.present
 
 
+def _is_any(parameters: Parameters, facts: TearDownFacts) -> bool:
+    """Return whether anything of the runbook's is on this host; where nothing is, no folder goes for being empty."""
+    marked = (*_made(parameters), Path(parameters.private_directory))
+    elsewhere = facts.objects or facts.kept or facts.timer or facts.engine_file or facts.nginx_site
+    has_block = hosts_file.without_block(facts.hosts) != facts.hosts or facts.hosts_kept is not None
+    return bool(elsewhere) or has_block or any(facts.has(path) for path in marked)
+
+
 def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
     """Return what takes away what the runbook made; data, authority, secrets and image only where they are named."""
+    if not _is_any(parameters, facts):
+        return []
     asked = {"volume": "data", "image": "image"}
     changes: list[Change] = proof_timer.plan_removal(facts.timer)
     if facts.nginx_site is not None:
@@ -253,12 +320,13 @@ def _plan_folders(parameters: Parameters, facts: TearDownFacts, gone: set[Path])
 
 def check(parameters: Parameters) -> list[Result]:
     """Return the proof that no registry of the runbook answers any more, and that what was named is gone."""
+    own = _own_containers(engine.require(parameters.timeout_seconds), parameters) if engine.is_installed() else []
     secured = registry_api.ask(f"https://127.0.0.1:{parameters.port}/v2/", tls=tls.trusting_anybody())
     basic = registry_api.ask(f"http://127.0.0.1:{parameters.basic_port}/v2/")
     named = {name: paths for name, paths in _named(parameters).items() if name in parameters.also_remove}
     return [
-        refused("the registry over TLS", expected="no registry", found=_who(secured), remedy=_LISTENING),
-        refused("the basic registry", expected="no registry", found=_who(basic), remedy=_LISTENING),
+        refused("the registry over TLS", expected="no registry", found=_who(secured, own), remedy=_LISTENING),
+        refused("the basic registry", expected="no registry", found=_who(basic, own), remedy=_LISTENING),
         *[
             works(
                 f"{name}, which was named",
@@ -274,6 +342,9 @@ def check(parameters: Parameters) -> list[Result]:
 _LISTENING = "another registry listens there: find it with `ss -ltnp`"
 
 
-def _who(answer: registry_api.Answer) -> str:
-    """Return whether a registry answered; each names the version of its API (Docker Registry HTTP API V2)."""
-    return "a registry" if "docker-distribution-api-version" in answer.headers else "no registry"
+def _who(answer: registry_api.Answer, own: list[str]) -> str:
+    """Return whether a registry of the runbook's answered: one names the version of its API, and a container is left.
+
+    Source: Docker Registry HTTP API V2, "API Version Check".
+    """
+    return "a registry" if own and "docker-distribution-api-version" in answer.headers else "no registry"

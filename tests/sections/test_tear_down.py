@@ -16,10 +16,12 @@ from runbook.changes import (
     RestoreFile,
     WriteFile,
 )
-from runbook.outside import client_kit, daemon_json, files, hosts_file, kernel, nginx
+from runbook.outside import client_kit, daemon_json, engine, files, hosts_file, kernel, nginx, tls, yaml_text
 from runbook.parameters import Parameters, read
 from runbook.sections import tear_down
 from runbook.sections.tear_down import EngineFile, TearDownFacts
+from tests import chains
+from tests.hosts.product import make_files
 
 PARAMETERS = read({}, where="a test")
 BEFORE = "127.0.0.1 localhost registry.test\n"
@@ -244,3 +246,40 @@ def test_plan_leaves_a_daemon_json_that_somebody_removed_to_the_user() -> None:
     """Fails if an engine's file comes back that somebody has taken away since."""
     [left] = plan_engine_file(EARLIER, None)
     assert isinstance(left, LeftToUser)
+
+
+def marked(parameters: Parameters, monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Return the files that the tear-down takes for the runbook's, on a host without an engine."""
+    monkeypatch.setattr(engine, "is_installed", lambda: False)
+    return {path for path, _ in tear_down.gather(parameters).present if path.is_file()}
+
+
+def test_gather_takes_files_by_their_mark_alone(
+    make_parameters: Callable[..., Parameters], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Fails if a file of somebody else's, at a place of the runbook's, is taken for its own, or one of its own is not.
+
+    A link, or what is no text, is somebody else's too.
+    """
+    parameters = make_parameters(client_kit_directory=f"{tmp_path}/kit")
+    pair, kit = parameters.certificate_path, Path(parameters.client_kit_directory)
+    configuration, compose_file = parameters.configuration_path, parameters.compose_path
+    make_files(parameters)
+    own = {configuration, pair, parameters.htpasswd_path}
+    assert marked(parameters, monkeypatch) == own
+
+    chain = chains.issue(parameters.domain)
+    compose_file.write_text("services: {}\n", encoding="ascii")
+    kit.mkdir()
+    (kit / "ca.crt").write_text("theirs\n", encoding="ascii")
+    (kit / "trust-registry.sh").write_text("#!/bin/sh\n", encoding="ascii")
+    chains.write(pair, tls.key_text(chain.key).decode() + chains.text(chain.server))
+    configuration.write_bytes(b"# B\xfcro\nversion: 0.1\n")
+    assert marked(parameters, monkeypatch) == {parameters.htpasswd_path}
+
+    compose_file.write_text(f"{yaml_text.HEADER}services: {{}}\n", encoding="ascii")
+    (kit / "trust-registry.sh").write_text(f"#!/bin/sh\n# {client_kit.MARK}\n", encoding="ascii")
+    configuration.rename(tmp_path / "theirs")
+    configuration.symlink_to(compose_file)
+    kit_files = {kit / "ca.crt", kit / "trust-registry.sh"}
+    assert marked(parameters, monkeypatch) == {parameters.htpasswd_path, compose_file, *kit_files}
