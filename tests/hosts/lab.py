@@ -284,6 +284,6 @@ def start_host(
         host.wait_until_up()
         yield host
     finally:
-        execute("docker", "rm", "--force", "--volumes", name, timeout_seconds=120)
-        with alone():
+        with alone():  # a network of which a host is just being taken away cannot be removed
+            execute("docker", "rm", "--force", "--volumes", name, timeout_seconds=120)
             release_network(network)
