@@ -97,8 +97,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     """Print what tests have told of themselves, where the time went, and the seed that repeats their samples."""
-    reports = terminalreporter.getreports("")  # those of set-up and clean-up
-    for report in reports:
+    for report in terminalreporter.getreports(""):  # those of set-up and clean-up
         for name, value in report.user_properties:
             if (report.when, name) == ("teardown", "told"):
                 terminalreporter.write_line(f"{report.nodeid}: {value}")

@@ -76,4 +76,4 @@ def test_fixture_is_made_anew_after_a_failure_alone(tmp_path: Path, *, first: bo
     (tmp_path / "test_a.py").write_text(BREAKING.format(seen=str(seen), first=first), encoding="ascii")
     shown = session(tmp_path)
     assert seen.read_text(encoding="ascii").split() == expected * ["made", "ended"]
-    assert re.search(r"^ +0\.0 +0\.0 +0\.0 +0\.0  test_a\.py$", shown, re.MULTILINE)
+    assert re.search(r"^(?: +\d+\.\d){4}  test_a\.py$", shown, re.MULTILINE)  # however busy the machine is

@@ -1,4 +1,4 @@
-# What a test host does before its systemd starts: boot.sh [ADDRESS], as process 1 of a new container, or of one that starts again.
+# What a test host does before its systemd starts: boot.sh [ADDRESS], as process 1, each time that it is started.
 set -eu
 kept=/var/lib/test-host
 

@@ -30,9 +30,8 @@ PORT = 9515  # chromedriver's own
 DRIVER = ("chromedriver", f"--port={PORT}", "--allowed-ips=", "--allowed-origins=*")
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars")
 WIDTH, HEIGHT = 1280, 900
-TALL = (
-    8000  # so high that JupyterLab draws every cell of a notebook; drawing it costs a whole processor, again and again
-)
+# So high that JupyterLab draws every cell of a notebook; each drawing of it costs a whole processor for a while.
+TALL = 8000
 AXE = files("selenium_axe_python") / "axe-core" / "axe.min.js"
 PAPER = {"width": 717, "height": 1047, "deviceScaleFactor": 1, "mobile": False}  # A4 within Chromium's margins of 1 cm
 SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden)"

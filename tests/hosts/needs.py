@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
@@ -34,7 +33,7 @@ def ask_mirror(mirror: str) -> str:
     try:
         with urllib.request.urlopen(f"{mirror}/dists/bookworm/InRelease", timeout=SECONDS) as answer:  # noqa: S310
             answer.read(1)
-    except (OSError, urllib.error.URLError) as error:
+    except OSError as error:  # URLError is one
         return str(error)
     return ""
 
