@@ -69,7 +69,8 @@ echo 'DOCKER_OPTS="--log-driver=json-file"' >/etc/default/docker; engine_fails""
         messages=("unknown flag: --insecure-registries", "docker.service: Start request repeated too quickly"),
         cause="engine-unknown-flag",
         say="""echo 'DOCKER_OPTS="--insecure-registries=a.test:5000"' >/etc/default/docker
-engine_fails; for _ in 1 2 3; do systemctl restart docker.service; done; engine_log""",
+starts_no_more() { systemctl restart docker.service; engine_log | grep 'repeated too quickly'; }
+engine_fails; until_so 'systemd to start it no more' starts_no_more; engine_log""",
         mend=START,
     ),
     "interface-too-new": Fault(
