@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from typing import Literal
 import bcrypt
 from cryptography import x509
 
-from runbook import secrets
+from runbook import secrets, undo
 from runbook.changes import (
     Change,
     ComposeUp,
@@ -26,6 +26,7 @@ from runbook.changes import (
     CopyFile,
     EnableEngine,
     EnableTimer,
+    EnterEarlier,
     GenerateSecret,
     InstallCertificate,
     InstallPackages,
@@ -35,22 +36,22 @@ from runbook.changes import (
     MakeDirectory,
     ObtainImage,
     PushClientImage,
-    RemoveObject,
     RemoveSite,
     RemoveTimer,
     RemoveTree,
     RestartEngine,
-    RestoreEngineFile,
-    RestoreFile,
     RunContainer,
     SetKernel,
     SetMode,
     SetPassword,
     StartEngine,
+    Thing,
+    Undo,
     WriteFile,
     from_json,
+    things,
 )
-from runbook.errors import ApplyError, ChangedError, HostError, InterruptError, RunbookError
+from runbook.errors import ApplyError, ChangedError, InterruptError, RunbookError
 from runbook.outside import (
     client_kit,
     compose,
@@ -61,6 +62,7 @@ from runbook.outside import (
     files,
     images,
     kernel,
+    ledger,
     nginx,
     own_certificate,
     packages,
@@ -90,10 +92,12 @@ def apply(
     timeout_seconds: float = 60,
     before: Callable[[int, Change], None] | None = None,
     after: Callable[[Outcome], None] | None = None,
+    entering: bool = True,
 ) -> list[Outcome]:
     """Make the changes in order and return what became of each; `timeout_seconds` bounds each wait for an engine.
 
     `before` is called with each change and its number, from 1, before it is made; `after` with what became of it.
+    What is made is entered in the ledger first, unless `entering` is False: it is not this host's registry then.
 
     A user who is not root makes those that need no root; the others are handed over to one call of sudo.
     Before the first one is made, all are looked at: a place that cannot be written, or a sudo that asks for a password,
@@ -105,9 +109,11 @@ def apply(
         root: sudo.Root | None = None
 
         def hand_over(change: Change) -> sudo.Root | None:
-            """Return the process of root's, where this user needs it for a change."""
+            """Return the process of root's, where this user needs it for a change or for its entry in the ledger."""
             nonlocal root
-            if os.geteuid() != 0 and needs_root(change):
+            if os.geteuid() != 0 and (
+                needs_root(change) or (entering and things(change) and _has_ledger(timeout_seconds))
+            ):
                 root = root or stack.enter_context(sudo.root("runbook.apply", timeout_seconds))
                 return root
             return None
@@ -115,19 +121,27 @@ def apply(
         for change in changes:
             with _telling(change, outcomes, len(changes)):
                 helper = hand_over(change)
-                (helper.look_at if helper else look_at)(change)
+                (helper.look_at if helper and needs_root(change) else look_at)(change)
         for number, change in enumerate(changes, start=1):
             started = time.monotonic()
             with _telling(change, outcomes, len(changes)):
                 if before:
                     before(number, change)
                 helper = hand_over(change)
-                note = helper.make(change) if helper else _make(change, timeout_seconds)
+                with _entered(change, entering=entering, helper=helper, timeout_seconds=timeout_seconds):
+                    by_root = helper and needs_root(change)
+                    note = helper.make(change) if helper and by_root else _make(change, timeout_seconds)
             state: State = "left to you" if isinstance(change, LeftToUser) else "done"
             outcomes.append(Outcome(change=change, state=state, seconds=time.monotonic() - started, note=note))
             if after:
                 after(outcomes[-1])
     return outcomes
+
+
+def _has_ledger(timeout_seconds: float) -> bool:
+    """Return whether what is made here is entered: not on Docker Desktop, whose engine is in a virtual machine."""
+    client = engine.connect(timeout_seconds)
+    return client is None or not engine.is_desktop(client)
 
 
 @contextmanager
@@ -139,7 +153,7 @@ def _telling(change: Change, outcomes: Sequence[Outcome], planned: int) -> Itera
         raise _failure(change, error, outcomes, planned) from error
 
 
-def look_at(change: Change) -> None:
+def look_at(change: Change) -> None:  # noqa: C901, PLR0912 (one case a kind of change)
     """Raise HostError where a change cannot be made, as far as its places tell; nothing is changed."""
     match change:
         case InstallPackages():
@@ -150,7 +164,16 @@ def look_at(change: Change) -> None:
             files.require_place_for_file(change.certificate_path)
         case MakeDirectory():
             files.require_place_for_folder(change.path)
-        case RunContainer() | ComposeUp() | ObtainImage() | LeftToUser() | PushClientImage() | RemoveObject():
+        case RunContainer() | ComposeUp() | ObtainImage() | LeftToUser() | PushClientImage():
+            pass
+        case EnterEarlier():
+            files.require_writable(ledger.FOLDER)
+        case Undo(
+            thing=Thing(kind="file" | "hosts file" | "engine file" | "site" | "folder" | "mode" as kind, name=name)
+        ):
+            if change.action not in ("forget", "leave"):
+                (files.require_place_for_folder if kind == "folder" else files.require_writable)(Path(name))
+        case Undo():
             pass
         case StartEngine() | EnableEngine() | RestartEngine() | SetKernel():
             pass
@@ -166,15 +189,15 @@ _PLACES_OF_PACKAGES = (Path("/etc"), Path("/usr"), Path("/var/lib/dpkg"))
 
 
 _SYSTEM = (
-    *(InstallPackages, StartEngine, EnableEngine, RestartEngine, ConfigureEngine, RestoreEngineFile, SetKernel),
-    *(ConfigureNginx, RemoveSite, EnableTimer, RemoveTimer),
+    *(InstallPackages, StartEngine, EnableEngine, RestartEngine, ConfigureEngine, SetKernel),
+    *(ConfigureNginx, RemoveSite, EnableTimer, RemoveTimer, EnterEarlier, Undo),
 )
 
 
 def needs_root(change: Change) -> bool:
     """Return whether this user, who may speak to the engine, cannot make a change without root."""
     match change:
-        case RunContainer() | ComposeUp() | RemoveObject() | PushClientImage() | LeftToUser():
+        case RunContainer() | ComposeUp() | PushClientImage() | LeftToUser():
             return False
         case ObtainImage():
             return "package" in change.sources
@@ -198,6 +221,52 @@ def _failure(change: Change, error: BaseException, outcomes: Sequence[Outcome], 
         f"{found} (failed: {change}; done before it: {done}; not reached: {planned - len(outcomes) - 1})",
         f"{remedy}run this notebook again, it goes on from here",
     )
+
+
+@contextmanager
+def _entered(change: Change, *, entering: bool, helper: sudo.Root | None, timeout_seconds: float) -> Iterator[None]:
+    """Enter in the ledger what a change makes, before it is made, and afterwards how it is; only root may do it."""
+    if not entering or (helper is None and os.geteuid() != 0):
+        yield
+        return
+    begun = helper.enter(change) if helper else bool(entries := enter(change, timeout_seconds))
+
+    def settle() -> None:
+        if begun and helper:
+            helper.settle(change)
+        elif begun:
+            ledger.settle(entries, timeout_seconds)
+
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the entry then says that the thing is being made; why the change failed counts
+            settle()
+        raise
+    settle()
+
+
+def enter(change: Change, timeout_seconds: float) -> tuple[ledger.Entry, ...]:
+    """Enter in the ledger what a change makes, and return the entries; raises ChangedError where it would lose an edit.
+
+    What apt adds is known only once its lists are up to date.
+    """
+    _refuse_drift(change)
+    wanted = things(change)
+    if isinstance(change, InstallPackages):
+        packages.update()
+        new = packages.would_install(change.names)
+        of_engine = _made_by_engine() if "docker.io" in new else ()
+        wanted = (*of_engine, Thing(kind="packages", name=" ".join(new), belongs="packages")) if new else ()
+    return ledger.enter(wanted, timeout_seconds) if wanted else ()
+
+
+def _made_by_engine() -> tuple[Thing, ...]:
+    """Return what an engine makes beside its package's files: it is left when the package goes."""
+    folders = [Thing(kind="folder", name=str(folder), belongs="packages") for folder in engine.FOLDERS]
+    key = Thing(kind="file", name=str(engine.KEY_FILE), belongs="packages")
+    log = Thing(kind="file", name=str(engine.PROCESS_LOG), belongs="packages")
+    return (*folders, key, log, Thing(kind="group", name=engine.GROUP, belongs="packages"))
 
 
 def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912, PLR0915 (one case a kind of change)
@@ -224,7 +293,8 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
         case ConfigureNginx():
             _configure_nginx(change, timeout_seconds)
         case RemoveSite():
-            _remove_site(change, timeout_seconds)
+            nginx.remove(change, timeout_seconds)
+            ledger.drop_paths(change.path)
         case CopyFile():
             files.write(change.path, change.source.read_bytes(), change.mode)
         case GenerateSecret():
@@ -251,14 +321,14 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
             proof_timer.enable(change)
         case RemoveTimer():
             proof_timer.remove(change)
-        case RestoreFile():
-            files.restore(change.path)
-        case RestoreEngineFile():
-            _restore_engine_file(change, timeout_seconds)
-        case RemoveObject():
-            engine.remove(engine.require(timeout_seconds), change)
+            ledger.drop_paths(*change.paths, Path(change.name))
         case RemoveTree():
             files.remove_tree(change.path)
+            ledger.drop_paths(change.path)
+        case EnterEarlier():
+            ledger.begin(change.found)
+        case Undo():
+            return undo.undo(change, timeout_seconds)
     return ""
 
 
@@ -273,9 +343,7 @@ def _refuse_changed(path: Path, found: object, before: object) -> None:
 def _refuse_drift(change: Change) -> None:
     """Raise ChangedError where a change would overwrite or remove what nobody had seen when the plan was made."""
     match change:
-        case (
-            CopyFile() | IssueCertificate() | InstallCertificate() | SetPassword() | RestoreFile() | RestoreEngineFile()
-        ):
+        case CopyFile() | IssueCertificate() | InstallCertificate() | SetPassword():
             _refuse_changed(change.path, drift.state(change.path), change.before)
         case RemoveTree() if (found := drift.state(change.path)) is not None:
             _refuse_changed(change.path, found, change.before)
@@ -310,55 +378,15 @@ def _configure_engine(change: ConfigureEngine, timeout_seconds: float) -> str:
         found, insecure_registries=change.insecure_registries, registry_mirrors=change.registry_mirrors
     )
     engine_configuration.validate(merged)
-    beside = (files.kept_path(change.path), files.made_path(change.path))
-    is_first = not any(path.exists() for path in beside)
-    kept = files.keep_or_mark(change.path)
-    with _put_back(change, found, timeout_seconds, and_remove=beside if is_first else ()):
+    kept = files.kept_path(change.path)
+    is_first = found is not None and not kept.exists()
+    if is_first:
+        files.keep(change.path)
+    beside = (kept,) if is_first else ()
+    with engine_configuration.put_back(change.path, change.supervisor, timeout_seconds, and_remove=beside):
         files.write(change.path, merged.encode(), files.mode_of(change.path) or 0o644)
         _reload_engine(change, timeout_seconds)
-    return "" if kept is None else f"the earlier version is {kept}"
-
-
-def _restore_engine_file(change: RestoreEngineFile, timeout_seconds: float) -> None:
-    found = files.read_text(change.path)
-    before = files.read_text(change.kept) if change.kept else None
-    insecure, mirrors = daemon_json.lists(before)
-    with _put_back(change, found, timeout_seconds):
-        files.write(change.path, daemon_json.without_registries(before).encode(), files.mode_of(change.path) or 0o644)
-        engine_configuration.reload(
-            change.supervisor,
-            wanted=Registries(insecure=insecure, mirrors=mirrors),
-            unwanted=Registries(
-                insecure=tuple(entry for entry in change.insecure_registries if entry not in insecure),
-                mirrors=tuple(entry for entry in change.registry_mirrors if entry not in mirrors),
-            ),
-            timeout_seconds=timeout_seconds,
-        )
-    if change.kept:
-        files.restore(change.path)
-    else:
-        files.remove_tree(change.path)
-    files.remove_tree(files.made_path(change.path))
-
-
-@contextmanager
-def _put_back(
-    change: ConfigureEngine | RestoreEngineFile,
-    text: str | None,
-    timeout_seconds: float,
-    and_remove: Sequence[Path] = (),
-) -> Iterator[None]:
-    """Where the engine refuses, put daemon.json back as it was, `text`, and the engine with it."""
-    mode = files.mode_of(change.path) or 0o644
-    try:
-        yield
-    except RunbookError as error:
-        _write_or_remove(change.path, text, mode)
-        for path in and_remove:
-            files.remove_tree(path)
-        engine_configuration.recover(change.supervisor, timeout_seconds)
-        told = f"{error.found} (so {change.path} is as it was before, and the engine answers)"
-        raise HostError(error.expected, told, error.remedy) from error
+    return "" if found is None else f"the earlier version is {kept}"
 
 
 def _configure_nginx(change: ConfigureNginx, timeout_seconds: float) -> None:
@@ -368,32 +396,9 @@ def _configure_nginx(change: ConfigureNginx, timeout_seconds: float) -> None:
             files.write(change.path, f"{change.after}{nginx.UNREAD}".encode(), 0o644)
         nginx.load(change, timeout_seconds)
     except RunbookError as error:
-        raise _put_site_back(change, error) from error
+        raise nginx.put_back(change, error) from error
     if change.after != change.before:
         files.write(change.path, change.after.encode(), 0o644)
-
-
-def _remove_site(change: RemoveSite, timeout_seconds: float) -> None:
-    _refuse_changed(change.path, files.read_text(change.path), change.before)
-    files.write(change.path, nginx.HEADER.encode(), 0o644)  # no site; the file goes once nginx has read that
-    try:
-        nginx.leave(change, timeout_seconds)
-    except RunbookError as error:
-        raise _put_site_back(change, error) from error
-    files.remove_tree(change.path)
-
-
-def _put_site_back(change: ConfigureNginx | RemoveSite, error: RunbookError) -> HostError:
-    _write_or_remove(change.path, change.before, 0o644)
-    nginx.recover()
-    return HostError(error.expected, f"{error.found} (so {change.path} is as it was before)", error.remedy)
-
-
-def _write_or_remove(path: Path, text: str | None, mode: int) -> None:
-    if text is None:
-        files.remove_tree(path)
-    else:
-        files.write(path, text.encode(), mode)
 
 
 def _reload_engine(change: ConfigureEngine, timeout_seconds: float) -> None:
@@ -478,21 +483,29 @@ def _give(change: Change, owner: tuple[int, int]) -> None:
 
 
 def main() -> None:
-    """Look at or make each change that comes in as JSON, one a line, and answer with its note or its error, one a line.
+    """Look at, enter, make or settle each change that comes in as JSON, one a line; answer with a note or error each.
 
-    The first line says for whom: `owner`, the user's and group's number, and `timeout_seconds`.
+    The first line says for whom: `owner`, the user's and group's number, and `timeout_seconds`. The note of an entry
+    says how many things were entered; they are settled before the next change.
     """
     header = json.loads(sys.stdin.readline())
+    begun: tuple[ledger.Entry, ...] = ()
     for line in sys.stdin:
         asked, data = json.loads(line)
-        change = from_json(data)
+        change, note = from_json(data), ""
         try:
-            if asked == "look at":
-                look_at(change)
-                answer = {"note": ""}
-            else:
-                answer = {"note": _make(change, header["timeout_seconds"])}
-                _give(change, tuple(header["owner"]))
+            match asked:
+                case "look at":
+                    look_at(change)
+                case "enter":
+                    begun = enter(change, header["timeout_seconds"])
+                    note = str(len(begun))
+                case "settle":
+                    ledger.settle(begun, header["timeout_seconds"])
+                case _:
+                    note = _make(change, header["timeout_seconds"])
+                    _give(change, tuple(header["owner"]))
+            answer = {"note": note}
         except RunbookError as error:
             answer = {"expected": error.expected, "found": error.found, "remedy": error.remedy}
         except OSError as error:

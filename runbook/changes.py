@@ -16,7 +16,40 @@ from typing import Literal, get_args
 
 from pydantic import TypeAdapter
 
+HOSTS_FILE = Path("/etc/hosts")
+KEPT = ".before-registry-runbook"  # ending of the earlier version of a file that the runbook did not make
+PACKAGE_REPOSITORY = "registry-runbook/docker-registry"  # of the images that are built from the distribution's package
 Supervisor = Literal["systemd", "none"]
+Kind = Literal[
+    "file",
+    "hosts file",
+    "engine file",
+    "site",
+    "folder",
+    "mode",
+    "kernel setting",
+    "unit",
+    "timer",
+    "packages",
+    "group",
+    "image",
+    "container",
+    "project",
+    "volume",
+]
+Belonging = Literal["", "data", "basic-data", "authority", "secrets", "image", "packages"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thing:
+    """A thing on the host that a change makes or alters: a path, or a name of the kernel's, systemd's or the engine's.
+
+    `belongs` is the value of `also_remove` without which a tear-down leaves it; empty where it goes in any case.
+    """
+
+    kind: Kind
+    name: str
+    belongs: Belonging = ""
 
 
 def _octal(mode: int) -> str:
@@ -95,6 +128,7 @@ class MakeDirectory:
 
     path: Path
     mode: int
+    belongs: Belonging = ""
 
     def __str__(self) -> str:
         """Return the change in one line."""
@@ -128,6 +162,7 @@ class WriteFile:
     mode: int
     keep: bool = False
     secrets: tuple[Path, ...] = ()
+    belongs: Belonging = ""
 
     def __str__(self) -> str:
         """Return the change in one line."""
@@ -360,6 +395,7 @@ class ComposeUp:
 
     path: Path
     project: str
+    volume: str
     reason: str
 
     def __str__(self) -> str:
@@ -420,49 +456,62 @@ class RemoveTimer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RestoreFile:
-    """Put the kept earlier version of a file back in its place."""
+class Earlier:
+    """A thing that a version without a ledger has made; `kept` is where it kept the file that was there before."""
 
-    path: Path
-    kept: Path
-    before: str | None
-
-    def __str__(self) -> str:
-        """Return the change in one line."""
-        return f"put {self.kept} back as {self.path}"
+    thing: Thing
+    kept: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RestoreEngineFile:
-    """Put daemon.json back as it was before the first run, and let the running engine forget what it listed by it.
+class EnterEarlier:
+    """Begin the ledger with what an earlier version has made, as its marks tell."""
 
-    `kept` is the earlier version, None where there was no file.
+    found: tuple[Earlier, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return (
+            f"enter {len(self.found)} things in the ledger that carry the runbook's mark: an earlier version made them"
+        )
+
+
+Action = Literal["remove", "put back", "take out", "set back", "forget", "leave"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undo:
+    """Undo one entry of the ledger, and take it out of there.
+
+    `found` is how the thing is then, where an edit since the plan must not be lost; `detail` what it is set back to, or
+    why it is left.
     """
 
-    path: Path
-    kept: Path | None
-    supervisor: Supervisor
-    insecure_registries: tuple[str, ...]
-    registry_mirrors: tuple[str, ...]
-    before: str | None
+    number: int
+    thing: Thing
+    action: Action
+    found: str | None = None
+    detail: str = ""
 
     def __str__(self) -> str:
         """Return the change in one line."""
-        how = f"put {self.kept} back as {self.path}" if self.kept else f"remove {self.path}"
-        listed = ", ".join((*self.insecure_registries, *self.registry_mirrors))
-        return f"{how}, and reload the engine without {listed} (no container stops)"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RemoveObject:
-    """Remove something of the engine's: a container goes with the volumes that have no name."""
-
-    kind: Literal["container", "network", "volume", "image"]
-    name: str
-
-    def __str__(self) -> str:
-        """Return the change in one line."""
-        return f"remove the {self.kind} {self.name}"
+        of_engine = {"container": "the container ", "project": "the Compose project ", "volume": "the volume "}
+        named = of_engine | {"image": "the image ", "packages": "the packages "}
+        name = f"{named.get(self.thing.kind, '')}{self.thing.name}"
+        match self.action:
+            case "remove":
+                return f"remove {name}"
+            case "put back":
+                return f"put back {name} as it was before the first run"
+            case "take out":
+                return f"take the runbook's block out of {name}"
+            case "set back":
+                what = "the mode of " if self.thing.kind == "mode" else ""
+                return f"set {what}{name} back to {self.detail}"
+            case "forget":
+                return f"forget {name}, which is as it was before the first run"
+            case "leave":
+                return f"leave {name} to you: {self.detail}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -502,16 +551,63 @@ Change = (
     | PushClientImage
     | EnableTimer
     | RemoveTimer
-    | RestoreFile
-    | RestoreEngineFile
-    | RemoveObject
     | RemoveTree
+    | EnterEarlier
+    | Undo
 )
+
+
+def things(change: Change) -> tuple[Thing, ...]:  # noqa: C901, PLR0911, PLR0912 (one return a kind of change)
+    """Return what a change makes or alters on the host; its missing folders, and what apt adds, are not among them.
+
+    Empty where it makes nothing that stays, or undoes.
+    """
+    match change:
+        case WriteFile(path=path, keep=True, before=str()):
+            return _file(path.with_name(path.name + KEPT), change.belongs) + _file(path, change.belongs)
+        case WriteFile():
+            return _file(change.path, change.belongs)
+        case CopyFile() | IssueCertificate() | InstallCertificate():
+            return _file(change.path)
+        case GenerateSecret() | SetPassword():
+            return _file(change.path, "secrets")
+        case IssueAuthority():
+            return _file(change.key_path, "authority") + _file(change.certificate_path, "authority")
+        case MakeDirectory():
+            return (Thing(kind="folder", name=str(change.path), belongs=change.belongs),)
+        case SetMode():
+            return (Thing(kind="mode", name=str(change.path)),)
+        case ConfigureEngine() if change.before != change.after:
+            kept = _file(change.path.with_name(change.path.name + KEPT)) if change.before is not None else ()
+            return (*kept, Thing(kind="engine file", name=str(change.path)))
+        case ConfigureNginx():
+            return (Thing(kind="site", name=str(change.path)), Thing(kind="unit", name="nginx.service"))
+        case SetKernel():
+            return (Thing(kind="kernel setting", name=change.name),)
+        case EnableEngine():
+            return (Thing(kind="unit", name="docker.service"),)
+        case EnableTimer():
+            return (Thing(kind="timer", name=change.name),)
+        case ObtainImage():
+            names = [change.reference] + ([PACKAGE_REPOSITORY] if "package" in change.sources else [])
+            return tuple(Thing(kind="image", name=name, belongs="image") for name in names)
+        case RunContainer():
+            return (Thing(kind="container", name=change.name),)
+        case ComposeUp():
+            volume = Thing(kind="volume", name=f"{change.project}_{change.volume}", belongs="data")
+            return (volume, Thing(kind="project", name=change.project))
+    return ()
+
+
+def _file(path: Path, belongs: Belonging = "") -> tuple[Thing, ...]:
+    return (Thing(kind="hosts file" if path == HOSTS_FILE else "file", name=str(path), belongs=belongs),)
 
 
 def _plain(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 

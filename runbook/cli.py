@@ -334,6 +334,21 @@ def prove(  # noqa: PLR0913 (one argument an option)
 
 
 @program.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
+def ledger(*, as_json: bool) -> None:
+    """Show the ledger: what the runbook has made on this host, how that was before, and how it is now.
+
+    90-tear-down undoes it, last entry first. For root, or a user whose sudo asks for no password.
+    """
+    from runbook import ledger_command
+
+    if as_json:
+        click.echo(ledger_command.as_json(), nl=False)
+    else:
+        ledger_command.show()
+
+
+@program.command()
 @click.argument("message", nargs=-1)
 @_parameter_options
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")

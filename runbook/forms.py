@@ -187,7 +187,7 @@ Image = Annotated[str, AfterValidator(_an_image), Field(min_length=1)]
 OptionalImage = Annotated[str, AfterValidator(_an_image)]
 Digest = Annotated[str, AfterValidator(_a_digest)]
 Message = Annotated[str, AfterValidator(redact)]
-Removable = Literal["data", "basic-data", "authority", "secrets", "image"]
+Removable = Literal["data", "basic-data", "authority", "secrets", "image", "packages"]
 KeyType = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 

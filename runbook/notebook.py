@@ -13,8 +13,8 @@ import IPython.display
 from docker.errors import DockerException
 
 from runbook import apply as executor
-from runbook import report
-from runbook.changes import Change, LeftToUser
+from runbook import earlier, report
+from runbook.changes import Change, EnterEarlier, LeftToUser
 from runbook.checks import Result, works
 from runbook.drawing import Drawing
 from runbook.errors import CheckError, HostError, InterruptError, MissingError, RunbookError
@@ -146,6 +146,7 @@ def _plan(section: Section, parameters: Parameters) -> list[Change]:
     try:
         with _in_our_words():
             changes = section.plan(parameters, section.gather(parameters))
+            changes = [*_begin_ledger(changes, parameters), *changes]
     except MissingError as error:
         if parameters.mode == "apply":
             raise
@@ -156,6 +157,13 @@ def _plan(section: Section, parameters: Parameters) -> list[Change]:
         return []
     show(report.changes_table(changes))
     return changes
+
+
+def _begin_ledger(changes: Sequence[Change], parameters: Parameters) -> list[Change]:
+    """Return the change that begins this host's ledger, where an earlier version has set it up."""
+    if not changes or isinstance(changes[0], EnterEarlier):
+        return []
+    return [EnterEarlier(found=found)] if (found := earlier.find(parameters)) else []
 
 
 def apply(changes: Sequence[Change], parameters: Parameters) -> None:

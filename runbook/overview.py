@@ -3,11 +3,14 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from runbook import earlier
 from runbook.changes import Change
-from runbook.errors import MissingError, RunbookError
-from runbook.outside import kernel
+from runbook.errors import HostError, MissingError, RunbookError
+from runbook.outside import kernel, ledger
+from runbook.outside.ledger import Entry
 from runbook.parameters import Parameters
 from runbook.report import Table, Tone
 from runbook.sections import host
@@ -78,6 +81,28 @@ def states_table(states: Sequence[State]) -> Table:
         links={item.notebook: f"{item.notebook}.ipynb" for item in states},
         tones=tuple(_TONES[item.name] for item in states),
         marked="State",
+    )
+
+
+def left_over(parameters: Parameters) -> list[Entry]:
+    """Return the entries of the ledger that these parameters do not need: of another domain, port or project, say."""
+    needed = earlier.names_of(parameters)
+    folders = {str(above) for name in needed for above in Path(name).parents}
+    kinds = ("file", "folder", "container", "project", "volume")
+    names = needed | folders
+    return [entry for entry in ledger.read() if entry.thing.kind in kinds and entry.thing.name not in names]
+
+
+def left_over_table(parameters: Parameters) -> Table:
+    """Return the table of what the runbook made on this host and these parameters do not need."""
+    try:
+        entries = left_over(parameters)
+    except HostError as error:
+        return Table(headings=(), rows=(), empty=f"The ledger cannot be read: {error}")
+    return Table(
+        headings=("Kind", "Name", "Made"),
+        rows=tuple((entry.thing.kind, entry.thing.name, entry.entered) for entry in entries),
+        empty="Nothing is left over.",
     )
 
 

@@ -143,7 +143,7 @@ class Parameters(BaseModel):
     )
 
     also_remove: list[forms.Removable] = Field(
-        [], description="what a tear-down removes too: data, basic-data, authority, secrets, image"
+        [], description="what a tear-down removes too: data, basic-data, authority, secrets, image, packages"
     )
 
     @model_validator(mode="after")

@@ -163,7 +163,7 @@ def _accept(subject: Subject, now: datetime.datetime) -> list[Change]:
     wanted = Accepted(registry=subject.registry, accepted=now, state=subject.gather())
     changes = accepted.plan(subject.path, files.read_text(subject.path), wanted)
     changes = [*(accepted.folder_for(subject.path) if changes else ()), *changes]
-    apply.apply(changes)
+    apply.apply(changes, entering=subject.alone)
     return changes
 
 

@@ -14,7 +14,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from runbook import secrets
-from runbook.outside import lock
+from runbook.outside import ledger, lock
 from runbook.parameters import Parameters, read
 from tests import draws
 
@@ -23,7 +23,15 @@ SLOWEST = 15  # files whose time is shown at the end
 # What takes longest, by what the end of a whole run shows, begins first: so no worker is left with it at the end.
 LONG_FIRST = (
     *("test_main_job.py", "test_sabotages.py", "test_browser.py", "test_notebooks.py", "test_kill_matrix.py"),
-    *("test_nginx.py", "test_bench.py", "test_document_faults.py", "test_readme.py", "test_tear_down.py", "hosts"),
+    *(
+        "test_ledger.py",
+        "test_nginx.py",
+        "test_bench.py",
+        "test_document_faults.py",
+        "test_readme.py",
+        "test_tear_down.py",
+        "hosts",
+    ),
 )
 
 
@@ -137,6 +145,12 @@ def _without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def _with_a_lock_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let tests that run beside each other, none of which changes this host, have a lock each."""
     monkeypatch.setattr(lock, "PATH", tmp_path.with_name(f"{tmp_path.name}.lock"))
+
+
+@pytest.fixture(autouse=True)
+def _with_a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let what a test makes be entered in a ledger of the test's own."""
+    monkeypatch.setattr(ledger, "FOLDER", tmp_path.with_name(f"{tmp_path.name}.ledger"))
 
 
 @pytest.fixture

@@ -203,7 +203,7 @@ def test_needs_root_asks_only_where_it_must(open_folder: Path) -> None:
         MakeDirectory(path=theirs / "a" / "b", mode=0o700),
     ]
     own: list[Change] = [
-        changes.ComposeUp(path=theirs / "c", project="p", reason="x"),
+        changes.ComposeUp(path=theirs / "c", project="p", volume="v", reason="x"),
         changes.ObtainImage(sources=("pull",), reference="x", digest="", archive=""),
         MakeDirectory(path=mine / "a" / "b", mode=0o700),
         RemoveTree(path=mine / "f", before=""),

@@ -10,7 +10,7 @@ from runbook import changes
 from runbook.apply import apply
 from runbook.changes import Change
 from runbook.errors import ApplyError, ChangedError
-from runbook.outside import drift, files
+from runbook.outside import drift
 
 PASSWORD = "of the test"  # noqa: S105 (a test's)
 # Each kind of change that overwrites or removes a file, made for a path and what drift said of it at the plan.
@@ -45,10 +45,6 @@ KINDS: dict[type, Callable[[Path, str | None], Change]] = {
         name="nobody-has.timer", paths=(path,), before=(before or "",)
     ),
     changes.RemoveTree: lambda path, before: changes.RemoveTree(path=path, before=before),
-    changes.RestoreEngineFile: lambda path, before: changes.RestoreEngineFile(
-        path=path, kept=None, supervisor="none", insecure_registries=(), registry_mirrors=(), before=before
-    ),
-    changes.RestoreFile: lambda path, before: changes.RestoreFile(path=path, kept=path, before=before),
     changes.SetMode: lambda path, _: changes.SetMode(path=path, before=0o640, after=0o600),
     changes.SetPassword: lambda path, before: changes.SetPassword(
         path=path, username="admin", cost=4, password_file=path.with_name("password"), reason="a test", before=before
@@ -98,12 +94,3 @@ def test_apply_leaves_a_folder_that_somebody_has_filled_since_the_plan(tmp_path:
     (folder / "theirs").unlink()
     apply([change, change])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_apply_puts_a_file_back_that_somebody_has_removed_before_the_plan(tmp_path: Path) -> None:
-    """Fails if a kept version cannot be put back where nothing is, planned again and again."""
-    path = tmp_path / "f"
-    kept = files.kept_path(path)
-    kept.write_text("earlier\n", encoding="ascii")
-    apply([changes.RestoreFile(path=path, kept=kept, before=drift.state(path))])
-    assert {item.name: item.read_text(encoding="ascii") for item in tmp_path.iterdir()} == {"f": "earlier\n"}

@@ -46,6 +46,8 @@ PASSWORD = changes.SetPassword(
     password_file=Path("/p/secrets/password-admin"),
     reason="there is none yet",
 )
+FILE = changes.Thing(kind="file", name="/f")
+VOLUME = changes.Thing(kind="volume", name="v", belongs="data")
 IMAGE = changes.ObtainImage(sources=("pull", "package"), reference="registry:3.1.1", digest="", archive="")
 ARCHIVE = changes.ObtainImage(sources=("archive",), reference="registry:3.1.1", digest="", archive="/r.tar")
 CONTAINER = changes.RunContainer(
@@ -163,30 +165,8 @@ LINES: list[tuple[Change, str]] = [
     (CONTAINER, f"run the container registry from registry:3.1.1, {WHERE}"),
     (REPLACED, f"replace (it is not running) the container registry from registry:3.1.1, {WHERE}"),
     (
-        changes.ComposeUp(path=Path("/c/docker-compose.yml"), project="registry", reason="it is not there"),
+        changes.ComposeUp(path=Path("/c/docker-compose.yml"), project="registry", volume="v", reason="it is not there"),
         "bring up /c/docker-compose.yml as project registry (it is not there)",
-    ),
-    (
-        changes.RestoreEngineFile(
-            path=Path("/d"),
-            kept=Path("/d.before"),
-            supervisor="systemd",
-            insecure_registries=("r.test:5000",),
-            registry_mirrors=("https://m.test",),
-            before="ab",
-        ),
-        "put /d.before back as /d, and reload the engine without r.test:5000, https://m.test (no container stops)",
-    ),
-    (
-        changes.RestoreEngineFile(
-            path=Path("/d"),
-            kept=None,
-            supervisor="none",
-            insecure_registries=("r.test",),
-            registry_mirrors=(),
-            before="ab",
-        ),
-        "remove /d, and reload the engine without r.test (no container stops)",
     ),
     (changes.LeftToUser(task="paste this", text="{}"), "left to you: paste this"),
     (CLIENT_IMAGE, "push r.test:8443/runbook/client-check:1 (sha256:abababababab…) as admin"),
@@ -195,9 +175,20 @@ LINES: list[tuple[Change, str]] = [
         changes.RemoveTimer(name="p.timer", paths=(Path("/u/p.service"), Path("/u/p.timer")), before=("ab", "cd")),
         "stop p.timer, and remove /u/p.service, /u/p.timer",
     ),
-    (changes.RestoreFile(path=Path("/p"), kept=Path("/p.before"), before="ab"), "put /p.before back as /p"),
-    (changes.RemoveObject(kind="volume", name="v"), "remove the volume v"),
     (changes.RemoveTree(path=Path("/p"), before="ab"), "remove /p"),
+    (
+        changes.EnterEarlier(found=(changes.Earlier(thing=FILE, kept=Path("/f.before")),)),
+        "enter 1 things in the ledger that carry the runbook's mark: an earlier version made them",
+    ),
+    (changes.Undo(number=1, thing=VOLUME, action="remove"), "remove the volume v"),
+    (changes.Undo(number=1, thing=FILE, action="put back", found="ab"), "put back /f as it was before the first run"),
+    (changes.Undo(number=1, thing=FILE, action="take out"), "take the runbook's block out of /f"),
+    (changes.Undo(number=1, thing=FILE, action="forget"), "forget /f, which is as it was before the first run"),
+    (changes.Undo(number=1, thing=FILE, action="leave", detail="it was changed"), "leave /f to you: it was changed"),
+    (
+        changes.Undo(number=1, thing=changes.Thing(kind="mode", name="/d"), action="set back", detail="0755"),
+        "set the mode of /d back to 0755",
+    ),
 ]
 TABLE = [pytest.param(change, line, id=f"{type(change).__name__}-{n}") for n, (change, line) in enumerate(LINES)]
 

@@ -92,7 +92,10 @@ def container_missing(situation: Situation) -> Finding:
 
 def container_twice(situation: Situation) -> Finding:
     """Count the registry's containers."""
-    names = [found.name for found in situation.containers]
+    names = [
+        found.name if found.label(engine.LABEL) else f"{found.name} (not of the runbook)"
+        for found in situation.containers
+    ]
     return yes(f"there are {', '.join(names)}") if len(names) > 1 else no(f"there is {len(names)}")
 
 

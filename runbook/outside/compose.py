@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import RemoveObject
-from runbook.errors import MissingError
+from runbook.errors import HostError, MissingError
 from runbook.outside import commands, engine
 
 PROJECT_LABEL = "com.docker.compose.project"
+_VOLUME_LABEL = "com.docker.compose.volume"
 SERVICE = "registry"
 
 
@@ -54,6 +54,59 @@ def containers(client: engine.Client, project: str) -> list[engine.ContainerFact
     return engine.containers(client, (f"{PROJECT_LABEL}={project}",))
 
 
+def own_containers(client: engine.Client, project: str) -> list[str]:
+    """Return the names of a project's containers that the runbook has made."""
+    return [found.name for found in containers(client, project) if found.label(engine.LABEL)]
+
+
+def own_networks(client: engine.Client, project: str) -> list[str]:
+    """Return the names of a project's networks that the runbook has made."""
+    label = [f"{PROJECT_LABEL}={project}", engine.LABEL]
+    return [str(found.name) for found in client.networks.list(filters={"label": label})]
+
+
+def require_own(client: engine.Client, project: str, volume: str, *, is_kept: bool) -> None:
+    """Raise HostError where a container, network or volume of somebody else's is where the project's would be.
+
+    `volume` is the volume's key in the Compose file; `is_kept` says that this host has secrets of the runbook's: then a
+    volume without its label is one that a version without labels has left. So is a network of its containers.
+    """
+    found = containers(client, project)
+    foreign = [f"the container {item.name}" for item in found if not item.label(engine.LABEL)]
+    is_ours = bool(found) and not foreign
+    network = engine.network_labels(client, default_network(project))
+    if network is not None and engine.LABEL not in network and not is_ours:
+        foreign.append(f"the network {default_network(project)}")
+    labels = engine.volume_labels(client, volume_name(project, volume))
+    if labels is not None and engine.LABEL not in labels:
+        is_of_project = (labels.get(PROJECT_LABEL), labels.get(_VOLUME_LABEL)) == (project, volume)
+        if not (is_of_project and (is_kept or is_ours)):
+            foreign.append(f"the volume {volume_name(project, volume)}, set data_volume for another one")
+    if foreign:
+        remedy = "set compose_project to another name; or remove it, where nobody needs it"
+        raise HostError(f"a Compose project {project} of the runbook's alone", ", ".join(foreign), remedy)
+
+
+def default_network(project: str) -> str:
+    """Return the name of the network that Compose makes for a project."""
+    return f"{project}_default"
+
+
+def volume_name(project: str, volume: str) -> str:
+    """Return the name by which the engine knows a project's volume."""
+    return f"{project}_{volume}"
+
+
+def remove_own(client: engine.Client, project: str) -> None:
+    """Remove a project's containers that the runbook has made, and its networks that nobody uses; volumes stay."""
+    for name in own_containers(client, project):
+        engine.remove_container(client, name)
+    for network in client.networks.list(filters={"label": f"{PROJECT_LABEL}={project}"}):
+        network.reload()
+        if not network.attrs["Containers"]:
+            network.remove()
+
+
 def registry_containers(client: engine.Client, project: str) -> list[engine.ContainerFacts]:
     """Return the containers of a project's registry, running or not."""
     return engine.containers(client, (f"{PROJECT_LABEL}={project}", f"com.docker.compose.service={SERVICE}"))
@@ -82,5 +135,5 @@ def up(path: Path, project: str, timeout_seconds: float) -> None:
     if len(found) > 1:
         resolved(path, project)
         for left in found:
-            engine.remove(client, RemoveObject(kind="container", name=left.name))
+            engine.remove_container(client, left.name)
     _call(path, project, "up", "--detach", "--force-recreate", timeout_seconds=timeout_seconds)

@@ -18,13 +18,17 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
-from runbook.changes import RemoveObject, RunContainer, Supervisor
+from runbook.changes import RunContainer, Supervisor
 from runbook.errors import ChangedError, HostError, MissingError, NotReadyError
 from runbook.outside import commands
 
 Client = docker.DockerClient
 LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
 PROCESS_LOG = Path("/var/log/registry-runbook-engine.log")
+KEY_FILE = Path("/etc/docker/key.json")  # an engine before 23 makes it at its start
+# What it and containerd make beside what their packages hold.
+FOLDERS = tuple(map(Path, ("/etc/cni", "/opt/containerd", "/var/lib/containerd", "/var/lib/docker")))
+GROUP = "docker"
 _WHICH_ENGINE = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 _PID_FILE = Path("/var/run/docker.pid")
 
@@ -191,13 +195,16 @@ def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
     if by == "systemd":
         commands.run("systemctl", "restart", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
     else:
-        os.kill(pid(), signal.SIGTERM)
-        if not _wait_until(answers=False, timeout_seconds=timeout_seconds):
-            raise NotReadyError(
-                "the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {PROCESS_LOG}"
-            )
-        _wait_for_exit(timeout_seconds)
+        stop_process(timeout_seconds)
     start(by, timeout_seconds, argv)
+
+
+def stop_process(timeout_seconds: float) -> None:
+    """Stop an engine that systemd does not run, and wait for its end; raises NotReadyError where it does not end."""
+    os.kill(pid(), signal.SIGTERM)
+    if not _wait_until(answers=False, timeout_seconds=timeout_seconds):
+        raise NotReadyError("the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {PROCESS_LOG}")
+    _wait_for_exit(timeout_seconds)
 
 
 def _wait_for_exit(timeout_seconds: float) -> None:
@@ -286,23 +293,30 @@ def run_container(client: Client, wanted: RunContainer) -> None:
     )
 
 
-def remove(client: Client, unwanted: RemoveObject) -> None:
-    """Remove a container, network, volume or image; nothing happens where there is none of its name."""
+def remove_container(client: Client, name: str) -> None:
+    """Remove a container, running or not; its volumes stay. Nothing happens where there is none of its name."""
     with suppress(NotFound):
-        match unwanted.kind:
-            case "container":
-                client.containers.get(unwanted.name).remove(force=True)  # its volumes stay
-            case "network":
-                client.networks.get(unwanted.name).remove()
-            case "volume":
-                client.volumes.get(unwanted.name).remove()
-            case "image":
-                client.images.remove(unwanted.name)
+        client.containers.get(name).remove(force=True)
 
 
-def networks(client: Client, label: str) -> list[str]:
-    """Return the names of the networks that have a label (`name=value`)."""
-    return [str(found.name) for found in client.networks.list(filters={"label": label})]
+def remove_volume(client: Client, name: str) -> None:
+    """Remove a volume with all that is in it; nothing happens where there is none of its name."""
+    with suppress(NotFound):
+        client.volumes.get(name).remove()
+
+
+def volume_labels(client: Client, name: str) -> dict[str, str] | None:
+    """Return the labels of a volume, None where there is none of its name."""
+    try:
+        return dict(client.volumes.get(name).attrs["Labels"] or {})
+    except NotFound:
+        return None
+
+
+def network_labels(client: Client, name: str) -> dict[str, str] | None:
+    """Return the labels of a network, None where there is none of its name."""
+    found = [network for network in client.networks.list(names=[name]) if network.name == name]
+    return dict(found[0].attrs["Labels"] or {}) if found else None
 
 
 def bridge_addresses(client: Client) -> list[str]:
@@ -335,15 +349,6 @@ def execute(client: Client, name: str, argv: tuple[str, ...]) -> int:
         raise HostError(
             f"the container {name} to run {argv[0]}", str(error.explanation), f"see `docker logs {name}`"
         ) from error
-
-
-def has_volume(client: Client, name: str) -> bool:
-    """Return whether there is a volume of that name."""
-    try:
-        client.volumes.get(name)
-    except NotFound:
-        return False
-    return True
 
 
 def _start(container: Container) -> None:

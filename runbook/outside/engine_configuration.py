@@ -8,12 +8,13 @@ import os
 import re
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.changes import Supervisor
-from runbook.errors import HostError
+from runbook.errors import HostError, RunbookError
 from runbook.outside import commands, daemon_json, engine, files, temporary
 from runbook.parameters import Parameters
 
@@ -178,6 +179,24 @@ def _differences(listed: Registries, wanted: Registries, unwanted: Registries) -
     still = [entry for entry in (*unwanted.insecure, *unwanted.mirrors) if entry not in absent]
     parts = (f"it lacks {', '.join(lacks)}" if lacks else "", f"it still lists {', '.join(still)}" if still else "")
     return ", and ".join(part for part in parts if part)
+
+
+@contextmanager
+def put_back(path: Path, by: Supervisor, timeout_seconds: float, and_remove: Sequence[Path] = ()) -> Iterator[None]:
+    """Where the engine refuses what is done meanwhile, put daemon.json back as it is now, and the engine with it."""
+    before, mode = files.read_bytes(path), files.mode_of(path) or 0o644
+    try:
+        yield
+    except RunbookError as error:
+        if before is None:
+            files.remove_tree(path)
+        else:
+            files.write(path, before, mode)
+        for added in and_remove:
+            files.remove_tree(added)
+        recover(by, timeout_seconds)
+        told = f"{error.found} (so {path} is as it was before, and the engine answers)"
+        raise HostError(error.expected, told, error.remedy) from error
 
 
 def recover(by: Supervisor, timeout_seconds: float) -> None:

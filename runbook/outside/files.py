@@ -11,10 +11,10 @@ from pathlib import Path
 
 from boltons.fileutils import atomic_save
 
+from runbook import changes
 from runbook.errors import HostError
 
-KEPT = ".before-registry-runbook"  # ending of the earlier version of a file that the runbook did not make
-MADE = ".made-by-registry-runbook"  # ending of the empty file beside one that was not there before
+KEPT = changes.KEPT
 
 
 def read_text(path: Path) -> str | None:
@@ -112,9 +112,9 @@ def require_place_for_file(path: Path) -> None:
     kind = _lstat(path)
     if kind is not None and not stat.S_ISREG(kind):
         raise _no_regular_file(path, kind)
-    part = _lstat(_part(path))
+    part = _lstat(part_of(path))
     if part is not None and stat.S_ISDIR(part):
-        raise _no_regular_file(_part(path), part)
+        raise _no_regular_file(part_of(path), part)
     require_writable(path)
 
 
@@ -134,7 +134,7 @@ def _no_regular_file(path: Path, kind: int) -> HostError:
     return HostError(f"a regular file at {path}", found, _OUT_OF_THE_WAY)
 
 
-def _part(path: Path) -> Path:
+def part_of(path: Path) -> Path:
     """Return where a file is written before it takes its place."""
     return path.with_name(f"{path.name}.part")
 
@@ -201,17 +201,24 @@ def _overwrite(file: FileIO, data: bytes) -> None:
     os.fsync(file.fileno())
 
 
-def write(path: Path, data: bytes, mode: int) -> None:
+def write(
+    path: Path, data: bytes, mode: int, *, owner: tuple[int, int] | None = None, changed: int | None = None
+) -> None:
     """Write a file atomically, with `mode` from its creation: temporary file beside it, fsync, rename, fsync of both.
+
+    `owner` are the numbers of user and group, `changed` the time of its last change in nanoseconds; both are as the
+    system gives them where they are left out.
 
     Raises HostError where that fails, with the system's words: the earlier file is whole, the temporary one is gone.
     """
-    part = _part(path)
+    part = part_of(path)
     try:
         make_parents(path)
         part.unlink(missing_ok=True)  # of a run that was killed
         with atomic_save(str(path), text_mode=False, file_perms=mode) as file:
             file.write(data)
+            file.flush()
+            _give(file.fileno(), owner, changed)
         _sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
@@ -221,8 +228,16 @@ def write(path: Path, data: bytes, mode: int) -> None:
         try:
             _write_in_place(path, data)
             path.chmod(mode)
+            _give(path, owner, changed)
         except OSError as second:
             raise _not_written(path, second) from second
+
+
+def _give(file: int | Path, owner: tuple[int, int] | None, changed: int | None) -> None:
+    if owner is not None:
+        os.chown(file, *owner)
+    if changed is not None:
+        os.utime(file, ns=(changed, changed))
 
 
 def _sync_folder(folder: Path) -> None:
@@ -255,9 +270,8 @@ def keep(path: Path) -> Path:
 def _copy(path: Path, to: Path) -> None:
     """Copy a file with its mode and, as root, its owner."""
     found = path.stat()
-    write(to, path.read_bytes(), stat.S_IMODE(found.st_mode))
-    if os.geteuid() == 0:
-        os.chown(to, found.st_uid, found.st_gid)
+    owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
+    write(to, path.read_bytes(), stat.S_IMODE(found.st_mode), owner=owner)
 
 
 def kept_path(path: Path) -> Path:
@@ -270,31 +284,9 @@ def kept_version(path: Path) -> Path | None:
     return kept_path(path) if kept_path(path).exists() else None
 
 
-def made_path(path: Path) -> Path:
-    """Return where it is marked that a file was not there before."""
-    return path.with_name(path.name + MADE)
-
-
-def keep_or_mark(path: Path) -> Path | None:
-    """Keep the earlier version of a file, once, and return its path; where there was no file, mark that."""
-    if made_path(path).exists():
-        return None
-    if path.exists():
-        return keep(path)
-    write(made_path(path), b"", 0o644)
-    return None
-
-
 def names_in(path: Path) -> tuple[str, ...]:
     """Return the names in a folder; none where it is a file."""
     return tuple(sorted(entry.name for entry in path.iterdir())) if path.is_dir() else ()
-
-
-def restore(path: Path) -> None:
-    """Put the kept earlier version back, with its mode and owner; nothing happens where there is none."""
-    if (kept := kept_version(path)) is not None:
-        _copy(kept, path)
-        kept.unlink()
 
 
 def remove_tree(path: Path) -> None:

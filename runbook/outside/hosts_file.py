@@ -4,9 +4,10 @@ Source: hosts(5): the address first, then its names; case does not count.
 """
 
 import re
-from pathlib import Path
 
-PATH = Path("/etc/hosts")
+from runbook.changes import HOSTS_FILE
+
+PATH = HOSTS_FILE
 _BEGIN, _END = "# registry-runbook begin", "# registry-runbook end"
 
 

@@ -15,12 +15,11 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.images import Image
 
-from runbook.changes import ObtainImage
+from runbook.changes import PACKAGE_REPOSITORY, ObtainImage
 from runbook.errors import HostError, MissingError, RunbookError
 from runbook.outside import commands, packages, temporary
 from runbook.parameters import Parameters
 
-PACKAGE_REPOSITORY = "registry-runbook/docker-registry"
 TEST_LABEL = "org.registry-runbook.proof"
 _OBTAIN_SECONDS = 600  # an engine says nothing while it unpacks a layer
 Source = Literal["pull", "archive", "package"]
@@ -59,6 +58,21 @@ def local(client: docker.DockerClient, reference: str) -> Image | None:
         return client.images.get(reference)
     except ImageNotFound:
         return None
+
+
+def ours(client: docker.DockerClient, name: str) -> list[Image]:
+    """Return the image of a reference, or all those that were built of the distribution's package."""
+    if name == PACKAGE_REPOSITORY:
+        return list(client.images.list(name))
+    return [found] if (found := local(client, name)) is not None else []
+
+
+def remove(client: docker.DockerClient, name: str) -> None:
+    """Take a reference from the engine, or all of the package's, and each image that has no other then."""
+    for image in ours(client, name):
+        for tag in image.tags:
+            if tag in (name, f"{name}:{tag.rpartition(':')[2]}"):
+                client.images.remove(tag)
 
 
 def find(client: docker.DockerClient, parameters: Parameters) -> RegistryImage | None:

@@ -16,7 +16,7 @@ import psutil
 from cryptography import x509
 
 from runbook.changes import ConfigureNginx, RemoveSite, Supervisor
-from runbook.errors import HostError
+from runbook.errors import ChangedError, HostError, RunbookError
 from runbook.outside import commands, files, kernel, registry_api, temporary, tls, yaml_text
 
 # The last of the distribution's sites: the first site of a port answers for all names that no site has.
@@ -76,6 +76,28 @@ def read_site() -> str | None:
     if text is not None and not text.startswith(HEADER):
         raise HostError(f"only the runbook's own site at {PATH}", "a file that it did not make", "move it elsewhere")
     return text
+
+
+def places_of(name: str) -> tuple[str, ...]:
+    """Return FILE:LINE of each `server_name` of nginx's that says a name, but for the runbook's site.
+
+    Empty where nginx is not there, or refuses its configuration. Source: nginx(8), `-T`.
+    """
+    if not is_installed():
+        return ()
+    return _places_in(commands.run("nginx", "-T", "-q", allowed=None).output, name)
+
+
+def _places_in(dump: str, name: str) -> tuple[str, ...]:
+    found, file, number = [], "", 0
+    for line in dump.splitlines():
+        number += 1
+        if header := re.fullmatch(r"# configuration file (/.*):", line):
+            file, number = header[1], 0
+        names = re.search(r"^[^#]*\bserver_name\s([^;#]*)", line)
+        if names and name in names[1].split() and Path(file) != PATH:
+            found.append(f"{file}:{number}")
+    return tuple(found)
 
 
 def is_installed() -> bool:
@@ -212,6 +234,29 @@ def _wait(
             said = "; ".join(part for part in (refusal, *complaints) if part)
             raise HostError(told[0], f"{found}, and nginx says: {said}" if said else found, told[1])
         time.sleep(0.1)
+
+
+def remove(change: RemoveSite, timeout_seconds: float) -> None:
+    """Remove the site once nginx has read that it is gone; where it refuses, the site is there as before."""
+    if (found := files.read_text(change.path)) != change.before:
+        what = "nothing there" if found is None else "it changed since the plan"
+        raise ChangedError(f"{change.path} as it was when the plan was made", what, "plan again")
+    files.write(change.path, HEADER.encode(), 0o644)  # no site; the file goes once nginx has read that
+    try:
+        leave(change, timeout_seconds)
+    except RunbookError as error:
+        raise put_back(change, error) from error
+    files.remove_tree(change.path)
+
+
+def put_back(change: ConfigureNginx | RemoveSite, error: RunbookError) -> HostError:
+    """Put the site back as it was before a change that nginx refused, and return what to tell of it."""
+    if change.before is None:
+        files.remove_tree(change.path)
+    else:
+        files.write(change.path, change.before.encode(), 0o644)
+    recover()
+    return HostError(error.expected, f"{error.found} (so {change.path} is as it was before)", error.remedy)
 
 
 def recover() -> None:

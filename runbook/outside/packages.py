@@ -1,5 +1,7 @@
 """The distribution's packages, through apt."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from runbook.errors import HostError
@@ -22,17 +24,41 @@ def has_apt() -> bool:
     return commands.which("apt-get") is not None
 
 
-def install(names: tuple[str, ...]) -> None:
-    """Install packages without those that they only recommend; the package lists are brought up to date first.
+def update() -> None:
+    """Bring the package lists up to date.
 
     What an earlier run that was cut off has unpacked is configured first: apt refuses to go on without it.
     """
-    commands.run("dpkg", "--configure", "-a", environment=_QUIET, timeout_seconds=_INSTALL_SECONDS)
-    commands.run("apt-get", "update", "-q", environment=_QUIET, timeout_seconds=_INSTALL_SECONDS)
-    commands.run(
-        "apt-get", "install", "-q", "-y", "--no-install-recommends", *names,
-        environment=_QUIET, timeout_seconds=_INSTALL_SECONDS,
-    )  # fmt: skip
+    _apt("dpkg", "--configure", "-a")
+    _apt("apt-get", "update", "-q")
+
+
+def would_install(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return all packages that `install` adds to the host, in alphabetical order; one that is replaced is not new."""
+    done = _apt("apt-get", "install", "--simulate", "-q", "--no-install-recommends", *names)
+    return tuple(sorted(re.findall(r"^Inst (\S+) \(", done.output, flags=re.MULTILINE)))
+
+
+def install(names: tuple[str, ...]) -> None:
+    """Install packages without those that they only recommend."""
+    _apt("apt-get", "install", "-q", "-y", "--no-install-recommends", *names)
+
+
+def installed(names: Sequence[str]) -> tuple[str, ...]:
+    """Return which of the packages are installed."""
+    if not has_apt():
+        return ()
+    done = commands.run("dpkg-query", "--show", "-f", "${Package} ${db:Status-Status}\n", *names, allowed=None)
+    return tuple(line.split()[0] for line in done.output.splitlines() if line.endswith(" installed"))
+
+
+def purge(names: Sequence[str]) -> None:
+    """Remove packages with their configuration, and nothing else: apt refuses where another package needs them."""
+    _apt("dpkg", "--purge", *names)
+
+
+def _apt(*argv: str) -> commands.Completed:
+    return commands.run(*argv, environment=_QUIET, timeout_seconds=_INSTALL_SECONDS)
 
 
 def unpack(name: str, destination: Path) -> str:
@@ -45,7 +71,7 @@ def unpack(name: str, destination: Path) -> str:
             "apt, to take the package " + name, "no apt-get on this host", "set registry_image_source: archive"
         )
     with temporary.folder() as folder:
-        commands.run("apt-get", "update", "-q", environment=_QUIET, timeout_seconds=_INSTALL_SECONDS)
+        _apt("apt-get", "update", "-q")
         commands.run(
             "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", name,
             folder=folder, environment=_QUIET, timeout_seconds=_INSTALL_SECONDS,

@@ -128,11 +128,17 @@ def enable(change: EnableTimer) -> None:
     commands.run("systemctl", "restart", change.name)
 
 
-def remove(change: RemoveTimer) -> None:
-    """Stop the timer, remove its units, and let systemd forget them; a proof that runs ends by itself."""
+def stop(name: str) -> None:
+    """Stop a timer, now and at boot, and let systemd forget when it ran; a proof that runs ends by itself."""
     if engine.supervisor() == "systemd":
-        commands.run("systemctl", "disable", "--now", change.name, allowed=None)
-    for path in (*change.paths, _STAMP):
+        commands.run("systemctl", "disable", "--now", name, allowed=None)
+    files.remove_tree(_STAMP)
+
+
+def remove(change: RemoveTimer) -> None:
+    """Stop the timer, remove its units, and let systemd forget them."""
+    stop(change.name)
+    for path in change.paths:
         files.remove_tree(path)
     if engine.supervisor() == "systemd":
         commands.run("systemctl", "daemon-reload")

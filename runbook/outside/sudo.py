@@ -39,6 +39,14 @@ class Root:
         """Let root make a change and return its note; raises HostError with what root's process found otherwise."""
         return self._ask("make", change)
 
+    def enter(self, change: Change) -> bool:
+        """Let root enter in the ledger what a change makes; return whether there is something to settle afterwards."""
+        return self._ask("enter", change) != "0"
+
+    def settle(self, change: Change) -> None:
+        """Let root say in the ledger how that is now."""
+        self._ask("settle", change)
+
     def _ask(self, what: str, change: Change) -> str:
         self.send((what, as_json(change)))
         if not (line := self.answers.readline()):

@@ -83,7 +83,7 @@ def plan(parameters: Parameters, facts: BasicRegistryFacts) -> list[Change]:
     """
     changes = _plan_engine(parameters, facts)
     if not facts.data_directory_exists:
-        changes.append(MakeDirectory(path=Path(parameters.basic_data_directory), mode=0o700))
+        changes.append(MakeDirectory(path=Path(parameters.basic_data_directory), mode=0o700, belongs="basic-data"))
     found = facts.container
     if found is not None and found.label(engine.LABEL) != "basic_registry":
         raise HostError(

@@ -320,7 +320,7 @@ def _plan_own(
     changes = _plan_places(parameters, facts)
     path, before, after = parameters.ca_certificate_path, facts.authority_text, tls.certificate_text(authority).decode()
     if before != after:
-        changes.append(WriteFile(path=path, before=before, after=after, mode=0o644, keep=True))
+        changes.append(WriteFile(path=path, before=before, after=after, mode=0o644, keep=True, belongs="authority"))
     if not brought.text_fits:
         changes.append(
             InstallCertificate(

@@ -44,7 +44,8 @@ class ComposeFacts:
 
     `configuration` is the text of config.yml, secrets hidden; `certificate` the fingerprint of the server certificate
     on disk, empty behind nginx, which serves it; `changed` when the later of the two files was written. They decide,
-    beside the Compose file, whether the container runs what is wanted. `nginx_site` is the runbook's site of nginx.
+    beside the Compose file, whether the container runs what is wanted. `nginx_site` is the runbook's site of nginx,
+    `is_labelled` false where an earlier version has made the volume: its labels cannot be changed.
     """
 
     address: str
@@ -57,13 +58,21 @@ class ComposeFacts:
     containers: tuple[engine.ContainerFacts, ...]
     is_desktop: bool = False
     nginx_site: str | None
+    is_labelled: bool = True
 
 
 def gather(parameters: Parameters) -> ComposeFacts:
-    """Return the facts; raises MissingError for what an earlier notebook provides, HostError for an unknown key."""
+    """Return the facts; raises MissingError for what an earlier notebook provides.
+
+    Raises HostError for an unknown key, and for what somebody else has in the Compose project.
+    """
     client = engine.require(parameters.timeout_seconds)
     with ThreadPoolExecutor(1) as beside:
         asked_compose = beside.submit(compose.require)
+        kept = parameters.http_secret_path.exists()
+        compose.require_own(client, parameters.compose_project, parameters.data_volume, is_kept=kept)
+        volume = compose.volume_name(parameters.compose_project, parameters.data_volume)
+        labels = engine.volume_labels(client, volume)
         containers = tuple(compose.registry_containers(client, parameters.compose_project))
         is_desktop = engine.is_desktop(client)
     asked_compose.result()
@@ -82,6 +91,7 @@ def gather(parameters: Parameters) -> ComposeFacts:
         containers=containers,
         is_desktop=is_desktop,
         nginx_site=nginx.read_site(),
+        is_labelled=labels is None or engine.LABEL in labels,
     )
 
 
@@ -109,8 +119,13 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
     }
     made_from = json.dumps([service, facts.image.image_id, facts.configuration, facts.certificate])
     revision = hashlib.sha256(made_from.encode()).hexdigest()
-    labels = {engine.LABEL: "compose", _REVISION: revision}
-    return {"services": {compose.SERVICE: service | {"labels": labels}}, "volumes": {parameters.data_volume: {}}}
+    label = {"labels": {engine.LABEL: "compose"}}
+    labels = label["labels"] | {_REVISION: revision}
+    return {
+        "services": {compose.SERVICE: service | {"labels": labels}},
+        "volumes": {parameters.data_volume: label if facts.is_labelled else {}},
+        "networks": {"default": label},
+    }
 
 
 def _publish(parameters: Parameters) -> str:
@@ -152,7 +167,14 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
         )
     reason = _why_up(data, facts) or ("its Compose file changes" if facts.text != wanted else None)
     if reason is not None:
-        changes.append(ComposeUp(path=parameters.compose_path, project=parameters.compose_project, reason=reason))
+        changes.append(
+            ComposeUp(
+                path=parameters.compose_path,
+                project=parameters.compose_project,
+                volume=parameters.data_volume,
+                reason=reason,
+            )
+        )
     return changes
 
 

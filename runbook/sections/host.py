@@ -112,6 +112,8 @@ def _gather_engine(parameters: Parameters) -> EngineFacts | None:
     client = engine.connect(parameters.timeout_seconds)
     if client is None:
         return None
+    kept = parameters.http_secret_path.exists()
+    compose.require_own(client, parameters.compose_project, parameters.data_volume, is_kept=kept)
     running = [found for found in engine.containers(client) if found.running]
     image = images.find(client, parameters)
     desktop = engine.is_desktop(client)
@@ -120,16 +122,16 @@ def _gather_engine(parameters: Parameters) -> EngineFacts | None:
         has_nat_chain=desktop or kernel.has_nat_chain("DOCKER"),
         running=tuple(sorted(found.name for found in running)),
         publishers=tuple(
-            (outside, found.name, _is_ours(found, parameters)) for found in running for _, outside, _ in found.publish
+            (outside, found.name, _is_ours(found)) for found in running for _, outside, _ in found.publish
         ),
         image=image.reference if image else None,
         is_desktop=desktop,
     )
 
 
-def _is_ours(found: engine.ContainerFacts, parameters: Parameters) -> bool:
-    """Return whether a container is one that the next sections make, or replace by their own."""
-    return found.label(engine.LABEL) is not None or found.label(compose.PROJECT_LABEL) == parameters.compose_project
+def _is_ours(found: engine.ContainerFacts) -> bool:
+    """Return whether the runbook made a container, which the next sections may replace."""
+    return found.label(engine.LABEL) is not None
 
 
 def packages_for(facts: HostFacts) -> tuple[str, ...]:

@@ -28,7 +28,8 @@ class NginxFacts:
     """How nginx is now.
 
     `reads_sites` is whether it is laid out as the distribution's; `served` the fingerprint of the certificate that is
-    served under the registry's name, or why none is; `certificate` that of the one on disk.
+    served under the registry's name, or why none is; `certificate` that of the one on disk. `others` are FILE:LINE of
+    sites with the registry's name that the runbook did not make.
     """
 
     has_apt: bool
@@ -42,6 +43,7 @@ class NginxFacts:
     has_ipv6: bool
     served: str
     certificate: str
+    others: tuple[str, ...] = ()
 
 
 def gather(parameters: Parameters) -> NginxFacts | None:
@@ -63,6 +65,7 @@ def gather(parameters: Parameters) -> NginxFacts | None:
         has_ipv6=kernel.has_ipv6(),
         served=nginx.served(parameters.domain, f"{address}:{parameters.port}"),
         certificate=tls.fingerprint(tls.require_certificate(parameters.certificate_path)),
+        others=nginx.places_of(parameters.domain),
     )
 
 
@@ -87,10 +90,17 @@ def is_made(facts: NginxFacts | None) -> bool:
 def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
     """Return what puts nginx in front; empty where it is, and where no proxy is asked for.
 
-    Raises HostError where there is no nginx and no apt, or an nginx that is not laid out as the distribution's.
+    Raises HostError where there is no nginx and no apt, an nginx that is not laid out as the distribution's, or another
+    site with the registry's name.
     """
     if facts is None:
         return []
+    if facts.others:
+        raise HostError(
+            f"no site of nginx for {parameters.domain} but the runbook's own",
+            ", ".join(facts.others),
+            "set domain to another name, or take the name out of that site",
+        )
     if not facts.installed and not facts.has_apt:
         raise HostError("nginx", "none, and no apt here", "install nginx, then run this again")
     if facts.installed and not facts.reads_sites:

@@ -31,6 +31,27 @@ cat /proc/sys/net/ipv4/ip_forward
 """
 
 
+# What a tear-down with everything named must give back: names, modes, owners and content; a file's time of change too.
+_EVERYTHING = r"""
+cd /
+not='^etc/(mtab|resolv[.]conf|[.]pwd[.]lock|group-|gshadow-) '
+places='etc opt srv usr/local var/lib/registry-runbook var/lib/systemd/timers'
+find $places -printf '%p %y %m %U:%G %l\n' 2>/dev/null | grep -Ev "$not" | LC_ALL=C sort
+find $places -type f -printf '%p %T@ ' -exec sha256sum {} \; 2>/dev/null | grep -Ev "$not" | LC_ALL=C sort
+ls -d var/lib/docker var/lib/containerd var/log/registry-runbook-engine.log 2>/dev/null
+dpkg-query --show -f '${Package} ${db:Status-Status}\n'
+cat /proc/sys/net/ipv4/ip_forward
+if command -v docker >/dev/null && docker version >/dev/null 2>&1; then
+  docker ps --all --no-trunc --format '{{.ID}} {{.Names}} {{.State}}' | LC_ALL=C sort
+  docker images --all --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' | LC_ALL=C sort
+  docker volume ls --quiet | LC_ALL=C sort
+  docker network ls --no-trunc --format '{{.ID}} {{.Name}}' | LC_ALL=C sort
+  docker info --format '{{json .RegistryConfig}}'
+fi
+"""
+NAMED = ("-p", "also_remove", "[data, basic-data, authority, secrets, image, packages]")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
     """What a run printed with `--json`."""
@@ -105,11 +126,27 @@ def snapshot(host: Host) -> str:
     return host.run("sh", "-ec", _SNAPSHOT).stdout
 
 
+def everything(host: Host) -> list[str]:
+    """Return what a tear-down with everything named gives back, line by line."""
+    return host.run("sh", "-c", _EVERYTHING, timeout_seconds=120).stdout.splitlines()
+
+
+def differences(before: list[str], after: list[str]) -> list[str]:
+    """Return what was there and is not, and what is there and was not."""
+    gone, come = set(before) - set(after), set(after) - set(before)
+    return [f"- {line}" for line in sorted(gone)] + [f"+ {line}" for line in sorted(come)]
+
+
+def without_times(lines: list[str]) -> list[str]:
+    """Return what is on a host, without when a file was changed: an earlier version did not keep that."""
+    return [re.sub(r" [0-9.]+ (?=[0-9a-f]{64} )", " ", line) for line in lines]
+
+
 def make_files(parameters: Parameters) -> None:
     """Make a registry's files on this machine, as the notebooks 30 and 40 do; the engine's trust is not among them."""
     for section in (certificates, configuration):
         changes = section.plan(parameters, section.gather(parameters))
-        apply([change for change in changes if not isinstance(change, CopyFile)])
+        apply([change for change in changes if not isinstance(change, CopyFile)], entering=False)
 
 
 def wait_until_engine_knows(host: Host, registry: str) -> None:

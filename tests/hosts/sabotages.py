@@ -535,15 +535,21 @@ def _containers() -> Iterator[Sabotage]:
             "made-from-another-file",
             (
                 "cp $R/docker-compose.yml /root/sabotage; edit /root/sabotage/docker-compose.yml"
-                " \"s = c['services']['registry']; s['labels'] = {}; del s['healthcheck']\"\n"
+                " \"s = c['services']['registry']; s['labels'].popitem(); del s['healthcheck']\"\n"
                 "docker-compose -p registry -f /root/sabotage/docker-compose.yml up -d --force-recreate"
             ),
             "50-compose",
             "compose-differs",
         ),
-        ("one-more", "docker run --detach $LABELS $(image)", "50-compose", "container-twice"),
     ):
         yield Sabotage(name=name, how=how, row=row, cause=cause, notebooks=COMPOSE)
+    yield Sabotage(
+        name="one-more",
+        how="docker run --detach --name one-more $LABELS $(image)",
+        row="50-compose",
+        cause="container-twice",
+        by_hand="docker rm --force one-more",
+    )
     yield Sabotage(
         name="file-in-container",
         how="docker cp /etc/hostname $(ours):/evil",

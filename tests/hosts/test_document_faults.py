@@ -42,8 +42,12 @@ def followed() -> Iterator[Followed]:
     with start_with_project("bookworm") as host:
         run(host, "10-host")
         reader = follow(host)
+        refused = run(host, *RUN, check=False)  # the reader's own containers, and their data, are not taken away
+        assert "the volume registry_registry-data" in str(refused.error)
+        assert "set compose_project to another name; or remove it, where nobody needs it" in str(refused.error)
+        reader.type(f"cd {FOLDER}; docker-compose down --volumes")
         refused = run(host, *RUN, check=False)
-        assert "`docker rm -f registry`" in str(refused.error)  # the reader's own container is not taken away
+        assert "`docker rm -f registry`" in str(refused.error)
         host.run("docker", "rm", "--force", "registry")
         proven = run(host, *RUN)
         assert (proven.error, proven.failed, len(proven.results)) == (None, [], 65)

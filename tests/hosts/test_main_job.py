@@ -5,7 +5,7 @@ import json
 import pytest
 
 from .lab import Host, NewHost
-from .product import run, script_run, snapshot
+from .product import NAMED, differences, everything, run, script_run, snapshot, without_times
 
 DOCUMENT = ("-f", "parameters/document.yml")
 
@@ -15,9 +15,11 @@ def test_run_proves_registry_then_changes_nothing(new_host: NewHost, recipe: str
     """Fails where the README's command does not end with all proven, or a second one changes anything at all.
 
     The same for the document's own values, on the two kinds of host that have an engine and systemd. On trixie,
-    test_readme begins without what script/setup makes; bare and plain have the Python of bookworm.
+    test_readme begins without what script/setup makes; bare and plain have the Python of bookworm. They have no engine:
+    a tear-down that names everything takes it away again.
     """
     host = new_host(recipe, set_up="run" if recipe in {"trixie", "bare", "plain"} else "")
+    before = everything(host)
     assert plan_states(host)["10-host"] == "to do"
     made = host.run("sh", "-c", "ls -d /etc/registry-runbook /etc/docker/registry /opt/data", check=False).stdout
     assert made == ""  # a plan makes none of them
@@ -27,6 +29,11 @@ def test_run_proves_registry_then_changes_nothing(new_host: NewHost, recipe: str
     assert "65 of 65 proofs passed" in first.stdout
     assert_second_run_changes_nothing(host)
     assert set(plan_states(host).values()) == {"done"}
+
+    if recipe in {"bare", "plain"}:
+        torn = run(host, "90-tear-down", *NAMED)
+        assert (torn.error, torn.failed) == (None, [])
+        assert differences(without_times(before), without_times(everything(host))) == []
 
     if host.recipe.starts_engine:
         document = run(host, *DOCUMENT)

@@ -1,4 +1,7 @@
-"""The stored outputs of the notebooks against those of new hosts, by nbval."""
+"""The stored outputs of the notebooks against those of new hosts, by nbval.
+
+The document's own values run on one of two kinds of host, by the session's seed; on both with `script/test --all`.
+"""
 
 import copy
 import json
@@ -8,6 +11,8 @@ from typing import Any
 import pytest
 
 from runbook.runner import NOTEBOOKS, names
+from tests import draws
+from tests.draws import tries_all
 from tests.notebooks.record import DOCUMENT, PROJECT, dump
 
 from .lab import PROJECT as HERE
@@ -37,7 +42,10 @@ def with_changed_copy(notebook: dict[str, Any]) -> str:
 
 
 # An address as long as the one in what is stored: the picture in the index breaks its lines by their length.
-@pytest.mark.parametrize(("recipe", "address"), [("bookworm", "192.168.1.3"), ("trixie", "192.168.1.4")])
+BOTH = [("bookworm", "192.168.1.3"), ("trixie", "192.168.1.4")]
+
+
+@pytest.mark.parametrize(("recipe", "address"), BOTH if tries_all() else [draws.source("document").choice(BOTH)])
 def test_notebooks_give_stored_outputs_of_the_document(new_host: NewHost, recipe: str, address: str) -> None:
     """Fails where a run of the document's own values, from bare to proven, shows anything but what is stored of it."""
     done = validate(new_host(recipe, address=address, set_up="development"), str(DOCUMENT.relative_to(HERE)))

@@ -9,7 +9,6 @@ PLACES = "/etc/hosts /etc/sysctl.d /etc/docker /etc/registry-runbook"
 FILES = f"find {PLACES} -type f -exec sha256sum {{}} + 2>/dev/null | LC_ALL=C sort -k 2"
 ENGINE_FILE = "/etc/docker/daemon.json"
 OWN_ENGINE_FILE = '{ "log-level" : "info",\n"insecure-registries":["own.test:5000"] }'
-LISTED = '{"insecure_registries": ["own.test:5000", "other.test:5000"], "registry_mirrors": ["https://m.test"]}'
 LISTS = ("-p", "insecure_registries", "[own.test:5000, other.test:5000]", "-p", "registry_mirrors", "[https://m.test]")
 FOREIGN = "127.0.0.1 registry.test mine.test\n"
 PUSHED = "registry.test/theirs/app:1"
@@ -32,11 +31,8 @@ def test_tear_down_brings_back_what_was_there(new_host: NewHost) -> None:
 
     planned = run(host, "90-tear-down", "-p", "mode", "plan")
     assert planned.changes == []
-    refused = run(host, "90-tear-down", "-p", "insecure_registries", "[third.test:5000]", check=False)
-    assert refused.failed == ["planning again finds nothing to change"]
-    assert f"left to you: {ENGINE_FILE} was changed since, or by another list" in str(refused.error)
-    by_file = ("90-tear-down", "-f", "parameters/tear-down.yml", "-y", LISTED)
-    assert "put /etc/docker/daemon.json.before-registry-runbook back" in " ".join(papermill(host, *by_file))
+    by_file = ("90-tear-down", "-f", "parameters/tear-down.yml")
+    assert "put back /etc/docker/daemon.json as it was" in " ".join(papermill(host, *by_file))
     assert host.read(ENGINE_FILE) == OWN_ENGINE_FILE
     listed = host.run("docker", "info").stdout
     assert "own.test:5000" in listed
@@ -57,7 +53,7 @@ def test_tear_down_brings_back_what_was_there(new_host: NewHost) -> None:
 
     host.run("docker", "image", "rm", PUSHED)
     everything = "[data, basic-data, authority, secrets, image]"
-    assert run(host, "90-tear-down", *LISTS, "-p", "also_remove", everything).failed == []
+    assert run(host, "90-tear-down", "-p", "also_remove", everything).failed == []
     assert "m.test" not in host.run("docker", "info").stdout
     assert host.run("ls", ENGINE_FILE, check=False).code != 0
     host.write(ENGINE_FILE, OWN_ENGINE_FILE)
@@ -131,9 +127,15 @@ def test_tear_down_leaves_a_project_of_somebody_else(trixie: Host) -> None:
     assert trixie.run("sh", "-c", OBJECTS).stdout == before
     assert "mine/app" in trixie.run(*THEIR_IMAGES).stdout
 
+    refused = run(trixie, check=False)
+    assert refused.failed == []
+    assert "set compose_project to another name" in str(refused.error)
+    assert "the container registry" in str(refused.error)
+    assert trixie.run("sh", "-c", OBJECTS).stdout == before
+
     moved = run(trixie, "-p", "compose_project", "ours")
     assert (moved.error, moved.failed) == (None, [])
-    torn = run(trixie, "90-tear-down", "-p", "compose_project", "ours", "-p", "also_remove", "[data]")
+    torn = run(trixie, "90-tear-down", "-p", "also_remove", "[data]")
     assert (torn.error, torn.failed) == (None, [])
     assert trixie.run("sh", "-c", OBJECTS).stdout == before
     assert "mine/app" in trixie.run(*THEIR_IMAGES).stdout

@@ -54,6 +54,23 @@ def test_site_with_a_limit_differs_in_nothing_else() -> None:
     assert SITE.replace("client_max_body_size 0;", "client_max_body_size 1m;") == limited
 
 
+def test_place_of_a_name_is_that_of_another_site() -> None:
+    """Fails if a site of somebody else's for the registry's name is not found, or another name or a comment is."""
+    dump = """# configuration file /etc/nginx/nginx.conf:
+http {
+# configuration file /etc/nginx/sites-enabled/www:
+server {
+    listen 443 ssl; server_name www.test registry.test;
+    # server_name registry.test;
+}
+server { server_name registry.test.example; }
+# configuration file /etc/nginx/sites-enabled/zz-registry-runbook:
+server { server_name registry.test; }
+"""
+    assert nginx._places_in(dump, "registry.test") == ("/etc/nginx/sites-enabled/www:2",)  # noqa: SLF001
+    assert nginx._places_in(dump, "other.test") == ()  # noqa: SLF001
+
+
 @pytest.mark.parametrize(("text", "expected"), [(None, None), (SITE, SITE)], ids=["absent", "ours"])
 def test_read_site_gives_the_runbook_s_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, expected: str | None

@@ -43,7 +43,7 @@ NEW = BasicRegistryFacts(
     registries=Registries(insecure=("127.0.0.0/8",), mirrors=()),
 )
 MADE = dataclasses.replace(NEW, container=RUNNING, data_directory_exists=True)
-FOLDER = MakeDirectory(path=Path("/opt/data/registry"), mode=0o700)
+FOLDER = MakeDirectory(path=Path("/opt/data/registry"), mode=0o700, belongs="basic-data")
 RUN = RunContainer(
     name="registry",
     image="registry:3.1.1",
@@ -126,7 +126,7 @@ def test_plan_follows_the_parameters() -> None:
         basic_container="r", basic_address=EVERYWHERE, basic_port=5005, basic_data_directory="/srv/data"
     )
     folder, run = basic_registry.plan(parameters, NEW)
-    assert folder == MakeDirectory(path=Path("/srv/data"), mode=0o700)
+    assert folder == MakeDirectory(path=Path("/srv/data"), mode=0o700, belongs="basic-data")
     assert isinstance(run, RunContainer)
     assert (run.name, run.publish, run.volume) == (
         "r",

@@ -33,6 +33,7 @@ NEW = ComposeFacts(
     nginx_site=None,
 )
 OURS = f"{HOSTS}# registry-runbook begin\n192.168.1.2 registry.test\n# registry-runbook end\n"
+LABELLED = {"labels": {"org.registry-runbook.section": "compose"}}
 COMPOSE_PATH = Path("/etc/docker/registry/docker-compose.yml")
 
 
@@ -72,7 +73,7 @@ def after(facts: ComposeFacts, changes: Sequence[Change], parameters: Parameters
 
 def up(reason: str) -> list[Change]:
     """Return the plan that only makes the container anew."""
-    return [ComposeUp(path=COMPOSE_PATH, project="registry", reason=reason)]
+    return [ComposeUp(path=COMPOSE_PATH, project="registry", volume="registry-data", reason=reason)]
 
 
 MADE = after(NEW, compose.plan(Parameters(), NEW))
@@ -162,17 +163,18 @@ def test_plan_of_the_document_s_values_converges() -> None:
     assert isinstance(file, WriteFile)
     assert "\n192.168.1.2 docker.funet8.com\n" in hosts.after
     assert (hosts.keep, file.keep, hosts.mode, file.mode) == (True, False, 0o644, 0o644)
-    assert start == ComposeUp(path=Path("/srv/registry/docker-compose.yml"), project="p", reason="it is not there")
+    file_path = Path("/srv/registry/docker-compose.yml")
+    assert start == ComposeUp(path=file_path, project="p", volume="v", reason="it is not there")
     content: Any = yaml_text.read_back(file.after)
     service = content["services"]["registry"]
-    assert (service["ports"], content["volumes"]) == (["8443:443"], {"v": {}})
+    assert (service["ports"], content["volumes"]) == (["8443:443"], {"v": LABELLED})
     assert service["volumes"] == ["/srv/registry:/etc/docker/registry:ro", "v:/var/lib/registry"]
 
 
 def test_content_repairs_the_document_s_file() -> None:
     """Fails if the registry reads another configuration (A1), or does not come back (A17); or for an old key (A13)."""
     content: Any = compose.content(Parameters(), NEW)
-    assert set(content) == {"services", "volumes"}
+    assert (set(content), content["networks"]) == ({"services", "volumes", "networks"}, {"default": LABELLED})
     service = content["services"]["registry"]
     assert (service["image"], service["restart"]) == ("registry:3.1.1", "unless-stopped")
     assert service["command"] == ["serve", "/etc/docker/registry/config.yml"]

@@ -46,6 +46,13 @@ MADE = dataclasses.replace(
 THERE = dataclasses.replace(MADE, text=None, served="decaf")  # another site's nginx
 
 
+def test_plan_names_another_site_of_the_registry_s_name() -> None:
+    """Fails if nginx is asked to choose between two sites of one name."""
+    facts = dataclasses.replace(THERE, others=("/etc/nginx/sites-enabled/www:2",))
+    with pytest.raises(HostError, match=r"sites-enabled/www:2.*set domain to another name"):
+        nginx.plan(PARAMETERS, facts)
+
+
 def configured(facts: NginxFacts, reason: str) -> ConfigureNginx:
     """Return the change that makes the site, with its reason."""
     return ConfigureNginx(

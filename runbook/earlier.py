@@ -1,0 +1,181 @@
+"""What a version without a ledger has made on this host: told by its mark, and never by its place or name.
+
+A mark is a header, a label, a marked block, a certificate of the runbook's authority, or a path with its name in it.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from cryptography import x509
+
+from runbook.changes import PACKAGE_REPOSITORY, Belonging, Earlier, Kind, Thing
+from runbook.outside import (
+    client_kit,
+    compose,
+    daemon_json,
+    engine,
+    files,
+    hosts_file,
+    images,
+    kernel,
+    ledger,
+    nginx,
+    proof_timer,
+    yaml_text,
+)
+from runbook.parameters import Parameters
+
+_MADE_ENGINE_FILE = daemon_json.PATH.with_name(f"{daemon_json.PATH.name}.made-by-registry-runbook")
+
+
+def files_of(parameters: Parameters) -> dict[Path, Belonging]:
+    """Return the files that the sections make, in their order, beside those of host and engine."""
+    kit = Path(parameters.client_kit_directory)
+    return {
+        kernel.DROP_IN: "",
+        parameters.ca_key_path: "authority",
+        parameters.ca_certificate_path: "authority",
+        parameters.certificate_path: "",
+        parameters.trust_path: "",
+        parameters.http_secret_path: "secrets",
+        parameters.password_path: "secrets",
+        parameters.htpasswd_path: "secrets",
+        parameters.configuration_path: "",
+        parameters.compose_path: "",
+        parameters.accepted_path: "",
+        **dict.fromkeys((kit / name for name in client_kit.FILES), ""),
+    }
+
+
+def names_of(parameters: Parameters) -> frozenset[str]:
+    """Return the names of all things that a run with these parameters makes or needs; folders are not among them."""
+    names = [str(path) for path in (*files_of(parameters), hosts_file.PATH, daemon_json.PATH, nginx.PATH)]
+    units = (*map(str, (proof_timer.SERVICE, proof_timer.TIMER, proof_timer.FAILED)), proof_timer.TIMER.name)
+    objects = (
+        parameters.basic_container,
+        parameters.compose_project,
+        compose.volume_name(parameters.compose_project, parameters.data_volume),
+        parameters.basic_data_directory,
+    )
+    return frozenset((*names, *(f"{name}{files.KEPT}" for name in names), *units, *objects))
+
+
+def find(parameters: Parameters) -> tuple[Earlier, ...]:
+    """Return what carries a mark, in the order in which the sections make it; nothing where a ledger is begun."""
+    if ledger.is_begun():
+        return ()
+    places = files_of(parameters) | dict.fromkeys(_of_other_domains(parameters), "")
+    found = [_earlier("file", path, belongs) for path, belongs in places.items() if _is_marked(parameters, path)]
+    found += [*_of_host(parameters), *(_of_engine(parameters) if engine.is_installed() else ()), *_of_nginx()]
+    if not found:
+        return ()
+    found += [_earlier("file", path) for path, _ in proof_timer.states()]
+    if any(path == proof_timer.TIMER for path, _ in proof_timer.states()):
+        found.append(Earlier(thing=Thing(kind="timer", name=proof_timer.TIMER.name)))
+    kept = [_earlier("file", item.kept) for item in found if item.kept]
+    return (*_folders([Path(item.thing.name) for item in (*found, *kept)]), *kept, *found)
+
+
+def _of_other_domains(parameters: Parameters) -> list[Path]:
+    """Return where trust and server certificates may be that were made for another domain or port."""
+    trusts = parameters.trust_path.parent.parent.glob(f"*/{parameters.trust_path.name}")
+    return sorted({*trusts, *parameters.certificate_path.parent.glob("*.pem")})
+
+
+def _earlier(kind: Kind, path: Path, belongs: Belonging = "") -> Earlier:
+    return Earlier(thing=Thing(kind=kind, name=str(path), belongs=belongs), kept=files.kept_version(path))
+
+
+def _folders(paths: Iterable[Path]) -> list[Earlier]:
+    """Return the folders that hold nothing but what was found, the outer ones first."""
+    gone, folders = set(paths), list[Path]()
+    for folder in sorted({above for path in gone for above in path.parents}, key=lambda path: -len(path.parts)):
+        if folder.is_dir() and all(folder / name in gone for name in files.names_in(folder)):
+            gone.add(folder)
+            folders.insert(0, folder)
+    return [Earlier(thing=Thing(kind="folder", name=str(folder))) for folder in folders]
+
+
+def _of_host(parameters: Parameters) -> list[Earlier]:
+    """Return the block in /etc/hosts, and a daemon.json that has been merged into, as these parameters say."""
+    found = []
+    text = files.read_text(hosts_file.PATH) or ""
+    if hosts_file.without_block(text) != text:
+        found.append(_earlier("hosts file", hosts_file.PATH))
+    kept = files.kept_version(daemon_json.PATH)
+    if kept is not None or _MADE_ENGINE_FILE.exists():
+        before = files.read_text(kept) if kept else None
+        insecure, mirrors = parameters.insecure_registries, parameters.registry_mirrors
+        merged = daemon_json.merge(before, insecure_registries=insecure, registry_mirrors=mirrors)
+        if files.read_text(daemon_json.PATH) == merged:
+            found.append(_earlier("engine file", daemon_json.PATH))
+    if _MADE_ENGINE_FILE.exists():
+        found.append(_earlier("file", _MADE_ENGINE_FILE))
+    return found
+
+
+def _of_engine(parameters: Parameters) -> list[Earlier]:
+    """Return what the engine has with the runbook's label; of an engine that is stopped, what the Compose file says."""
+    project, client = parameters.compose_project, engine.connect(parameters.timeout_seconds)
+    basic = None if client is None else engine.container(client, parameters.basic_container)
+    found: list[Thing] = []
+    if client is not None and images.ours(client, PACKAGE_REPOSITORY):
+        found.append(Thing(kind="image", name=PACKAGE_REPOSITORY, belongs="image"))
+    if basic is not None and basic.label(engine.LABEL):
+        found.append(Thing(kind="folder", name=parameters.basic_data_directory, belongs="basic-data"))
+        found.append(Thing(kind="container", name=basic.name))
+    if client is None:
+        is_own = _has_header(parameters.compose_path)
+    else:
+        own = compose.own_containers(client, project)
+        is_own = bool(own) and len(own) == len(compose.containers(client, project))
+    if is_own:
+        volume = compose.volume_name(project, parameters.data_volume)
+        found += [Thing(kind="volume", name=volume, belongs="data"), Thing(kind="project", name=project)]
+    return [Earlier(thing=thing) for thing in found]
+
+
+def _of_nginx() -> list[Earlier]:
+    return [] if nginx.read_site() is None else [_earlier("site", nginx.PATH)]
+
+
+def _is_marked(parameters: Parameters, path: Path) -> bool:  # noqa: PLR0911 (one return a kind of file)
+    """Return whether a file carries a mark of the runbook's, or lies where nothing else does."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    if path in (parameters.configuration_path, parameters.compose_path):
+        return _has_header(path)
+    if path == parameters.htpasswd_path:  # it cannot carry one
+        return _has_header(parameters.configuration_path) and parameters.http_secret_path.is_file()
+    if path.parent.parent == parameters.trust_path.parent.parent:
+        return files.read_bytes(path) == files.read_bytes(parameters.ca_certificate_path)
+    if path.parent == parameters.certificate_path.parent:
+        return _is_issued_by_authority(parameters, path)
+    if path.parent == Path(parameters.client_kit_directory):
+        return client_kit.MARK.encode() in (files.read_bytes(path.with_name(client_kit.SCRIPT)) or b"")
+    return True  # the runbook's name is in its own, or in that of its folder
+
+
+def _has_header(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    return path.read_bytes().startswith(yaml_text.HEADER.encode())
+
+
+def _is_issued_by_authority(parameters: Parameters, path: Path) -> bool:
+    """Return whether the authority in its place has signed a server certificate, or one of those that lead to it."""
+    text, pair = files.read_bytes(parameters.ca_certificate_path), files.read_bytes(path)
+    try:
+        authority = x509.load_pem_x509_certificate(text or b"")
+        chain = x509.load_pem_x509_certificates(pair or b"")
+    except ValueError:
+        return False
+    return any(certificate == authority or _is_signed_by(certificate, authority) for certificate in chain)
+
+
+def _is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except Exception:  # noqa: BLE001 (whatever does not fit, it is not signed by it)
+        return False
+    return True
