@@ -121,6 +121,13 @@ def _a_reference(value: str) -> str:
     return value
 
 
+def a_repository(value: str) -> str:
+    """Return a repository's name as it is; raises ValueError for anything else."""
+    if len(value) > _REPOSITORY_LENGTH or not re.fullmatch(_REPOSITORY, value):
+        raise ValueError(f"a repository in lower case, of at most {_REPOSITORY_LENGTH} characters")
+    return value
+
+
 def _an_image(value: str) -> str:
     if value and not re.fullmatch(rf"(?:{_REGISTRY}/)?{_REPOSITORY}:{_TAG}", value):
         raise ValueError("[REGISTRY/]REPOSITORY:TAG; a digest goes into registry_image_digest")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import click
 
-from runbook import accepted, apply, prove, prove_url, report, secrets
+from runbook import accepted, apply, forms, prove, prove_url, report, secrets
 from runbook.accepted import Accepted, State
 from runbook.changes import Change, as_json
 from runbook.checks import Result
-from runbook.errors import HostError, SecretError
+from runbook.errors import HostError, ParameterError, SecretError
 from runbook.outside import commands, files, lock, proof_timer, registry_api, tls
 from runbook.parameters import Parameters
 from runbook.report import Table
@@ -95,9 +95,14 @@ def elsewhere(  # noqa: PLR0913 (one an option)
 ) -> Subject:
     """Return the registry at a URL, whoever made it, as what is proven.
 
-    Raises ParameterError for another URL than https://HOST[:PORT], SecretError where nobody gives the password.
+    Raises ParameterError for another URL than https://HOST[:PORT] and for what is no repository, SecretError where
+    nobody gives the password.
     """
     host = prove_url.host_of(url)
+    try:
+        forms.a_repository(repository)
+    except ValueError as error:
+        raise ParameterError(f"for --repository: {error}", repository, "name one that the user may push to") from error
     authority = None if ca is None else _authority(ca)
     known = registry_api.Registry(
         url=f"https://{host}", tls=tls.trusting(authority), login=(username, _password(password_file, username, host))

@@ -151,7 +151,7 @@ def _check_image(target: Target) -> list[Result]:
         pushed = error.found
     registered = known.ask(f"{manifests}/{tag}", method="HEAD").headers.get("docker-content-digest", "none")
     pulled = _digest(known.ask(f"{manifests}/{tag}").body.encode())
-    layer = known.download(target.repository, _digest(blobs[1]))
+    layer = known.download(target.repository, _digest(blobs[1]), most=target.layer_bytes)
     deleted = known.ask(f"{manifests}/{digest}", method="DELETE").status
     for blob in blobs:
         known.ask(f"/v2/{target.repository}/blobs/{_digest(blob)}", method="DELETE")

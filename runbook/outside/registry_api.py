@@ -7,11 +7,13 @@ import datetime
 import hashlib
 import os
 import re
+import socket
 import ssl
-import urllib.parse
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 from cryptography import x509
@@ -27,7 +29,12 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json"
 )
-_SECONDS = 10.0
+_SECONDS = 10.0  # for each piece of an answer
+_SECONDS_IN_ALL = 60.0  # for all of it
+_BODY_BYTES = (
+    4 << 20
+)  # the largest manifest that a registry takes (OCI Distribution Specification, "Pushing Manifests")
+_BLOB_SECONDS_IN_ALL = 3600.0
 _BLOB_SECONDS = 300.0  # a registry answers when it has stored all
 BACK_SECONDS = 10.0  # an engine has brought a registry that died back by then
 _PIECE_BYTES = 1 << 18
@@ -37,7 +44,10 @@ _OCTETS = "application/octet-stream"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a registry answered: `status` is None where no HTTP answer came, and `error` then says why."""
+    """What a registry answered: `status` is None where no HTTP answer came, and `error` then says why.
+
+    `leads_away` says that nothing was asked, since the address was another server's.
+    """
 
     status: int | None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -45,15 +55,23 @@ class Answer:
     error: str = ""
     server_address: str = ""
     server_certificate: bytes = b""
+    leads_away: bool = False
 
     def __str__(self) -> str:
         """Return the status, or why there is none."""
         return str(self.status) if self.status is not None else self.error
 
 
+class AwayError(httpx.HTTPError):
+    """An address that a registry gave is another server's, or none: the login must not go there."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registry:
-    """A registry to ask: its base URL, the login to send with each request, whom to trust, and the name to verify."""
+    """A registry to ask: its base URL, the login to send with each request, whom to trust, and the name to verify.
+
+    Each request goes to the scheme, host and port of that URL, whatever address an answer names.
+    """
 
     url: str
     login: tuple[str, str] | None = None
@@ -62,12 +80,34 @@ class Registry:
 
     def ask(self, path: str, *, method: str = "GET") -> Answer:
         """Ask for a path once, as `ask` does."""
-        return ask(self.url + path, method=method, login=self.login, tls=self.tls, server_name=self.server_name)
+        return self._ask(self.url + path, method=method)
 
     def put(self, path: str, content: bytes, *, media_type: str) -> Answer:
         """Put a content to a path, or to a URL that this registry gave, and return the answer."""
-        url = urllib.parse.urljoin(self.url, path)
-        return ask(url, method="PUT", login=self.login, tls=self.tls, content=(media_type, content))
+        return self._ask(path, method="PUT", content=(media_type, content))
+
+    def _ask(self, address: str, *, method: str, content: tuple[str, bytes] | None = None) -> Answer:
+        try:
+            url = self.at_home(address)
+        except AwayError as error:
+            return Answer(status=None, error=str(error), leads_away=True)
+        known = {"login": self.login, "tls": self.tls, "server_name": self.server_name}
+        return ask(url, method=method, content=content, **known)  # type: ignore[arg-type] # one type a name
+
+    def at_home(self, address: str) -> str:
+        """Return the whole URL of an address that this registry gave, which may be relative.
+
+        Raises AwayError for an address of another scheme, host or port, one with a login in it, and what is none.
+        """
+        home = httpx.URL(self.url)
+        try:
+            found = home.join(address)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise AwayError(f"it is to go to what is no address: {address[:100]!r}") from error
+        place = (found.scheme, found.host, found.port, found.userinfo)
+        if not address or place != (home.scheme, home.host, home.port, b""):
+            raise AwayError(f"it is to go to {address.partition('?')[0][:200] or 'no address at all'}")
+        return str(found)
 
     def begin_upload(self, repository: str) -> str:
         """Begin the upload of a blob and return the address that it is to be sent to, or what came instead (end-4a)."""
@@ -88,18 +128,20 @@ class Registry:
         return digest, str(answer)
 
     def _upload(self, repository: str, size: int) -> tuple[str, Answer]:
-        location, content = self.begin_upload(repository), _RandomContent(size)
-        if not location.startswith(f"{self.url}/"):
-            return "", Answer(status=None, error=location.partition("?")[0])
+        begun = self.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
+        if begun.status != httpx.codes.ACCEPTED:
+            return "", begun
+        content = _RandomContent(size)
         try:
-            with self._stream("PATCH", location, content=content) as sent:
+            with self._stream("PATCH", begun.headers.get("location", ""), content=content) as sent:
                 if sent.status_code != httpx.codes.ACCEPTED:
                     return "", Answer(status=sent.status_code)
-                closing = httpx.URL(sent.headers["location"]).copy_merge_params({"digest": content.digest})
-            with self._stream("PUT", str(closing)) as closed:
+                closing = httpx.URL(self.at_home(sent.headers.get("location", "")))
+            with self._stream("PUT", str(closing.copy_merge_params({"digest": content.digest}))) as closed:
                 return content.digest, Answer(status=closed.status_code)
         except httpx.HTTPError as error:
-            return "", Answer(status=None, error=str(error) or type(error).__name__)
+            leads_away = isinstance(error, AwayError)
+            return "", Answer(status=None, error=str(error) or type(error).__name__, leads_away=leads_away)
 
     def try_upload(self, repository: str, size: int) -> str:
         """Begin the upload of a blob, send it, and cancel: nothing is stored. Return `cancelled`, or what came instead.
@@ -109,12 +151,10 @@ class Registry:
         begun = self.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
         if begun.status != httpx.codes.ACCEPTED:
             return str(begun)
-        location = urllib.parse.urljoin(self.url, begun.headers["location"])
-        if not location.startswith(f"{self.url}/"):
-            return f"it is to go to {location.partition('/v2/')[0]}"
+        location = begun.headers.get("location", "")
         try:
             with self._stream("PATCH", location, content=_RandomContent(size)) as sent:
-                location = urllib.parse.urljoin(self.url, sent.headers.get("location", location))
+                location = sent.headers.get("location", location)
             with self._stream("DELETE", location) as cancelled:
                 ended = cancelled.status_code
         except httpx.HTTPError as error:
@@ -123,14 +163,17 @@ class Registry:
             return f"status {sent.status_code} after {size} bytes"
         return "cancelled" if ended == httpx.codes.NO_CONTENT else f"status {ended} to the cancelling"
 
-    def download(self, repository: str, digest: str) -> str:
-        """Read a blob, never held as a whole, and return the digest of what came, or the status or error (end-2)."""
+    def download(self, repository: str, digest: str, *, most: int) -> str:
+        """Read a blob, never held as a whole, and return the digest of what came, or the status or error (end-2).
+
+        One of more than `most` bytes is not read to its end.
+        """
         found = hashlib.sha256()
         try:
             with self._stream("GET", f"{self.url}/v2/{repository}/blobs/{digest}") as answer:
                 if answer.status_code != httpx.codes.OK:
                     return str(answer.status_code)
-                for piece in answer.iter_raw(_PIECE_BYTES):
+                for piece in _pieces(answer, most):
                     found.update(piece)
         except httpx.HTTPError as error:
             return str(error) or type(error).__name__
@@ -140,14 +183,60 @@ class Registry:
         self, method: str, url: str, *, content: Iterable[bytes] | None = None
     ) -> AbstractContextManager[httpx.Response]:
         return _stream(
-            url,
+            self.at_home(url),
             method=method,
             login=self.login,
             tls=self.tls,
             server_name=self.server_name,
             content=content,
             timeout_seconds=_BLOB_SECONDS,
+            seconds_in_all=_BLOB_SECONDS_IN_ALL,
         )
+
+
+def _pieces(answer: httpx.Response, most: int) -> Iterator[bytes]:
+    """Yield a body as it comes over the wire, not unpacked; raises ReadError where it is longer than `most` bytes."""
+    left = most
+    for piece in answer.iter_raw(_PIECE_BYTES):
+        left -= len(piece)
+        if left < 0:
+            raise httpx.ReadError(f"an answer of more than {most} bytes")
+        yield piece
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[dict[str, Any]]:
+    """Yield the extensions of a request whose connection is shut down once `seconds` have passed.
+
+    An answer that comes byte by byte would otherwise never end: httpx's limits are for each read.
+    """
+    opened: list[Any] = []
+    expired = threading.Event()
+
+    def trace(event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            opened.append(info["return_value"].get_extra_info("socket"))
+
+    def end() -> None:
+        expired.set()
+        for connection in opened:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    late = httpx.ReadTimeout(f"no whole answer within {seconds:g} s")
+    try:
+        yield {"trace": trace}
+    except (httpx.HTTPError, OSError) as error:
+        if expired.is_set():
+            raise late from error
+        raise
+    finally:
+        timer.cancel()
+    if expired.is_set():  # a body without a length ends with its connection
+        raise late
 
 
 def _public(url: str) -> ssl.SSLContext | bool:
@@ -187,16 +276,20 @@ def _stream(  # noqa: PLR0913 (all that a request is made from)
     content: bytes | Iterable[bytes] | None = None,
     media_type: str = _OCTETS,
     timeout_seconds: float = _SECONDS,
+    seconds_in_all: float | None = None,
 ) -> Iterator[httpx.Response]:
-    headers = {"Accept": MANIFEST_TYPES} | ({"Content-Type": media_type} if content else {})
+    headers = {"Accept": MANIFEST_TYPES, "Accept-Encoding": "identity"} | (
+        {"Content-Type": media_type} if content else {}
+    )
     credentials = httpx.BasicAuth(login[0].encode(), login[1].encode()) if login else None
     extensions = {"sni_hostname": server_name} if server_name else {}
     if host:
         headers["Host"] = host
     with (
+        _deadline(_SECONDS_IN_ALL if seconds_in_all is None else seconds_in_all) as limited,
         httpx.Client(verify=tls or _public(url), trust_env=False, timeout=timeout_seconds) as client,
         client.stream(
-            method, url, headers=headers, auth=credentials, content=content, extensions=extensions
+            method, url, headers=headers, auth=credentials, content=content, extensions=extensions | limited
         ) as response,
     ):
         yield response
@@ -217,7 +310,8 @@ def ask(  # noqa: PLR0913 (what is asked, as whom, and whom to trust)
 
     `tls` says whom to trust: without it, the public authorities. `server_name` is the name to verify, and `host` the
     one by which a proxy chooses its site (RFC 9110 7.2), where they are not that of the URL. A login goes out as UTF-8
-    (RFC 7617 2.1). `content` is sent along: its media type, and its bytes.
+    (RFC 7617 2.1). `content` is sent along: its media type, and its bytes. Of a body, 4 MiB are read, as they come over
+    the wire, and a minute is waited for all of it.
     """
     media_type, sent = content or ("", None)
     try:
@@ -239,11 +333,15 @@ def ask(  # noqa: PLR0913 (what is asked, as whom, and whom to trust)
             return Answer(
                 status=response.status_code,
                 headers=dict(response.headers),
-                body=response.read().decode(errors="replace"),
+                body=b"".join(_pieces(response, _BODY_BYTES)).decode(errors="replace"),
                 server_address=address,
                 server_certificate=certificate,
             )
-    except (httpx.HTTPError, OSError) as error:  # the latter of a connection that is gone when it is looked at
+    except (
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        OSError,
+    ) as error:  # the latter of a connection that is gone when it is looked at
         return Answer(status=None, error=str(error) or type(error).__name__)
 
 
@@ -272,10 +370,10 @@ def _push(
         begun = registry.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
         if begun.status != httpx.codes.ACCEPTED:
             return f"to begin a push to {repository}", begun
-        location = begun.headers["location"]  # a query may be in it already
+        location = begun.headers.get("location", "")  # a query may be in it already
         digest = f"digest=sha256%3A{hashlib.sha256(blob).hexdigest()}"
         url = f"{location}{'&' if '?' in location else '?'}{digest}"
-        done = registry.put(url, blob, media_type="application/octet-stream")
+        done = registry.put(url if location else "", blob, media_type="application/octet-stream")
         if done.status != httpx.codes.CREATED:
             return f"to take a blob for {repository}", done
     done = registry.put(f"/v2/{repository}/manifests/{tag}", manifest, media_type=media_type)
@@ -327,5 +425,5 @@ def _wrong_date(registry: Registry, refused: Answer) -> HostError:
 def _is_final(answer: Answer) -> bool:
     """Return whether waiting longer cannot change an answer."""
     if answer.status is None:
-        return "certificate verify failed" in answer.error
+        return answer.leads_away or "certificate verify failed" in answer.error
     return answer.status < _SERVER_ERROR

@@ -79,11 +79,14 @@ def describe(certificate: x509.Certificate) -> Certificate:
 
 
 def require_certificate(path: Path) -> x509.Certificate:
-    """Return the server certificate in a file; raises MissingError where there is none."""
+    """Return the server certificate in a regular file; raises MissingError where there is none."""
+    remedy = "run the notebook 30-certificates"
+    if path.exists() and not path.is_file():
+        raise MissingError(f"a server certificate in {path}", "no regular file", remedy)
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise MissingError(f"a server certificate in {path}", str(error), "run the notebook 30-certificates") from error
+        raise MissingError(f"a server certificate in {path}", str(error), remedy) from error
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

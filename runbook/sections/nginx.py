@@ -269,7 +269,8 @@ def _check_limit(parameters: Parameters, known: registry_api.Registry, repositor
 
 
 def _check_layer(parameters: Parameters, known: registry_api.Registry, repository: str) -> list[Result]:
-    digest, stored = known.upload(repository, parameters.proxy_layer_megabytes * _MEGABYTE)
+    size = parameters.proxy_layer_megabytes * _MEGABYTE
+    digest, stored = known.upload(repository, size)
     return [
         works(
             f"a layer of {parameters.proxy_layer_megabytes} MB goes through nginx",
@@ -280,7 +281,7 @@ def _check_layer(parameters: Parameters, known: registry_api.Registry, repositor
         works(
             "it comes back with the digest that was sent",
             expected=digest or "a digest",
-            found=known.download(repository, digest) if digest else "nothing was sent",
+            found=known.download(repository, digest, most=size) if digest else "nothing was sent",
             remedy=_SITE,
         ),
     ]

@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import gzip
 import hashlib
 import http.server
 import re
@@ -9,9 +10,10 @@ import socket
 import ssl
 import threading
 import time
+import tracemalloc
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,51 @@ class Restarting(Answering):
             self.answer(502)
         else:
             super().do_PUT()
+
+
+class Hostile(Answering):
+    """What answers so as to lead the login away, or to keep whoever asks from coming to an end."""
+
+    location = ""
+
+    def do_POST(self) -> None:
+        """Begin an upload at the address that the test has set."""
+        self.answer(202, {"Location": self.location} if self.location else {})
+
+    def do_PATCH(self) -> None:
+        """Take a piece, and name the same address for the rest."""
+        while self.rfile.readline().strip() not in (b"", b"0"):
+            pass
+        self.answer(202, {"Location": self.location})
+
+    def do_GET(self) -> None:
+        """Answer without an end, packed, or byte by byte, as the path says."""
+        if self.path == "/v2/moved":
+            self.answer(302, {"Location": self.location})
+            return
+        self.send_response(200)
+        if self.path == "/v2/packed":
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        piece, seconds = {
+            "/v2/endless": (b"x" * 65536, 0.0),
+            "/v2/packed": (gzip.compress(b"\0" * 10_000_000), 0.0),
+            "/v2/slow": (b"x", 0.05),
+        }[self.path]
+        with suppress(OSError):  # whoever asks has gone
+            while True:
+                self.wfile.write(piece)
+                time.sleep(seconds)
+
+
+class Elsewhere(Answering):
+    """What must never be asked."""
+
+    requests: tuple[str, ...] = ()
+
+    def handle(self) -> None:
+        """Write down that somebody came."""
+        type(self).requests += (self.rfile.readline().decode(errors="replace"),)
 
 
 @contextmanager
@@ -263,11 +310,13 @@ def test_upload_sends_what_download_brings_back() -> None:
         registry = Registry(url=f"http://127.0.0.1:{port}")
         digest, answer = registry.upload("r", size)
         assert (answer, len(Taking.blob)) == ("201", size)
-        assert digest == f"sha256:{hashlib.sha256(Taking.blob).hexdigest()}" == registry.download("r", digest)
-        assert registry.download("other", digest) == "404"
+        assert digest == f"sha256:{hashlib.sha256(Taking.blob).hexdigest()}"
+        assert digest == registry.download("r", digest, most=size)
+        assert registry.download("other", digest, most=size) == "404"
+        assert registry.download("r", digest, most=size - 1) == f"an answer of more than {size - 1} bytes"
         assert registry.upload("r", size)[0] != digest
         Taking.blob += b"x"
-        assert registry.download("r", digest) != digest
+        assert registry.download("r", digest, most=size + 1) != digest
 
 
 def test_upload_begins_again_where_the_connection_breaks() -> None:
@@ -295,9 +344,9 @@ def test_upload_tells_what_keeps_it_from_ending(monkeypatch: pytest.MonkeyPatch)
     with serving(handler=Taking) as port:
         registry = Registry(url=f"http://127.0.0.1:{port}", login=LOGIN)
         assert registry.upload("full", 10) == ("", "413")
-        assert registry.upload("lost", 10) == ("", "http://elsewhere.test/v2/lost/blobs/uploads/1")
+        assert registry.upload("lost", 10) == ("", "it is to go to http://elsewhere.test/v2/lost/blobs/uploads/1")
     assert "refused" in Registry(url="http://127.0.0.1:1").upload("r", 10)[1]
-    assert "refused" in Registry(url="http://127.0.0.1:1").download("r", "sha256:0")
+    assert "refused" in Registry(url="http://127.0.0.1:1").download("r", "sha256:0", most=1)
 
 
 def test_answer_is_shown_as_status_or_reason() -> None:
@@ -383,3 +432,59 @@ def test_push_tells_what_a_registry_refused(plain: int, repository: str, manifes
     registry = Registry(url=f"http://127.0.0.1:{plain}")
     with pytest.raises(HostError, match=rf"expected the registry to {expected}. To repair: .*docker logs"):
         registry_api.push(registry, f"{repository}:1", blobs=(b"layer",), manifest=manifest, media_type="m/n")
+
+
+AWAY = [
+    "http://127.0.0.1:{other}/v2/r/blobs/uploads/1",
+    "//127.0.0.1:{other}/v2/r",
+    "https://127.0.0.1:{port}/v2/r",
+    "http://localhost:{port}/v2/r",
+    "http://127.0.0.1:{port}@127.0.0.1:{other}/v2/r",
+    "http://user:word@127.0.0.1:{port}/v2/r",
+    "http://[::1/v2/r",
+    "http://127.0.0.1:99999/v2/r",
+    "\x01",
+    "",
+]
+
+
+@pytest.mark.parametrize("location", AWAY)
+def test_login_goes_nowhere_but_to_the_registry(monkeypatch: pytest.MonkeyPatch, location: str) -> None:
+    """Fails if an address in an answer has anything sent to another server, or ends in a traceback."""
+    monkeypatch.setattr(registry_api, "BACK_SECONDS", 0.1)
+    Elsewhere.requests = ()
+    with serving(handler=Elsewhere) as other, serving(handler=Hostile) as port:
+        Hostile.location = location.format(other=other, port=port)
+        registry = Registry(url=f"http://127.0.0.1:{port}", login=LOGIN)
+        digest, stored = registry.upload("r", 10)
+        assert digest == ""
+        assert "it is to go to" in stored
+        assert "it is to go to" in registry.try_upload("r", 10)
+        with pytest.raises(HostError, match="it is to go to"):
+            registry_api.push(registry, "a/b:1", blobs=(b"layer",), manifest=b"{}", media_type="m/n")
+        assert registry.ask("/v2/moved").status in (302, None)  # None where httpx cannot read the address
+        assert "it is to go to" in str(registry.ask(f"@127.0.0.1:{other}/v2/"))
+    assert Elsewhere.requests == ()
+
+
+@pytest.mark.parametrize("location", ["/v2/r/blobs/uploads/1?_state=x", "http://127.0.0.1:{port}/v2/r/blobs/uploads/1"])
+def test_upload_goes_to_an_address_of_the_registry(location: str) -> None:
+    """Fails if an address that the registry may give, whole or relative, is refused as another server's."""
+    with serving(handler=Hostile) as port:
+        Hostile.location = location.format(port=port)
+        assert Registry(url=f"http://127.0.0.1:{port}", login=LOGIN).upload("r", 10)[1] == "400"
+
+
+@pytest.mark.parametrize("path", ["endless", "packed", "slow"])
+def test_answer_without_an_end_is_ended(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Fails if an answer is read or unpacked without a bound, or waited for as long as bytes come."""
+    monkeypatch.setattr(registry_api, "_SECONDS_IN_ALL", 0.5)
+    with serving(handler=Hostile) as port:
+        registry = Registry(url=f"http://127.0.0.1:{port}", login=LOGIN)
+        tracemalloc.start()
+        answer = registry.ask(f"/v2/{path}")
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    expected = "no whole answer within 0.5 s" if path == "slow" else f"an answer of more than {4 << 20} bytes"
+    assert (answer.status, answer.error) == (None, expected)
+    assert most < 32 << 20
