@@ -56,6 +56,10 @@ def _octal(mode: int) -> str:
     return f"{mode:04o}"
 
 
+def _in_place(before: str | None) -> str:
+    return "" if before is None else ", in place of the file there, which is kept where the runbook did not make it"
+
+
 def _diff(path: Path, before: str | None, after: str) -> str:
     old = "(no file)" if before is None else str(path)
     lines = difflib.unified_diff((before or "").splitlines(), after.splitlines(), old, str(path), lineterm="", n=2)
@@ -261,7 +265,7 @@ class CopyFile:
 
     def __str__(self) -> str:
         """Return the change in one line."""
-        return f"copy {self.source} to {self.path} ({_octal(self.mode)})"
+        return f"copy {self.source} to {self.path} ({_octal(self.mode)}){_in_place(self.before)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -312,7 +316,7 @@ class IssueCertificate:
     def __str__(self) -> str:
         """Return the change in one line."""
         names = ", ".join((*self.dns_names, *self.addresses))
-        return f"issue a server certificate for {names} ({self.reason})"
+        return f"issue a server certificate for {names} ({self.reason}){_in_place(self.before)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -331,7 +335,7 @@ class InstallCertificate:
     def __str__(self) -> str:
         """Return the change in one line."""
         chain = f"the chain of {self.chain_path} (SHA-256 {self.fingerprints[0][:16]}…)"
-        return f"put the key of {self.key_path} and {chain} into {self.path} (0600)"
+        return f"put the key of {self.key_path} and {chain} into {self.path} (0600){_in_place(self.before)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

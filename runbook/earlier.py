@@ -21,10 +21,10 @@ from runbook.outside import (
     ledger,
     nginx,
     proof_timer,
-    yaml_text,
 )
 from runbook.parameters import Parameters
 
+_HEADER = b"# Made by registry-runbook"  # all of them begin so
 _MADE_ENGINE_FILE = daemon_json.PATH.with_name(f"{daemon_json.PATH.name}.made-by-registry-runbook")
 
 
@@ -61,19 +61,31 @@ def names_of(parameters: Parameters) -> frozenset[str]:
 
 
 def find(parameters: Parameters) -> tuple[Earlier, ...]:
-    """Return what carries a mark, in the order in which the sections make it; nothing where a ledger is begun."""
-    if ledger.is_begun():
+    """Return what carries a mark, in the order in which the sections make it; nothing where a ledger is begun.
+
+    The authority and the secrets can carry none: they are the runbook's where something else does.
+    """
+    if ledger.is_begun() or not _is_any_marked(parameters):
         return ()
     places = files_of(parameters) | dict.fromkeys(_of_other_domains(parameters), "")
     found = [_earlier("file", path, belongs) for path, belongs in places.items() if _is_marked(parameters, path)]
     found += [*_of_host(parameters), *(_of_engine(parameters) if engine.is_installed() else ()), *_of_nginx()]
-    if not found:
-        return ()
     found += [_earlier("file", path) for path, _ in proof_timer.states()]
     if any(path == proof_timer.TIMER for path, _ in proof_timer.states()):
         found.append(Earlier(thing=Thing(kind="timer", name=proof_timer.TIMER.name)))
     kept = [_earlier("file", item.kept) for item in found if item.kept]
     return (*_folders([Path(item.thing.name) for item in (*found, *kept)]), *kept, *found)
+
+
+def _is_any_marked(parameters: Parameters) -> bool:
+    """Return whether something on this host carries a mark of the runbook's."""
+    written = (kernel.DROP_IN, parameters.configuration_path, parameters.compose_path, nginx.PATH, proof_timer.SERVICE)
+    if any(_has_header(path) for path in written):
+        return True
+    text = files.read_text(hosts_file.PATH) or ""
+    client = engine.connect(parameters.timeout_seconds) if engine.is_installed() else None
+    labelled = client is not None and bool(engine.containers(client, (engine.LABEL,)))
+    return hosts_file.without_block(text) != text or labelled
 
 
 def _of_other_domains(parameters: Parameters) -> list[Path]:
@@ -143,7 +155,7 @@ def _is_marked(parameters: Parameters, path: Path) -> bool:  # noqa: PLR0911 (on
     """Return whether a file carries a mark of the runbook's, or lies where nothing else does."""
     if path.is_symlink() or not path.is_file():
         return False
-    if path in (parameters.configuration_path, parameters.compose_path):
+    if path in (kernel.DROP_IN, parameters.configuration_path, parameters.compose_path):
         return _has_header(path)
     if path == parameters.htpasswd_path:  # it cannot carry one
         return _has_header(parameters.configuration_path) and parameters.http_secret_path.is_file()
@@ -153,13 +165,13 @@ def _is_marked(parameters: Parameters, path: Path) -> bool:  # noqa: PLR0911 (on
         return _is_issued_by_authority(parameters, path)
     if path.parent == Path(parameters.client_kit_directory):
         return client_kit.MARK.encode() in (files.read_bytes(path.with_name(client_kit.SCRIPT)) or b"")
-    return True  # the runbook's name is in its own, or in that of its folder
+    return True  # no other place for it; and something else here carries a mark
 
 
 def _has_header(path: Path) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
-    return path.read_bytes().startswith(yaml_text.HEADER.encode())
+    return path.read_bytes().startswith(_HEADER)
 
 
 def _is_issued_by_authority(parameters: Parameters, path: Path) -> bool:

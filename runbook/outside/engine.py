@@ -366,11 +366,17 @@ def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]
     One that a run left here which was killed is removed first.
     """
     for left in client.containers.list(all=True, filters={"label": f"{LABEL}=probe"}):
-        left.remove(force=True, v=True)
-    probe = client.containers.create(image, detach=True, ports={f"{inside}/tcp": None}, labels={LABEL: "probe"})
+        left.remove(force=True)
+    probe = client.containers.create(
+        image,
+        detach=True,
+        ports={f"{inside}/tcp": None},
+        labels={LABEL: "probe"},
+        tmpfs={"/var/lib/registry": ""},  # else the engine makes a volume without a name for it
+    )
     try:
         _start(probe)
         probe.reload()
         yield int(probe.attrs["NetworkSettings"]["Ports"][f"{inside}/tcp"][0]["HostPort"])
     finally:
-        probe.remove(force=True, v=True)
+        probe.remove(force=True)

@@ -164,8 +164,20 @@ def check(parameters: Parameters) -> list[Result]:
     own = [] if client is None else [item.name for item in engine.containers(client, (engine.LABEL,))]
     secured = registry_api.ask(f"https://127.0.0.1:{parameters.port}/v2/", tls=tls.trusting_anybody())
     basic = registry_api.ask(f"http://127.0.0.1:{parameters.basic_port}/v2/")
-    left = {entry.thing.belongs for entry in ledger.read()}
+    entries = ledger.read()
+    left = {entry.thing.belongs for entry in entries}
+    named = set(parameters.also_remove)
+    others = [
+        entry.thing.name for entry in entries if entry.thing.belongs in named | {""} and not _is_above(entry, entries)
+    ]
+    what = ", ".join(others) or ("only what also_remove can name" if entries else _NOTHING)
     return [
+        works(
+            "what is left of the runbook's",
+            expected="only what also_remove can name" if entries else _NOTHING,
+            found=what,
+            remedy="run this notebook again",
+        ),
         refused("the registry over TLS", expected="no registry", found=_who(secured, own), remedy=_LISTENING),
         refused("the basic registry", expected="no registry", found=_who(basic, own), remedy=_LISTENING),
         *[
@@ -180,6 +192,12 @@ def check(parameters: Parameters) -> list[Result]:
     ]
 
 
+def _is_above(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Return whether an entry is a folder with something in it that stays."""
+    return any(Path(entry.thing.name) in Path(item.thing.name).parents for item in entries if item.thing.belongs)
+
+
+_NOTHING = "nothing of the runbook's is here"
 _LISTENING = "another registry listens there: find it with `ss -ltnp`"
 
 
