@@ -12,10 +12,11 @@ _CREDENTIALS = (
     re.compile(r"(://)[^/\s@\"']+(?=@)"),
     re.compile(r"(?i)([\"'](?:auth|secret)[\"']\s*:\s*[\"'])[^\"']+"),
     re.compile(rf"(?i)(\b(?:{_NAMES})[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&]+"),
-    re.compile(r"(\blogin\b[^\n]*?\s(?:-p|--password)[ =]?\s*)(?!-stdin)[^\s]+"),
     re.compile(r"((?:^|\s)(?:-u|--user|--(?:src-|dest-)?creds)[ =]\s*[^\s:]+:)[^\s]+"),
     re.compile(r"()\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}"),
 )
+# In the order of the text: a login, what it is given with -p in its line or the next one, and the end of the line.
+_LOGIN = re.compile(r"(\s(?:-p|--password)[ =]?\s*)(?!-stdin)[^\s]+|\blogin\b|\n")
 
 
 def redact(text: str) -> str:
@@ -26,4 +27,16 @@ def redact(text: str) -> str:
     """
     for pattern in _CREDENTIALS:
         text = pattern.sub(rf"\g<1>{CONCEALED}", text)
-    return text
+    return _without_passwords_of_logins(text)
+
+
+def _without_passwords_of_logins(text: str) -> str:
+    is_login = False
+
+    def conceal(found: re.Match[str]) -> str:
+        nonlocal is_login
+        if found[1] is None:
+            is_login = found[0] != "\n"
+        return f"{found[1]}{CONCEALED}" if found[1] is not None and is_login else found[0]
+
+    return _LOGIN.sub(conceal, text)

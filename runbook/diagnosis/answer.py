@@ -8,7 +8,7 @@ from runbook import report
 from runbook.parameters import Parameters
 from runbook.redaction import redact
 
-from .catalogue import Cause, Message, causes, causes_of, find
+from .catalogue import Cause, Message, causes, causes_of, excerpt, find
 from .situation import Finding, Situation, look
 
 _GENERAL = "-differs"  # how the causes end that plan a whole notebook
@@ -119,8 +119,8 @@ def diagnose(message: str, parameters: Parameters) -> Answer:
     Without a known message, all causes are looked for that are faults by themselves. Nothing on this host is changed.
     """
     message = redact(message)
-    situation = Situation(parameters, message=message)
     found = find(message)
+    situation = Situation(parameters, message=excerpt(message, found))
     looked_for = causes_of(found) if found else [cause for cause in causes() if not cause.asked]
     judged = [Judged(cause=cause, finding=look(cause.check, situation)) for cause in looked_for]
     if not found:

@@ -12,6 +12,7 @@ from typing import Any
 from .situation import Finding, Situation
 
 Check = Callable[[Situation], Finding]
+_LONG, _AROUND = 20_000, 2_000  # characters
 _FOLDER = Path(__file__).parent
 
 
@@ -76,10 +77,32 @@ def messages() -> tuple[Message, ...]:
     return tuple(Message(**{**entry, "causes": tuple(entry["causes"])}) for entry in _entries("message"))
 
 
+@cache
+def _expressions() -> tuple[tuple[Message, re.Pattern[str]], ...]:
+    """Return each message with its pattern in lower case: on a text in lower case, that takes a third of the time."""
+    lowered = (re.sub(r"(\\.)|([A-Z]+)", lambda at: at[1] or at[2].lower(), item.pattern) for item in messages())
+    return tuple(zip(messages(), map(re.compile, lowered), strict=True))
+
+
+def _unwrapped(text: str) -> str:
+    """Return a text in one line: a terminal, or who pastes, breaks lines anywhere."""
+    return re.sub(r"\s+", " ", text)
+
+
 def find(text: str) -> list[Message]:
     """Return the known messages in a text of one or many lines, in the order of the catalogue."""
-    unwrapped = re.sub(r"\s+", " ", text)  # a terminal, or who pastes, breaks lines anywhere
-    return [message for message in messages() if re.search(message.pattern, unwrapped, re.IGNORECASE)]
+    lowered = _unwrapped(text).lower()
+    return [message for message, expression in _expressions() if expression.search(lowered)]
+
+
+def excerpt(text: str, found: Sequence[Message]) -> str:
+    """Return what checks read of a text: a long one's parts around the first place of each message, or its start."""
+    if len(text) <= _LONG:
+        return text
+    unwrapped = _unwrapped(text)
+    lowered = unwrapped.lower()
+    places = [at.start() for message, each in _expressions() if message in found and (at := each.search(lowered))]
+    return "\n".join(unwrapped[max(0, place - _AROUND) : place + _AROUND] for place in places or [0])
 
 
 def causes_of(found: Sequence[Message]) -> list[Cause]:

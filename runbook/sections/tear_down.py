@@ -88,7 +88,7 @@ def _users(things: Sequence[Thing]) -> list[tuple[Thing, str]]:
                 using = [f"the container {item.name}" for item in others if thing.name in dict(item.volumes).values()]
             case "kernel setting":
                 using = [f"the container {item.name}" for item in others if item.running]
-            case "packages" if "docker.io" in thing.name.split():
+            case "packages" if _is_engine(thing):
                 using = of_engine
             case "packages" if "nginx" in thing.name.split():
                 sites = files.names_in(nginx.PATH.parent)
@@ -105,48 +105,82 @@ def is_made(facts: TearDownFacts) -> bool:
 
 def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
     """Return what undoes the ledger; data, authority, secrets, image and packages only where they are named."""
-    state, users = dict(facts.now), dict(facts.users)
-    gone: set[Path] = set()
-    stays: set[Path] = set()
-    changes: list[Change] = []
-    for entry in reversed(facts.entries):
-        thing, path = entry.thing, Path(entry.thing.name)
-        there = state[thing]
-        if there is not None and thing.belongs and thing.belongs not in parameters.also_remove:
-            stays |= {path, *path.parents}
-            continue
-        if there != entry.before and thing in users and thing.belongs:
-            task = f"{thing.kind} {thing.name}: named, and used by {users[thing]}"
+    planning = _Planning(parameters, facts)
+    changes = [change for entry in reversed(facts.entries) if (change := planning.undo(entry)) is not None]
+    return [EnterEarlier(found=facts.earlier), *changes] if changes and facts.earlier else changes
+
+
+class _Planning:
+    """How the host is at each step of the plan, the last entry first."""
+
+    def __init__(self, parameters: Parameters, facts: TearDownFacts) -> None:
+        self._named = set(parameters.also_remove)
+        self._facts = facts
+        self._now, self._users = dict(facts.now), dict(facts.users)
+        self._gone: set[Path] = set()
+        self._stays: set[Path] = set()
+        self._in_engine: list[str] = []  # what stays there, so that its packages and folders must
+        self._engine_stays = False
+
+    def undo(self, entry: Entry) -> Change | None:
+        """Return what becomes of an entry, None where it stays as it is."""
+        thing, there = entry.thing, self._now[entry.thing]
+        if there is not None and (self._is_kept(thing) or self._holds_what_stays(thing)):
+            self._stays |= {Path(thing.name), *Path(thing.name).parents}
+            return None
+        users = self._users_of(thing)
+        if there != entry.before and users and thing.belongs:
+            self._engine_stays |= _is_engine(thing)
+            task = f"{thing.kind} {thing.name}: named, and used by {users}"
             text = f"remove them where nobody needs them, or take {thing.belongs} out of also_remove\n"
-            changes.append(LeftToUser(task=task, text=text))
-            continue
-        left = [name for name in dict(facts.inside).get(path, ()) if path / name not in gone]
-        if thing.kind == "folder" and there and not thing.belongs and left:
-            if path in stays:
-                continue
-            detail = f"there is {', '.join(left)} in it, which the runbook did not make"
-            changes.append(Undo(number=entry.number, thing=thing, action="leave", detail=detail))
-            continue
-        action, detail = _action(entry, there, users.get(thing), facts)
-        found = there if thing.kind in made.FILES and action != "forget" and not thing.belongs else None
-        changes.append(Undo(number=entry.number, thing=thing, action=action, found=found, detail=detail))
+            return LeftToUser(task=task, text=text)
+        action, detail = _action(entry, there, users, hosts_match=self._facts.hosts_match)
+        if there is not None and (inside := self._inside(thing)):
+            action, detail = "leave", f"there is {', '.join(inside)} in it, which the runbook did not make"
         if action != "leave":
-            state[thing] = entry.before
-            gone |= {path} if entry.before is None else set()
+            self._now[thing] = entry.before
+            self._gone |= {Path(thing.name)} if entry.before is None else set()
         if entry.made is None:  # of a run that was killed while it wrote the file
-            gone.add(files.part_of(path))
-    if changes and facts.earlier:
-        changes.insert(0, EnterEarlier(found=facts.earlier))
-    return changes
+            self._gone.add(files.part_of(Path(thing.name)))
+        found = there if thing.kind in made.FILES and action != "forget" and not thing.belongs else None
+        return Undo(number=entry.number, thing=thing, action=action, found=found, detail=detail)
+
+    def _is_kept(self, thing: Thing) -> bool:
+        """Return whether a thing stays by design."""
+        if thing.belongs == "packages" and self._engine_stays:
+            return True
+        if not thing.belongs or thing.belongs in self._named:
+            return False
+        self._in_engine += [f"the {thing.kind} {thing.name}"] if thing.kind in ("volume", "image") else []
+        return True
+
+    def _holds_what_stays(self, thing: Thing) -> bool:
+        return thing.kind == "folder" and not thing.belongs and Path(thing.name) in self._stays
+
+    def _users_of(self, thing: Thing) -> str:
+        """Return who needs a thing: others, and of the engine's packages what stays in the engine."""
+        users = [*(self._in_engine if _is_engine(thing) else ()), self._users.get(thing, "")]
+        return ", ".join(filter(None, users))
+
+    def _inside(self, thing: Thing) -> list[str]:
+        """Return what is in a folder by then that nobody has entered; none where the folder goes with all in it."""
+        if thing.kind != "folder" or thing.belongs:
+            return []
+        path = Path(thing.name)
+        return [name for name in dict(self._facts.inside).get(path, ()) if path / name not in self._gone]
 
 
-def _action(entry: Entry, there: str | None, users: str | None, facts: TearDownFacts) -> tuple[Action, str]:
+def _is_engine(thing: Thing) -> bool:
+    return thing.kind == "packages" and "docker.io" in thing.name.split()
+
+
+def _action(entry: Entry, there: str | None, users: str, *, hosts_match: bool) -> tuple[Action, str]:
     """Return what becomes of an entry, and what is to be told of it."""
     kind, is_ours = entry.thing.kind, entry.made is None or there == entry.made or bool(entry.thing.belongs)
     if there == entry.before:
         return "forget", ""
     if kind == "hosts file":
-        return ("put back" if facts.hosts_match else "take out"), ""
+        return ("put back" if hosts_match else "take out"), ""
     if users:
         return "leave", f"it is used by {users}"
     if not is_ours or there is None:

@@ -1,12 +1,19 @@
 """The catalogue: each message recognised from its own words, each cause with a check, a remedy and a notebook."""
 
 import re
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from re import _parser  # type: ignore[attr-defined] # what a pattern is made of, to make its worst case of it
+from typing import Any
 
 import pytest
 
 from runbook import runner
-from runbook.diagnosis.catalogue import Message, causes, causes_of, find, messages
+from runbook.diagnosis.catalogue import Message, causes, causes_of, excerpt, find, messages
+from runbook.redaction import redact
+from tests import draws
+from tests.draws import tries_all
 
 MESSAGES = messages()
 ALONE = {"not_reproduced"}
@@ -41,6 +48,107 @@ def test_find_knows_several_messages_of_a_log() -> None:
     """Fails if of a whole paste only one message is found."""
     pasted = "\n".join(message.example for message in MESSAGES[:5])
     assert {message.name for message in MESSAGES[:5]} <= {message.name for message in find(pasted)}
+
+
+def test_no_gap_of_a_pattern_is_without_a_bound() -> None:
+    """Fails if a long log could keep a pattern busy: each start of it would be tried with all that follows."""
+    for message in MESSAGES:
+        for repeat, *_ in repeats(_parser.parse(message.pattern)):
+            assert repeat <= 1000, message.pattern  # what may be repeated without a bound is more than that
+
+
+def repeats(parsed: Iterable[tuple[Any, Any]], before: str = "") -> Iterator[tuple[int, str, str]]:
+    """Yield each repetition in a parsed pattern: how often at most, a text that leads to it, and one that it takes."""
+    for operation, argument in parsed:
+        match str(operation):
+            case "MAX_REPEAT" | "MIN_REPEAT":
+                least, most, inside = argument
+                filler = words_of(inside)
+                yield int(most), before, filler
+                yield from repeats(inside, before)
+                before += filler * max(least, 1)
+            case "BRANCH":
+                for branch in argument[1]:
+                    yield from repeats(branch, before)
+                before += words_of(argument[1][0])
+            case "SUBPATTERN":
+                yield from repeats(argument[3], before)
+                before += words_of(argument[3])
+            case _:
+                before += words_of([(operation, argument)])
+
+
+def words_of(parsed: Iterable[tuple[Any, Any]]) -> str:
+    """Return a text that a parsed pattern takes, as short as may be."""
+    text = ""
+    for operation, argument in parsed:
+        match str(operation):
+            case "LITERAL":
+                text += chr(argument)
+            case "ANY" | "NOT_LITERAL":
+                text += "x"
+            case "IN":
+                text += words_of(argument[:1]) or "x"
+            case "RANGE":
+                text += chr(argument[0])
+            case "CATEGORY":
+                text += "1" if "DIGIT" in str(argument) and "NOT" not in str(argument) else "x"
+            case "MAX_REPEAT" | "MIN_REPEAT":
+                text += words_of(argument[2]) * argument[0]
+            case "BRANCH":
+                text += words_of(argument[1][0])
+            case "SUBPATTERN":
+                text += words_of(argument[3])
+    return text
+
+
+def worst_cases() -> Iterator[str]:
+    """Yield what keeps each pattern busy: all that leads to a gap, again and again, alone or with the gap filled."""
+    for message in MESSAGES:
+        for _, before, filler in repeats(_parser.parse(message.pattern)):
+            for unit in (before, f"{before}{filler * 30}", f"{before}{filler * 300}"):
+                if unit.strip():
+                    yield (unit * (MEGABYTE // len(unit) + 1))[:MEGABYTE]
+
+
+def test_no_text_of_a_megabyte_keeps_a_diagnosis_busy() -> None:
+    """Fails if what somebody pastes, or writes into a log from outside, stops the diagnosis for long.
+
+    Each pattern's own worst case with `script/test --all`, otherwise a sample; and those of the texts' redaction.
+    """
+    every = list(dict.fromkeys([*worst_cases(), *(f"{unit} " * (MEGABYTE // (len(unit) + 1)) for unit in PASTED)]))
+    chosen = every if tries_all() else [*every[-len(PASTED) :], *draws.source("texts").sample(every, 4)]
+    slowest = (0.0, "")
+    for text in chosen:
+        started = time.process_time()
+        concealed = redact(text)
+        excerpt(concealed, find(concealed))
+        slowest = max(slowest, (time.process_time() - started, text[:60]))
+    print(f"{len(chosen)} texts of {len(every)}, the slowest took {slowest[0]:.2f} s: {slowest[1]!r}")  # noqa: T201
+    assert slowest[0] < 10, slowest  # far from what a quadratic pattern takes; the bar of two seconds is in the note
+
+
+MEGABYTE = 1_000_000
+PASTED = (
+    "login",
+    "authorization",
+    "://a",
+    "-----BEGIN PRIVATE KEY-----",
+    "password",
+    "docker login -p",
+    "-u a",
+    "http: TLS handshake error from 192.168.1.9:40000: EOF",
+)
+
+
+@pytest.mark.parametrize("length", [0, 100_000])
+def test_excerpt_holds_what_a_check_reads(length: int) -> None:
+    """Fails if a check does not find the particulars of a message in a long log, or a short text is another one."""
+    text = "a log line\n" * (length // 11) + "client version 1.99 is too new\n" + "another\n" * (length // 8)
+    found = excerpt(text, find(text))
+    assert "client version 1.99 is too new" in found
+    assert (found == text) is (length == 0)
+    assert len(found) < 5_000
 
 
 def test_each_message_has_causes_that_are_known() -> None:

@@ -17,10 +17,11 @@ ALL = read({"also_remove": ["data", "basic-data", "authority", "secrets", "image
 KEPT = KeptFile(copy=Path("/kept/1"), mode=0o640, user=1, group=2, changed=3)
 
 
+Row = tuple[Kind, str, Belonging, str | None, str | None, str | None]
+
+
 def facts_of(
-    *things: tuple[Kind, str, Belonging, str | None, str | None, str | None],
-    inside: Sequence[tuple[str, tuple[str, ...]]] = (),
-    users: Sequence[tuple[str, str]] = (),
+    *things: Row, inside: Sequence[tuple[str, tuple[str, ...]]] = (), users: Sequence[tuple[str, str]] = ()
 ) -> TearDownFacts:
     """Return facts from (kind, name, belongs, before, made, now), the oldest first."""
     entries, now = [], []
@@ -125,6 +126,42 @@ def test_plan_leaves_what_others_use(kind: Kind, belongs: Belonging) -> None:
     [change] = tear_down.plan(ALL, facts)
     assert "used by the container theirs" in str(change)
     assert isinstance(change, LeftToUser) or (isinstance(change, Undo) and change.action == "leave")
+
+
+ENGINE: tuple[Row, ...] = (
+    ("folder", "/var/lib/docker", "packages", None, FOLDER, FOLDER),
+    ("packages", "docker.io runc", "packages", None, "docker.io runc", "docker.io runc"),
+    ("volume", "v", "data", None, "a volume", "a volume"),
+    ("image", "i", "image", None, "sha256:1", "sha256:1"),
+)
+
+
+@pytest.mark.parametrize(
+    ("also_remove", "users", "expected"),
+    [
+        pytest.param(["packages"], [], "the image i, the volume v", id="data-and-image-stay"),
+        pytest.param(["packages", "image"], [], "the volume v", id="data-stay"),
+        pytest.param(
+            ["packages", "image", "data"],
+            [("docker.io runc", "the container theirs")],
+            "the container theirs",
+            id="somebody-else-s",
+        ),
+        pytest.param(["packages", "image", "data"], [], None, id="nothing-is-left-in-it"),
+    ],
+)
+def test_plan_leaves_an_engine_with_something_in_it(
+    also_remove: list[str], users: list[tuple[str, str]], expected: str | None
+) -> None:
+    """Fails if images, or data of anybody's, go with the engine's packages or its folder."""
+    changes = tear_down.plan(read({"also_remove": also_remove}, where="a test"), facts_of(*ENGINE, users=users))
+    removed = [name for _, name in told(changes)]
+    if expected is None:
+        assert removed == ["i", "v", "docker.io runc", "/var/lib/docker"]
+        return
+    assert {"docker.io runc", "/var/lib/docker"} & set(removed) == set()
+    [left] = [change for change in changes if isinstance(change, LeftToUser)]
+    assert f"used by {expected}" in left.task
 
 
 @pytest.mark.parametrize("parameters", [PARAMETERS, ALL], ids=["default", "all-named"])
