@@ -45,13 +45,16 @@ def test_tear_down_gives_each_path_back(tmp_path: Path) -> None:
     assert (torn_down(), ledger.is_begun()) == ([], False)
 
 
-def test_tear_down_leaves_a_file_that_was_changed_since_with_the_earlier_one_beside_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep", [False, True])
+def test_tear_down_leaves_a_file_that_was_changed_since_with_the_earlier_one_beside_it(
+    tmp_path: Path, *, keep: bool
+) -> None:
     """Fails if either version is lost, or the next tear-down does not leave both alone."""
     path = tmp_path / "f"
     path.write_text("theirs\n", encoding="ascii")
-    apply([WriteFile(path=path, before="theirs\n", after="ours\n", mode=0o600)])
+    apply([WriteFile(path=path, before="theirs\n", after="ours\n", mode=0o600, keep=keep)])
     path.write_text("edited\n", encoding="ascii")
-    for planned in (1, 0):
+    for planned in (1 + keep, 0):
         assert len(torn_down()) == planned
         texts = {item.name: item.read_text(encoding="ascii") for item in tmp_path.iterdir()}
         assert texts == {"f": "edited\n", "f.before-registry-runbook": "theirs\n"}

@@ -119,6 +119,7 @@ class _Planning:
         self._now, self._users = dict(facts.now), dict(facts.users)
         self._gone: set[Path] = set()
         self._stays: set[Path] = set()
+        self._beside: set[str] = set()  # earlier versions that stay beside what is left to the user
         self._in_engine: list[str] = []  # what stays there, so that its packages and folders must
         self._engine_stays = False
 
@@ -137,6 +138,10 @@ class _Planning:
         action, detail = _action(entry, there, users, hosts_match=self._facts.hosts_match)
         if there is not None and (inside := self._inside(thing)):
             action, detail = "leave", f"there is {', '.join(inside)} in it, which the runbook did not make"
+        if thing.name in self._beside:
+            action, detail = "leave", "it is what was there before the first run"
+        if action in ("leave", "take out") and entry.before is not None:
+            self._beside.add(f"{thing.name}{files.KEPT}")
         if action != "leave":
             self._now[thing] = entry.before
             self._gone |= {Path(thing.name)} if entry.before is None else set()

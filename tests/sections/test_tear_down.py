@@ -117,6 +117,13 @@ def test_plan_takes_out_the_block_where_somebody_else_has_changed_the_hosts_file
     assert told(tear_down.plan(PARAMETERS, facts)) == [("put back" if match else "take out", "/etc/hosts")]
 
 
+@pytest.mark.parametrize(("kind", "expected"), [("file", "leave"), ("hosts file", "take out")])
+def test_plan_leaves_the_earlier_version_beside_what_was_changed_since(kind: Kind, expected: str) -> None:
+    """Fails if what was there before the first run goes while the user's later version stays in its place."""
+    facts = facts_of(("file", "/f.before-registry-runbook", "", None, "0", "0"), (kind, "/f", "", "0", "1", "2"))
+    assert told(tear_down.plan(PARAMETERS, facts)) == [(expected, "/f"), ("leave", "/f.before-registry-runbook")]
+
+
 @pytest.mark.parametrize(
     ("kind", "belongs"), [("volume", "data"), ("image", "image"), ("packages", "packages"), ("kernel setting", "")]
 )
