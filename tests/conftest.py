@@ -148,6 +148,14 @@ def _with_a_lock_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 @pytest.fixture(autouse=True)
+def _with_an_ordinary_umask() -> Iterator[None]:
+    """Let no test see the umask that an earlier one has left: a run of the program in this process takes 077."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(autouse=True)
 def _with_a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let what a test makes be entered in a ledger of the test's own."""
     monkeypatch.setattr(ledger, "FOLDER", tmp_path.with_name(f"{tmp_path.name}.ledger"))

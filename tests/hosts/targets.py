@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runbook import apply, changes
 from runbook.errors import RunbookError
-from runbook.outside import drift
+from runbook.outside import drift, ledger
 
 AUTHORITY = (("CN", "Ours"),)
 EARLIER = "earlier\n"
@@ -77,6 +77,7 @@ def plan(folder: Path) -> dict[str, changes.Change]:
 def main() -> None:
     """Make the changes."""
     folder = Path(sys.argv[1])
+    ledger.FOLDER = folder.with_name(f"{folder.name}.ledger")  # this machine has none
     ended = {}
     for name, change in plan(folder).items():
         try:

@@ -10,8 +10,10 @@ from jupyter_client.manager import start_new_kernel
 APPLY = """
 from pathlib import Path
 from runbook import notebook
-from runbook.changes import MakeDirectory, RemoveTree
+from runbook.changes import MakeDirectory
+from runbook.outside import ledger
 from runbook.parameters import Parameters
+ledger.FOLDER = Path({place!r} + ".ledger")
 changes = [MakeDirectory(path=Path({place!r}) / name, mode=0o700) for name in ("a", "<b>", "c")]
 notebook.apply(changes, Parameters())
 """
