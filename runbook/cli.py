@@ -377,7 +377,7 @@ def diagnose(
     found = answer.diagnose(text if message or text.strip() else parameters.message, parameters)
     options = [*(["-f", str(file)] if file else []), *(word for pair in given for word in ("-p", *pair))]
     if as_json:
-        click.echo(json.dumps(found.as_data(options), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(found.as_data(options), indent=2))
     else:
         table = found.table(options)
         if table.rows or not found.all_is_well:

@@ -13,6 +13,23 @@ RunbookError            expected, found, remedy
 └── CheckError          a proof does not hold
 """
 
+import unicodedata
+
+
+def visible(text: str) -> str:
+    r"""Return a text with each character that a terminal may obey written as `\uXXXX`; line ends and tabs stay.
+
+    So what others have put into a header, a process's name or a file is shown, and does not reach the terminal raw.
+    Source: Unicode Standard, general categories Cc, Cf, Zl and Zp.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if _is_shown(letter) else f"\\u{ord(letter):04x}" for letter in text)
+
+
+def _is_shown(letter: str) -> bool:
+    return letter.isprintable() or letter in "\n\t" or unicodedata.category(letter) == "Zs"
+
 
 class RunbookError(Exception):
     """What was expected, what was found, and what to do next."""
@@ -24,7 +41,7 @@ class RunbookError(Exception):
 
     def __str__(self) -> str:
         """Return the three parts as one message."""
-        return f"expected {self.expected}; found {self.found}. To repair: {self.remedy}."
+        return visible(f"expected {self.expected}; found {self.found}. To repair: {self.remedy}.")
 
     def _render_traceback_(self) -> list[str]:
         """Return what Jupyter shows in place of a traceback (IPython's hook for an exception's own rendering)."""

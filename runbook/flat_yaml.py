@@ -12,6 +12,8 @@ from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, Event
 from ruamel.yaml.nodes import Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 
+from runbook.errors import visible
+
 # What all parameters with their help take, three times over; more values could keep a reader busy for seconds.
 LONGEST, _MOST = 32_768, 2_000  # characters; values
 _DEEPEST = 2  # a mapping, and in it a list
@@ -32,7 +34,7 @@ def load(text: str) -> object:
         raise YAMLError(f"line {line}: the unacceptable character U+{error.character:04X}") from error
     except MarkedYAMLError as error:
         quoted = ", ".join(filter(None, (error.context, error.problem))).partition(" with value ")[0]
-        said = "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in quoted)  # from the file
+        said = visible(quoted)  # from the file
         if error.problem_mark is None:
             raise YAMLError(said) from error
         raise YAMLError(f"line {error.problem_mark.line + 1} column {error.problem_mark.column + 1}: {said}") from error

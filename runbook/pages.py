@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nbconvert.exporters.html import HTMLExporter
 
+from runbook.outside import files as outside
 from runbook.runner import NOTEBOOKS, names, title
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # Content Security Policy Level 3
@@ -14,14 +15,18 @@ _STYLE = "body { max-width: 60rem; } img { max-width: 100%; } .prompt { display:
 
 
 def write(folder: Path) -> list[Path]:
-    """Write each notebook, with the outputs stored in it, as NAME.html into a folder; return the pages' paths."""
+    """Write each notebook, with the outputs stored in it, as NAME.html into a folder; return the pages' paths.
+
+    Raises HostError where another user could lead them elsewhere.
+    """
     exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)  # type: ignore[no-untyped-call] # theirs
+    outside.require_own_way(folder / "x")
     folder.mkdir(parents=True, exist_ok=True)
     pages = []
     for name in names():
         body, _ = exporter.from_filename(str(NOTEBOOKS / f"{name}.ipynb"))
         pages.append(folder / f"{name}.html")
-        pages[-1].write_text(_page(title(name), body), encoding="utf-8")
+        outside.write(pages[-1], _page(title(name), body).encode(), 0o644)
     return pages
 
 

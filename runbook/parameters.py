@@ -5,6 +5,7 @@ model, and refuses an unknown name, a wrong type or an impossible value before a
 """
 
 import difflib
+import errno
 import json
 import re
 import reprlib
@@ -362,7 +363,9 @@ def load_file(path: Path) -> dict[str, object]:
 
 
 def _text(path: Path) -> str:
-    """Return the start of a file, as much as is read of it; /dev/zero has no end."""
+    """Return the start of a regular file, as much as is read of it; a named pipe might never give anything."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
     with path.open("rb") as file:
         found = file.read(4 * flat_yaml.LONGEST + 4)  # a character takes at most 4 bytes
     try:

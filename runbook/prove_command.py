@@ -214,7 +214,8 @@ def write_junit(path: Path, told: Told) -> None:
     """Write a proof as JUnit XML; a file that is there is replaced."""
     from runbook.record import junit  # a proof seldom needs it
 
-    path.write_bytes(junit.proof_text(told.sections, told.started))
+    files.require_own_way(path)
+    files.write(path, junit.proof_text(told.sections, told.started), 0o644)
 
 
 def install_timer(arguments: Sequence[str], subject: Subject, *, calendar: str, on_failure: str | None) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 from runbook.apply import Outcome
 from runbook.changes import Change, ConfigureEngine, ConfigureNginx, LeftToUser, WriteFile, as_json
 from runbook.checks import Result
+from runbook.errors import visible
 from runbook.parameters import Parameters
 
 RECORD = "registry-runbook"  # where an output's metadata keeps the data behind a table
@@ -87,7 +88,7 @@ class Table:
         return f"<tr style='{colours}'>{cells}</tr>" if colours else f"<tr>{cells}</tr>"
 
     def _cell(self, cell: str) -> str:
-        shown = html.escape(cell)
+        shown = html.escape(visible(cell))
         if cell not in self.links:
             return shown
         return f"<a href='{html.escape(self.links[cell])}' style='{_SHORT}'>{shown}</a>"
@@ -99,7 +100,7 @@ class Table:
 
 def _detail_html(text: str) -> str:
     """Return a text below a table: a diff's lines that come and go in colours, beside their + and -."""
-    lines = text.splitlines()
+    lines = visible(text).split("\n")
     if text.startswith("--- "):
         lines = [_diff_line(line) if number > 1 else html.escape(line) for number, line in enumerate(lines)]
     else:
@@ -127,10 +128,10 @@ def render(table: Table, console: Console) -> None:
         return
     drawn = TextTable(*table.headings, box=None, pad_edge=False, header_style="bold")
     for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(visible(cell)) for cell in row))
     console.print(drawn)
     for text in table.details:
-        console.print(text, markup=False, emoji=False)
+        console.print(visible(text), markup=False, emoji=False)
 
 
 def changes_table(changes: Sequence[Change]) -> Table:

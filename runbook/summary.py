@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from runbook import report
+from runbook.errors import visible
 from runbook.record.model import NotebookRun, Record
 from runbook.report import Table
 
@@ -24,7 +25,7 @@ def show(record: Record) -> None:
     runs, planned = record.notebooks, record.mode == "plan"
     report.show(_planned(runs) if planned else _proven(runs))
     for outcome in [item for done in runs for item in done.outcomes if item.note]:
-        click.echo(f"{outcome.change.summary}: {outcome.note}")
+        click.echo(visible(f"{outcome.change.summary}: {outcome.note}"))
     if planned:
         counted = f"{sum(len(done.changes) for done in runs)} changes planned, none made."
     else:
@@ -33,9 +34,9 @@ def show(record: Record) -> None:
     click.echo(f"\n{counted} Record: {record.folder}")
     for done in runs:
         if done.error:
-            click.echo(f"{done.notebook} {done.result}: {done.error}")
+            click.echo(visible(f"{done.notebook} {done.result}: {done.error}"))
         for item in done.diagnosis:
-            click.echo(f"Diagnosis: {item.cause} {item.found}. {item.remedy} {item.command}".rstrip())
+            click.echo(visible(f"Diagnosis: {item.cause} {item.found}. {item.remedy} {item.command}".rstrip()))
     if record.go_on:
         click.echo(f"Then go on with: {record.go_on}")
 

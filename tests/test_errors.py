@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from runbook import errors
-from runbook.errors import RunbookError
+from runbook.errors import RunbookError, visible
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind is not RunbookError]
 
@@ -32,3 +32,18 @@ def test_error_keeps_its_parts_in_a_copy(clone: type[RunbookError]) -> None:
     """Fails if an error that crosses to another process loses a part."""
     found = clone(errors.HostError("e", "f", "r"))  # type: ignore[call-arg, arg-type] # a function like copy.copy
     assert (errors.HostError, "e", "f", "r") == (type(found), found.expected, found.found, found.remedy)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain: ä 密码\u3000\n\tand a tab", "plain: ä 密码\u3000\n\tand a tab"),
+        ("a\x1b[2Jb\rc\x9b1mc\x7f", r"a\u001b[2Jb\u000dc\u009b1mc\u007f"),
+        ("right\u202eleft\u2066\u2028", r"right\u202eleft\u2066\u2028"),
+        ("lone \ud800", r"lone \ud800"),
+    ],
+)
+def test_visible_keeps_a_terminal_from_obeying_a_text(text: str, expected: str) -> None:
+    """Fails if what others wrote can clear a screen or turn words round, or a text of any language is spoilt."""
+    assert (visible(text), visible(visible(text))) == (expected, expected)
+    assert text == expected or expected in str(RunbookError("x", text, "y"))

@@ -1,5 +1,6 @@
 """The model: what fits together, what a misspelt name means, and the ways in: a file, a word of the command line."""
 
+import os
 import re
 from pathlib import Path
 
@@ -280,3 +281,10 @@ def test_file_text_is_read_back_alike_by_both_parsers(tmp_path: Path, values: di
     path.write_text(file_text(read(values, where="a test")), encoding="utf-8")
     assert load_file(path) == values
     assert (papermill.iorw.read_yaml_file(str(path)) or {}) == values
+
+
+def test_load_file_refuses_a_named_pipe(tmp_path: Path) -> None:
+    """Fails if a pipe that nobody writes to is waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ParameterError, match=r"a parameter file; found .*pipe: no regular file"):
+        load_file(tmp_path / "pipe")

@@ -253,3 +253,13 @@ def test_links_are_for_notebooks_alone() -> None:
     table = Table(headings=("h",), rows=(("10-host",), ("10",)), empty="", links={"10-host": "10-host.ipynb?a&b"})
     assert re.findall(r"<a href='(.*?)'[^>]*>(.*?)</a>", table.html()) == [("10-host.ipynb?a&amp;b", "10-host")]
     assert "ipynb" not in table.text()
+
+
+def test_table_shows_control_characters_as_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails if a cell or a text below reaches a terminal or a notebook as it came from others."""
+    table = Table(headings=("a",), rows=(("x\x1b[2Jy",),), empty="", details=("z\x1b[1m\nw",))
+    report.show(table)
+    for shown in (capsys.readouterr().out, table.text(), table.html()):
+        assert "\x1b" not in shown
+        assert r"x\u001b[2Jy" in shown
+        assert r"z\u001b[1m" in shown

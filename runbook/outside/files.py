@@ -104,6 +104,32 @@ def require_writable(path: Path) -> None:
     raise HostError(f"to be allowed to change {path}", what, remedy)
 
 
+def require_own_way(path: Path) -> None:
+    """Raise HostError where another user could lead astray what is written at a path: by a folder or link of theirs.
+
+    From `/` down, each folder and link must be root's, this user's, or that of whom sudo was called for, and no other
+    user may write to it; one with the sticky bit, as /tmp, lets nobody replace what is another's (chmod(1)).
+    """
+    trusted = {0, os.geteuid()} | ({int(os.environ["SUDO_UID"])} if "SUDO_UID" in os.environ else set())
+    lexical = Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow the links that are looked at)
+    for place in dict.fromkeys((*_way(lexical), *_way(lexical.parent.resolve() / lexical.name))):
+        found = place.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            others = False  # its mode means nothing (symlink(7))
+        else:
+            of_group = found.st_mode & stat.S_IWGRP and found.st_gid not in trusted
+            others = bool(of_group or found.st_mode & stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+        if found.st_uid not in trusted or others:
+            what = f"{place} is user id {found.st_uid}'s, mode {stat.S_IMODE(found.st_mode):04o}"
+            remedy = f"take another folder, or make it safe: `chown root {place}`, `chmod go-w {place}`"
+            raise HostError(f"{path} in folders that no other user can change", what, remedy)
+
+
+def _way(path: Path) -> list[Path]:
+    """Return what is there of the folders and links that lead to a path, from `/` down."""
+    return [above for above in reversed(path.parents) if _lstat(above) is not None]
+
+
 def require_place_for_file(path: Path) -> None:
     """Raise HostError where a file cannot be written: what is there is none, or its folder cannot be changed.
 
@@ -115,6 +141,7 @@ def require_place_for_file(path: Path) -> None:
     part = _lstat(part_of(path))
     if part is not None and stat.S_ISDIR(part):
         raise _no_regular_file(part_of(path), part)
+    require_own_way(path)
     require_writable(path)
 
 
@@ -122,6 +149,7 @@ def require_place_for_folder(path: Path) -> None:
     """Raise HostError where a folder cannot be made, nor what is there be one: a link to a folder is one."""
     if _lstat(path) is not None and not path.is_dir():
         raise HostError(f"a folder at {path}, or nothing", "another kind of file", _OUT_OF_THE_WAY)
+    require_own_way(path / "x")  # a folder that is there, too
     require_writable(path)
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,15 +36,27 @@ def hold() -> Iterator[None]:
 
 
 def _open() -> int:
-    """Return the lock file, opened; any user may make it and lock it, since more than root may run a notebook."""
+    """Return the lock file, opened; any user may make it and lock it, since more than root may run a notebook.
+
+    Raises HostError for a link, a named pipe or anything else in its place: to open a pipe would wait for ever.
+    """
     PATH.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        return os.open(PATH, flags)
+        opened = os.open(PATH, flags)
     except FileNotFoundError:
         opened = os.open(PATH, flags | os.O_CREAT, 0o644)
         os.fchmod(opened, 0o644)  # whatever the umask
-        return opened
+    except OSError as error:
+        raise _no_lock_file(error.strerror or str(error)) from error
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise _no_lock_file("another kind of file")
+    return opened
+
+
+def _no_lock_file(found: str) -> HostError:
+    return HostError(f"a regular file at {PATH}, or nothing", found, f"look who made it, and remove it: `rm {PATH}`")
 
 
 def _holder(opened: int) -> int | None:

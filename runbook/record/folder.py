@@ -22,9 +22,10 @@ def state_folder() -> Path:
 def make(now: datetime.datetime, output: Path | None) -> Path:
     """Make the folder of a run's record, 0700, and return it; an `output` that is there keeps its mode.
 
-    Raises HostError where it cannot be made.
+    Raises HostError where it cannot be made, or where another user could lead elsewhere what is written there.
     """
     folder = output or state_folder() / now.strftime("%Y%m%dT%H%M%S.%f")
+    files.require_own_way(folder / "x")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(mode=0o700, exist_ok=output is not None)

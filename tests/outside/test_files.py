@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -308,3 +309,63 @@ def test_remove_tree_removes_what_is_there_and_nothing_behind_a_link(tmp_path: P
     for name in ("tree", "link", "file", "nothing"):
         files.remove_tree(tmp_path / name)
     assert names_in(tmp_path) == ["theirs"]
+
+
+OTHER = 4321  # a user's number that nobody here has
+
+
+def as_link_of_another(folder: Path) -> None:
+    """Put a link of another user's in a folder's place."""
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to(folder.with_name("elsewhere"))
+    os.chown(folder, OTHER, OTHER, follow_symlinks=False)
+
+
+def as_link_into_a_folder_for_all(folder: Path) -> None:
+    """Put a link in a folder's place, which leads into a folder that everybody may write to."""
+    folder.parent.joinpath("open").mkdir()
+    folder.parent.joinpath("open").chmod(0o777)
+    folder.rename(folder.parent / "open" / "moved")
+    folder.symlink_to(folder.parent / "open" / "moved")
+
+
+def as_folder_of_a_group(folder: Path) -> None:
+    """Let another group write to a folder."""
+    os.chown(folder, 0, OTHER)
+    folder.chmod(0o775)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(lambda folder: os.chown(folder, OTHER, OTHER), id="folder-of-another"),
+        pytest.param(lambda folder: folder.chmod(0o777), id="folder-for-all"),
+        as_folder_of_a_group,
+        as_link_of_another,
+        as_link_into_a_folder_for_all,
+    ],
+)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_way_that_another_user_could_change_is_refused(tmp_path: Path, how: Callable[[Path], object]) -> None:
+    """Fails if root writes where another user may lay a link in its way, to a file or to a folder that is there."""
+    folder = tmp_path / "folder"
+    (folder / "below").mkdir(parents=True)
+    how(folder)
+    for refused in (files.require_place_for_file, files.require_place_for_folder):
+        with pytest.raises(HostError, match="in folders that no other user can change"):
+            refused(folder / "below" / "f")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_way_of_one_s_own_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a folder of root's, of whom sudo was called for, one of a group of one, or one like /tmp is refused."""
+    folder = tmp_path / "folder"
+    (folder / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(folder)
+    files.require_place_for_file(tmp_path / "link" / "below" / "f")
+    folder.chmod(0o1777)
+    files.require_place_for_file(folder / "below" / "f")
+    os.chown(folder, OTHER, OTHER)
+    folder.chmod(0o775)
+    monkeypatch.setenv("SUDO_UID", str(OTHER))
+    files.require_place_for_file(folder / "below" / "f")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -101,3 +102,22 @@ def test_lock_can_be_taken_by_any_user() -> None:
     assert stat.S_IMODE(lock.PATH.stat().st_mode) == 0o644
     with somebody_else(), lock.hold():
         pass
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "socket", "folder"])
+def test_hold_refuses_what_is_no_lock_file(tmp_path: Path, kind: str) -> None:
+    """Fails if something that somebody laid in the lock's place stops every run, or is followed."""
+    lock.PATH.unlink(missing_ok=True)
+    match kind:
+        case "pipe":
+            os.mkfifo(lock.PATH)
+        case "link":
+            lock.PATH.symlink_to(tmp_path / "theirs")
+        case "folder":
+            lock.PATH.mkdir()
+        case _:
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(str(lock.PATH))
+    with pytest.raises(HostError, match=r"a regular file at .*\.lock, or nothing; found .*rm "), lock.hold():
+        pass
+    assert not (tmp_path / "theirs").exists()
