@@ -85,14 +85,14 @@ FAULTS = {
     "no-route": Fault(
         messages=("dial tcp …: connect: no route to host",),
         cause="name-elsewhere",
-        say=f"ip route add unreachable 203.0.113.0/24; {BLACK_HOLE} until_says 'Error response' login",
+        say=f"ip route add unreachable 203.0.113.0/24; {BLACK_HOLE} until_says 'no route to host' login",
         mend="ip route del unreachable 203.0.113.0/24",
     ),
     "no-answer": Fault(
         messages=("dial tcp …: i/o timeout",),
         cause="name-elsewhere",
         say=f"iptables -I OUTPUT -d 203.0.113.9 -j DROP; {BLACK_HOLE}\n"
-        "curl -m 3 -sS https://registry.test/; until_says 'Error response' login",
+        "curl -m 3 -sS https://registry.test/; until_says 'timeout\\|canceled\\|deadline' login",
         mend="iptables -D OUTPUT -d 203.0.113.9 -j DROP",
     ),
     "proxy-of-the-engine": Fault(
