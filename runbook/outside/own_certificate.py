@@ -1,17 +1,20 @@
 """A certificate that was brought along: its key, chain and authority, read as facts."""
 
 import os
+import re
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs7
 
 from runbook.errors import HostError
-from runbook.outside import files, tls
+from runbook.outside import files, temporary, tls
 
 # What the registry serves and a verifying client takes; RSA of at least this many bits (RFC 9325 section 4.5).
 CURVES = ("ecdsa-p256", "ecdsa-p384", "ecdsa-p521")
@@ -67,7 +70,7 @@ def gather(
         key_place=place,
         chain=chain,
         authority=authority,
-        handshake=_handshake(key_path, chain_path, authority, name) if place == 0 and authority else "not tried",
+        handshake=_handshake(key, chain, authority, name) if place == 0 and authority else "not tried",
         text_fits=text is not None and text.encode() == pair_text(key, chain),
     )
 
@@ -79,10 +82,59 @@ def pair_text(key: tls.PrivateKey, chain: Sequence[x509.Certificate]) -> bytes:
 
 def _read(path: Path) -> bytes:
     """Return the content of a file of the operator's, who may have put a link there (as certbot does)."""
-    text = files.read_text(Path(os.path.realpath(path)))
-    if text is None:
+    found = files.read_bytes(Path(os.path.realpath(path)))
+    if found is None:
         raise HostError(f"a file at {path}", "no such file", "correct the path, or bring the file there")
-    return text.encode()
+    return found
+
+
+def _blocks(data: bytes, kind: str) -> bytes:
+    """Return the blocks of a PEM file whose label ends with `kind`, each on lines of its own.
+
+    What stands outside of them does not count, in whatever encoding, and two files may have been joined without a line
+    between (RFC 7468 section 2).
+    """
+    found = re.finditer(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", data, re.DOTALL)
+    return b"".join(block[0] + b"\n" for block in found if block[1].decode().endswith(kind))
+
+
+def _other_form(data: bytes, path: Path) -> tuple[str, str]:
+    """Return what a file is that is no PEM of the wanted kind, and the command that makes one of it."""
+    labels = re.findall(rb"-----BEGIN ([A-Z0-9 ]+)-----", data)
+    if labels:
+        form = labels[0].decode()
+        commands = {
+            "PKCS7": f"openssl pkcs7 -in {path} -print_certs -out NEW",
+            "CERTIFICATE REQUEST": "",
+            "OPENSSH PRIVATE KEY": "",
+        }
+        return f"PEM of a {form}", commands.get(form, "")
+    for form, load, command in (
+        ("a certificate in DER", x509.load_der_x509_certificate, f"openssl x509 -inform DER -in {path} -out NEW"),
+        (
+            "certificates in PKCS #7 (P7B)",
+            pkcs7.load_der_pkcs7_certificates,
+            f"openssl pkcs7 -inform DER -in {path} -print_certs -out NEW",
+        ),
+        (
+            "a private key in DER",
+            lambda found: serialization.load_der_private_key(found, None),
+            f"(umask 077; openssl pkey -inform DER -in {path} -out NEW)",
+        ),
+    ):
+        with suppress(ValueError, TypeError, UnsupportedAlgorithm):
+            load(data)
+            return form, command
+    if re.match(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...|\x80)\x02\x01\x03", data, re.DOTALL):  # RFC 7292 section 4
+        key = f"(umask 077; openssl pkcs12 -in {path} -nocerts -nodes -out KEY)"
+        return "PKCS #12 (PFX)", f"openssl pkcs12 -in {path} -nokeys -out CHAIN; {key}"
+    return "no PEM", ""
+
+
+def _not_in_pem(what: str, data: bytes, path: Path) -> HostError:
+    form, command = _other_form(data, path)
+    remedy = f"convert it: `{command}`" if command else "bring the right file there"
+    return HostError(f"{what} in PEM in {path}", form, remedy)
 
 
 def load_key(path: Path) -> tls.PrivateKey:
@@ -91,8 +143,11 @@ def load_key(path: Path) -> tls.PrivateKey:
     mode = files.mode_of(Path(os.path.realpath(path)))
     if mode is not None and mode & 0o077:
         raise HostError(f"{path} to be for its owner alone (0600)", f"mode {mode:04o}", f"run `chmod 600 {path}`")
+    block = _blocks(data, "PRIVATE KEY")
+    if not block or b"OPENSSH" in block:
+        raise _not_in_pem("a private key", data, path)
     try:
-        key = serialization.load_pem_private_key(data, None)
+        key = serialization.load_pem_private_key(block, None)
     except TypeError as error:
         remedy = f"take the passphrase off: `openssl pkey -in {path} -out NEW`, under umask 077"
         raise HostError(f"a key without a passphrase in {path}", "it is encrypted", remedy) from error
@@ -104,9 +159,15 @@ def load_key(path: Path) -> tls.PrivateKey:
 
 
 def load_chain(path: Path) -> tuple[x509.Certificate, ...]:
-    """Return the certificates of a file in their order; raises HostError where there is none in it."""
+    """Return the certificates of a file in their order; raises HostError where there is none in it.
+
+    A file of another form is named, with the command that makes PEM of it.
+    """
+    data = _read(path)
+    if not (blocks := _blocks(data, "CERTIFICATE")):
+        raise _not_in_pem("certificates", data, path)
     try:
-        return tuple(x509.load_pem_x509_certificates(_read(path)))
+        return tuple(x509.load_pem_x509_certificates(blocks))
     except ValueError as error:
         raise HostError(f"certificates in PEM in {path}", str(error), "bring the right file there") from error
 
@@ -120,10 +181,12 @@ def _load_authority(path: Path) -> x509.Certificate:
     return found[0]
 
 
-def _handshake(key_path: Path, chain_path: Path, authority: x509.Certificate, name: str) -> str:
+def _handshake(key: tls.PrivateKey, chain: Sequence[x509.Certificate], authority: x509.Certificate, name: str) -> str:
     answering = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        answering.load_cert_chain(chain_path, key_path, password="")  # the key has none, and nobody is to be asked
+        with temporary.folder() as folder:
+            files.write(folder / "pair", pair_text(key, chain), 0o600)
+            answering.load_cert_chain(folder / "pair")
         return tls.handshake(answering, tls.trusting(tls.certificate_text(authority).decode()), name)
     except ssl.SSLError as error:  # of the server's side: a key or a signature that it does not serve
         return str(error)

@@ -11,7 +11,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs7,
+    pkcs12,
+)
 
 from runbook.apply import apply
 from runbook.changes import Change, CopyFile, InstallCertificate, MakeDirectory, WriteFile, as_json
@@ -507,3 +514,51 @@ def test_check_accepts_the_chain_and_nothing_else(
     failed = [result.claim for result in certificates.check(parameters) if not result.passed]
     assert f"a client that verifies accepts it for {NAME}" in failed
     assert "a TLS handshake with the file on disk" in failed
+
+
+def forms_of(chain: chains.Chain) -> dict[str, bytes]:
+    """Return a server's certificate, or its key, in each form that people have and the registry does not read."""
+    certificates, key = [chain.server, chain.intermediate], chain.key
+    private = (PrivateFormat.PKCS8, NoEncryption())
+    return {
+        "a certificate in DER": chain.server.public_bytes(Encoding.DER),
+        "PKCS #7": pkcs7.serialize_certificates(certificates, Encoding.DER),
+        "PEM of a PKCS7": pkcs7.serialize_certificates(certificates, Encoding.PEM),
+        "a private key in DER": key.private_bytes(Encoding.DER, *private),
+        "PKCS #12": pkcs12.serialize_key_and_certificates(
+            b"n", key, chain.server, None, BestAvailableEncryption(b"word")
+        ),
+        "no PEM": b"\xff\xfe" * 40,
+    }
+
+
+@pytest.mark.parametrize("form", forms_of(GOOD))
+def test_load_names_another_form_and_the_command_for_it(tmp_path: Path, form: str) -> None:
+    """Fails if a file that a Windows host or an authority gives is refused in the words of a codec."""
+    path = tmp_path / "brought"
+    path.write_bytes(forms_of(GOOD)[form])
+    path.chmod(0o600)
+    remedy = "bring the right file there" if form == "no PEM" else rf"convert it: `.*openssl .*{path}"
+    for load in (own_certificate.load_chain, own_certificate.load_key):
+        with pytest.raises(HostError, match=rf"in PEM in {path}; found (certificates in )?{form}.*{remedy}"):
+            load(path)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        pytest.param(lambda one, two: b"Bag Attributes\n    friendlyName: B\xfcro\n" + one + two, id="latin-1-before"),
+        pytest.param(lambda one, two: one.rstrip() + two, id="joined-without-a-line"),
+        pytest.param(lambda one, two: (one + two).replace(b"\n", b"\r\n"), id="windows-line-ends"),
+        pytest.param(lambda one, two: b"\xef\xbb\xbf" + one + b"\n\n text \n" + two, id="mark-and-text-between"),
+    ],
+)
+def test_load_takes_the_blocks_alone(tmp_path: Path, around: Callable[[bytes, bytes], bytes]) -> None:
+    """Fails if what stands outside the blocks decides whether they are read."""
+    path = tmp_path / "brought"
+    texts = [tls.certificate_text(item) for item in (GOOD.server, GOOD.intermediate)]
+    path.write_bytes(around(*texts))
+    assert own_certificate.load_chain(path) == (GOOD.server, GOOD.intermediate)
+    path.write_bytes(around(texts[0], tls.key_text(GOOD.key)))
+    path.chmod(0o600)
+    assert own_certificate.load_key(path).public_key() == GOOD.key.public_key()
