@@ -6,6 +6,7 @@ import getpass
 import json
 import shlex
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -222,9 +223,12 @@ def install_timer(arguments: Sequence[str], subject: Subject, *, calendar: str, 
     """Show and make what lets systemd run `prove` with these arguments; `on_failure` is a command in a shell's words.
 
     Raises HostError without systemd, for a calendar that it refuses, and for a command that is not on this host;
-    SecretError where the password is in no file, since nobody will be there to give it.
+    and for a tree that another user could change; SecretError where the password is in no file, since nobody will be
+    there to give it.
     """
     facts = proof_timer.gather()
+    for code in (Path(sys.executable), Path(__file__).resolve(), Path(sysconfig.get_path("purelib"), "x")):
+        files.require_own_way(code)  # systemd runs it as root, again and again
     if subject.password_path is None or secrets.read_file(subject.password_path) is None:
         place = subject.password_path or "the file of --password-file"
         raise SecretError(f"the password in {place}: the timer has no other", "none", "keep it there, 0600")

@@ -44,7 +44,8 @@ class CertificateFacts:
     `authority_key` is `absent`, `fits`, or what is wrong with it; `server_fits` says whether the server's key and the
     authority's signature both fit its certificate. `states` tells of what may be overwritten whether it changes
     later. `brought` is what was brought along, None where it is issued here;
-    `intermediates` stand between the two, the one that the authority signed first.
+    `intermediates` stand between the two, the one that the authority signed first. `others` is what else lies in the
+    private folder.
     """
 
     now: datetime.datetime
@@ -60,6 +61,7 @@ class CertificateFacts:
     is_desktop: bool = False
     intermediates: tuple[tls.Certificate, ...] = ()
     states: tuple[tuple[Path, str | None], ...] = ()
+    others: tuple[str, ...] = ()
 
     def state(self, path: Path) -> str | None:
         """Return what tells whether a place has changed since, None where there was nothing."""
@@ -104,7 +106,15 @@ def gather(parameters: Parameters) -> CertificateFacts:
         brought=_gather_brought(parameters, server_text) if own else None,
         intermediates=_intermediates(server_text, authority),
         states=tuple((path, drift.state(path)) for path in (parameters.certificate_path, parameters.trust_path)),
+        others=_others(Path(parameters.private_directory)),
     )
+
+
+def _others(private: Path) -> tuple[str, ...]:
+    """Return what in a private folder is neither the runbook's nor such a folder of another deployment."""
+    own = {"ca", "secrets", "accepted.json"}
+    names = [name for name in files.names_in(private) if name.removesuffix(".part") not in own]
+    return tuple(name for name in names if not own.issuperset(files.names_in(private / name) or ("none",)))
 
 
 def _intermediates(text: str | None, authority: x509.Certificate | None) -> tuple[tls.Certificate, ...]:
@@ -356,13 +366,22 @@ def _issue(parameters: Parameters, facts: CertificateFacts, reason: str) -> Issu
 
 
 def _plan_places(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
-    """Return the folders to make, and the modes to repair of what is there."""
+    """Return the folders to make, and the modes to repair of what is there.
+
+    Raises HostError where others have something in the private folder: its mode would shut them out.
+    """
     changes: list[Change] = []
     for path, mode in _wanted_modes(parameters).items():
         found = facts.mode(path)
         if found is None and mode == _FOLDER:
             changes.append(MakeDirectory(path=path, mode=mode))
         elif found not in (None, mode):
+            if facts.others and path == Path(parameters.private_directory):
+                raise HostError(
+                    f"a folder {path} for the authority and the secrets alone, mode {mode:04o}",
+                    f"mode {found:04o}, and in it {', '.join(facts.others[:5])}",
+                    "set private_directory to a folder of its own",
+                )
             changes.append(SetMode(path=path, before=found, after=mode))
     return changes
 

@@ -26,7 +26,7 @@ FOREIGN = {
     "trust-of-another": "mkdir -p $D/certs.d/other.test; touch $D/certs.d/other.test/ca.crt",
     "htpasswd": "mkdir -p $R/auth; echo 'theirs:$2y$05$x' >$R/auth/htpasswd; own $R/auth/htpasswd",
     "beside": "mkdir -p $R/auth; touch $R/notes $R/auth/notes; own $R/notes",
-    "private": "mkdir -p /etc/registry-runbook/ca; cd /etc/registry-runbook; chmod $MODE .; touch notes",
+    "private": "mkdir -p -m 700 $P; mkdir -p $P/ca; touch $P/notes",
     "data": "cd /opt; mkdir -p data/registry/docker; touch data/registry/docker/blob; own data/registry/docker/blob",
     "daemon.json": """printf '{ "log-level" : "info",\\n"insecure-registries":["own.test:5000"] }' >$D/daemon.json
         own $D/daemon.json; systemctl reload docker""",
@@ -41,13 +41,14 @@ FOREIGN = {
 }
 # What ends a run with an error, before it changes anything of that section.
 OBSTACLES = {
+    "private-for-all": "mkdir -p $P; chmod 755 $P; touch $P/notes",
     "pair": "mkdir -p $R/ssl; pair >$R/ssl/registry.test.pem; own $R/ssl/registry.test.pem; chmod 755 $R/ssl",
     "named-container": "docker create --name registry registry:3.1.1 help",
     "volume-of-the-project": "docker volume create registry_registry-data",
     "network-of-the-project": "docker network create registry_default",
 }
 SHELL = r"""
-R=/etc/docker/registry D=/etc/docker
+R=/etc/docker/registry D=/etc/docker P=/etc/registry-runbook
 own() { chmod $MODE "$1"; chown $OWNER "$1"; touch -d '2020-01-02 03:04:05' "$1"; }
 pair() {
     openssl req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=registry.test -keyout /root/k -out /root/c 2>/dev/null

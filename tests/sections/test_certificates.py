@@ -277,3 +277,16 @@ def test_plan_shows_on_docker_desktop_how_to_trust() -> None:
     assert isinstance(left, LeftToUser)
     assert "cp /etc/registry-runbook/ca/ca.crt ~/.docker/certs.d/registry.test/ca.crt" in left.text
     assert certificates.plan(Parameters(), dataclasses.replace(DESKTOP, trusted="PEM")) == []
+
+
+@pytest.mark.parametrize("others", [(), ("notes", "shared")])
+def test_plan_makes_no_folder_private_that_others_use(others: tuple[str, ...]) -> None:
+    """Fails if `private_directory: /home` shuts every user out, or a folder of its own is not made private."""
+    private = Path(Parameters().private_directory)
+    facts = dataclasses.replace(MADE, modes=tuple((MODES | {private: 0o755}).items()), others=others)
+    if others:
+        with pytest.raises(HostError, match=r"mode 0755, and in it notes, shared.*a folder of its own"):
+            certificates.plan(Parameters(), facts)
+    else:
+        assert certificates.plan(Parameters(), facts) == [SetMode(path=private, before=0o755, after=0o700)]
+    assert certificates.plan(Parameters(), dataclasses.replace(MADE, others=others)) == []

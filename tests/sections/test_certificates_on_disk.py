@@ -210,3 +210,15 @@ def test_gather_refuses_a_file_that_holds_no_certificate(parameters: Parameters,
     path.write_text("no certificate", encoding="ascii")
     with pytest.raises(HostError, match=f"a certificate in {path}; found .*move the file away"):
         certificates.gather(parameters)
+
+
+def test_gather_tells_what_others_have_in_the_private_folder(make_parameters: Callable[..., Parameters]) -> None:
+    """Fails if a file of somebody else's is overlooked, or the folder of another deployment taken for one."""
+    parameters = make_parameters()
+    private = Path(parameters.private_directory)
+    for own in ("ca", "secrets", "document/ca", "document/secrets"):
+        (private / own).mkdir(parents=True)
+    assert certificates.gather(parameters).others == ()
+    (private / "notes").touch()
+    (private / "empty").mkdir()
+    assert certificates.gather(parameters).others == ("empty", "notes")
