@@ -1,6 +1,7 @@
 """The program: `registry-runbook`."""
 
 import datetime
+import io
 import json
 import os
 import re
@@ -499,7 +500,13 @@ def completion(shell: str) -> None:
 
 
 def main() -> None:
-    """Run the program; exit 0 when all is done, 1 when something failed, 2 for wrong usage, 130 when interrupted."""
+    """Run the program; exit 0 when all is done, 1 when something failed, 2 for wrong usage, 130 when interrupted.
+
+    What the locale's encoding cannot hold is shown as a question mark.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         program(standalone_mode=False, prog_name=_NAME)
     except click.ClickException as error:

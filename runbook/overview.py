@@ -114,6 +114,7 @@ def host_table(parameters: Parameters) -> Table:
         ("address", kernel.address_of(parameters.address)),
         ("services started by", facts.supervisor),
         ("Docker Engine", facts.engine.version if facts.engine else "none that answers"),
+        *([("the Docker client asks", facts.elsewhere)] if facts.elsewhere else []),
         ("Docker Compose", facts.compose or "none"),
         ("image of the registry", (facts.engine and facts.engine.image) or "none"),
         (host.FORWARDING, str(facts.forwarding)),

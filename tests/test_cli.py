@@ -410,3 +410,15 @@ def test_diagnose_prints_the_page(call: Callable[..., Answer]) -> None:
     """Fails if the page of all messages cannot be made by a command."""
     done = call("diagnose", "--page")
     assert (done.code, done.out) == (0, page.text())
+
+
+@pytest.mark.parametrize(
+    "command", [("parameters",), ("list",), ("diagnose", "no basic auth credentials"), ("--help",)]
+)
+def test_locale_that_cannot_hold_the_output_ends_no_command(command: tuple[str, ...]) -> None:
+    """Fails if a letter that a terminal of another encoding cannot show ends in a traceback."""
+    argv = (sys.executable, "-m", "runbook", *command)
+    environment = {**os.environ, "PYTHONIOENCODING": "iso-8859-1:strict"}
+    done = subprocess.run(argv, cwd=runner.PROJECT, env=environment, capture_output=True, check=False)
+    assert b"Traceback" not in done.stderr
+    assert done.stdout

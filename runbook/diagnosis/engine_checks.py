@@ -7,6 +7,7 @@ import shutil
 
 from runbook.errors import HostError
 from runbook.outside import daemon_json, engine, engine_configuration, engine_flags
+from runbook.redaction import redact
 
 from .situation import Finding, Situation, UntoldError, no, untold, yes
 
@@ -33,11 +34,9 @@ def not_allowed(situation: Situation) -> Finding:
 
 def elsewhere(situation: Situation) -> Finding:
     """Look whether the client is told to speak to another engine than this host's."""
-    told = os.environ.get("DOCKER_HOST", "")
-    context = os.environ.get("DOCKER_CONTEXT") or str(situation.client_settings.get("currentContext", "default"))
-    if told and not re.fullmatch(r"unix:///(var/)?run/docker\.sock", told):
-        return yes("DOCKER_HOST is set in this environment, to another engine than this host's")
-    return yes(f"the Docker client's context is {context}") if context != "default" else no("the client asks this host")
+    del situation
+    asked = engine.elsewhere()
+    return yes(f"the client asks {redact(asked)}") if asked else no("the client asks this host")
 
 
 def hangs(situation: Situation) -> Finding:

@@ -120,7 +120,7 @@ class Situation:
     @cached_property
     def daemon_json(self) -> str | None:
         """The text of the engine's configuration file, None where there is none."""
-        return files.read_text(Path("/etc/docker/daemon.json"))
+        return files.read_text(Path("/etc/docker/daemon.json").resolve())
 
     @cached_property
     def flags(self) -> tuple[engine_flags.Flag, ...]:

@@ -74,6 +74,15 @@ def keys(text: str) -> tuple[str, ...]:
     return tuple(member.key for member in members)
 
 
+def value(text: str | None, key: str) -> object:
+    """Return the value of a key of the outer object, None where it is not there, or the text is no object in JSON."""
+    try:
+        members, _ = _read_members(text or "")
+    except HostError:
+        return None
+    return next((member.value for member in members if member.key == key), None)
+
+
 def conceal(text: str) -> str:
     """Return a text of daemon.json with what may be secret in it replaced: a proxy's login, a log driver's token."""
     text = re.sub(r'(://)[^/@"\s]+@', rf"\1{_CONCEALED}@", text)

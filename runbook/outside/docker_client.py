@@ -23,6 +23,8 @@ _UNKNOWN_NAME = re.compile(r"\blookup \S+")  # what the engine says of a name th
 _NAME_SECONDS = 6.0  # an engine reads /etc/hosts again after five (Go, net/hosts.go, cacheMaxAge)
 # What the client says where the connection broke, or a proxy had no registry behind it: not what it says of a refusal.
 _BROKEN = re.compile(r"\bEOF\b|connection (?:refused|reset|broken)|broken pipe|HTTP status:? 50[234]", re.IGNORECASE)
+# Without any login in it, the client would choose a credential helper of this host's (docker/cli, DetectDefaultStore).
+_CONFIGURATION = '{"auths": {"runbook.invalid": {}}}'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +135,7 @@ def proof(  # noqa: PLR0913 (where, what, and whose storage)
     """
     repository, tag = split_reference(reference)
     with temporary.folder() as folder:
+        (folder / "config.json").write_text(_CONFIGURATION, encoding="ascii")
         tried = Proof(
             registry=registry,
             host=host,

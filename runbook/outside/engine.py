@@ -4,6 +4,7 @@ import datetime
 import functools
 import io
 import os
+import re
 import signal
 import subprocess
 import tarfile
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import docker
+from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
@@ -29,12 +32,14 @@ KEY_FILE = Path("/etc/docker/key.json")  # an engine before 23 makes it at its s
 # What it and containerd make beside what their packages hold.
 FOLDERS = tuple(map(Path, ("/etc/cni", "/opt/containerd", "/var/lib/containerd", "/var/lib/docker")))
 GROUP = "docker"
-_WHICH_ENGINE = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+_WHICH_ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+_OWN = re.compile(r"unix:///(?:var/)?run/docker\.sock")
+THIS_HOST_S = "for this host's engine: unset DOCKER_HOST and DOCKER_CONTEXT, and `docker context use default`"
 _PID_FILE = Path("/var/run/docker.pid")
 
 
 def connect(timeout_seconds: float = 60) -> Client | None:
-    """Return a client of the engine that this environment names (DOCKER_HOST), None where none answers.
+    """Return a client of the engine that this environment or the client's context names, None where none answers.
 
     Raises HostError where one is there that this user may not speak to, NotReadyError where it says nothing in time.
     """
@@ -74,9 +79,23 @@ def words(error: BaseException) -> str:
     return str(getattr(error, "explanation", None) or error).strip()
 
 
+def elsewhere() -> str:
+    """Return how the client is told to ask another engine than this host's, with its address; empty where it is not."""
+    if told := os.environ.get("DOCKER_HOST"):
+        return "" if _OWN.fullmatch(told) else f"DOCKER_HOST, {told}"
+    name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
+    try:
+        address = str(ContextAPI.kwargs_from_context().get("base_url", ""))
+    except DockerException:
+        return f"the Docker context {name}, which is not there"
+    return f"the Docker context {name}, {address}" if address and not _OWN.fullmatch(address) else ""
+
+
 def require(timeout_seconds: float = 60) -> Client:
-    """Return a client of the engine; raises MissingError where none answers."""
+    """Return a client of the engine; raises MissingError where none answers, and says where another's is asked."""
     client = connect(timeout_seconds)
+    if client is None and (asked := elsewhere()):
+        raise MissingError("a Docker Engine that answers", f"the client asks {asked}", THIS_HOST_S)
     if client is None:
         raise MissingError("a Docker Engine that answers", "none", "run the notebook 10-host")
     return client

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runbook.changes import Supervisor
 from runbook.errors import HostError, RunbookError
-from runbook.outside import commands, daemon_json, engine, files, temporary
+from runbook.outside import commands, daemon_json, engine, engine_flags, files, temporary
 from runbook.parameters import Parameters
 
 _GRACE_SECONDS = 2.0  # a reload takes milliseconds: an engine that has complained, and lists nothing then, has refused
@@ -71,9 +71,22 @@ def names_insecure(parameters: Parameters, address: str, listed: Sequence[str]) 
 
 
 def read_file() -> str | None:
-    """Return the text of daemon.json without what may be secret in it, None where there is none."""
-    text = files.read_text(daemon_json.PATH)
+    """Return the text of daemon.json without what may be secret in it, None where there is none; a link is followed."""
+    text = files.read_text(daemon_json.PATH.resolve())
     return None if text is None else daemon_json.conceal(text)
+
+
+def wants_nat_chain(client: engine.Client, flags: Sequence[engine_flags.Flag]) -> bool:
+    """Return whether this engine keeps a chain in the nat table of iptables: not with nftables, nor without iptables.
+
+    Source: Docker Engine documentation, "Packet filtering and firewalls".
+    """
+    backend = client.info().get("FirewallBackend") or {}
+    if str(backend.get("Driver", "")).startswith("nftables"):
+        return False
+    if any(flag.name == "iptables" and re.search(r"--iptables[= ]+(?:false|0)\b", flag.line) for flag in flags):
+        return False
+    return daemon_json.value(read_file(), "iptables") is not False
 
 
 def validate(text: str) -> None:

@@ -158,8 +158,11 @@ _KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFIF
 
 
 def _no_regular_file(path: Path, kind: int) -> HostError:
-    found = _KINDS.get(stat.S_IFMT(kind), "another kind of file")
-    return HostError(f"a regular file at {path}", found, _OUT_OF_THE_WAY)
+    found, remedy = _KINDS.get(stat.S_IFMT(kind), "another kind of file"), _OUT_OF_THE_WAY
+    if stat.S_ISLNK(kind):
+        found = f"{found} to {path.resolve()}"
+        remedy = f"put a regular file in its place (`cp --remove-destination {path.resolve()} {path}`)"
+    return HostError(f"a regular file at {path}", found, remedy)
 
 
 def part_of(path: Path) -> Path:

@@ -3,6 +3,7 @@
 Notebook: 10-host. Source: Docker Engine documentation, "Packet filtering and firewalls".
 """
 
+import dataclasses
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,7 +44,10 @@ DROP_IN_TEXT = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineFacts:
-    """A running engine; `running` stops when it restarts, `publishers` are port, container, and whether it is ours."""
+    """A running engine; `running` stops when it restarts, `publishers` are port, container, and whether it is ours.
+
+    `has_nat_chain` is true of an engine that needs none, too.
+    """
 
     version: str
     has_nat_chain: bool
@@ -55,7 +59,10 @@ class EngineFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostFacts:
-    """How the host is now; `engine` is None where none answers, `compose` where there is none."""
+    """How the host is now; `engine` is None where none answers, `compose` where there is none.
+
+    `elsewhere` says which other engine the client asks, and is empty where it asks this host's.
+    """
 
     distribution: str
     release: str
@@ -71,6 +78,7 @@ class HostFacts:
     flags: tuple[engine_flags.Flag, ...]
     listeners: tuple[kernel.Listener, ...]
     has_nginx_site: bool
+    elsewhere: str = ""
 
 
 def gather(parameters: Parameters) -> HostFacts:
@@ -84,6 +92,11 @@ def gather(parameters: Parameters) -> HostFacts:
         asked_flags = beside.submit(engine_flags.gather, supervisor) if installed else None
         found_engine = _gather_engine(parameters) if installed else None
     found_compose = asked_compose.result()
+    flags = asked_flags.result() if asked_flags else ()
+    if found_engine is not None and not found_engine.has_nat_chain:
+        client = engine.require(parameters.timeout_seconds)
+        needs_none = not engine_configuration.wants_nat_chain(client, flags)
+        found_engine = dataclasses.replace(found_engine, has_nat_chain=needs_none)
     return HostFacts(
         distribution=release.get("ID", ""),
         release=release.get("VERSION_ID", ""),
@@ -96,9 +109,10 @@ def gather(parameters: Parameters) -> HostFacts:
         forwarding=kernel.read_setting(FORWARDING),
         drop_in=files.read_text(kernel.DROP_IN),
         daemon_json=engine_configuration.read_file(),
-        flags=asked_flags.result() if asked_flags else (),
+        flags=flags,
         listeners=tuple(kernel.listeners(set(_ports(parameters)))),
         has_nginx_site=nginx.read_site() is not None,
+        elsewhere="" if found_engine is not None and found_engine.is_desktop else engine.elsewhere(),
     )
 
 
@@ -157,6 +171,7 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
     runbook cannot repair it: a port taken by another process, a daemon.json with which the engine does not start, no
     engine and no apt.
     """
+    _refuse_other_engine(facts)
     _refuse_taken_ports(parameters, facts)
     engine_flags.refuse(facts.daemon_json, facts.flags)
     if facts.engine is not None and facts.engine.is_desktop:
@@ -210,6 +225,11 @@ def _by_hand(distribution: str) -> str:
     if (command := _COMMANDS.get(distribution)) is not None:
         return f"type `{command}`, then run this again"
     return "install docker-ce and docker-compose-plugin as docs.docker.com/engine/install says, then run this again"
+
+
+def _refuse_other_engine(facts: HostFacts) -> None:
+    if facts.elsewhere:
+        raise HostError("this host's engine to be asked", f"the client asks {facts.elsewhere}", engine.THIS_HOST_S)
 
 
 def _refuse_taken_ports(parameters: Parameters, facts: HostFacts) -> None:

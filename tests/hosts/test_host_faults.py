@@ -1,5 +1,6 @@
 """The faults of a host that 10-host repairs, or names: each brought about for real."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.waiting import wait_for
 
 from .conftest import start_with_project
-from .document import NAT_GONE
+from .document import DAEMON_JSON, NAT_GONE
 from .lab import Host
 from .product import run, script_run, snapshot
 
@@ -97,3 +98,61 @@ def test_host_names_container_that_holds_port(host: Host) -> None:
     assert "the container squatter listens there" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     host.run("docker", "rm", "--force", "--volumes", "squatter")
+
+
+def test_engine_without_iptables_needs_no_nat_chain(host: Host) -> None:
+    """Fails where each run restarts an engine that keeps no chain, or a diagnosis advises that."""
+    host.write(DAEMON_JSON, '{"iptables": false}')
+    host.run("sh", "-ec", f"systemctl restart docker; {NAT_GONE}")
+    for _ in range(2):
+        done = run(host, "10-host")
+        assert (done.error, done.changes, done.failed) == (None, [], [])
+    told = json.loads(script_run(host, "diagnose", "--json", NO_CHAIN, check=False).stdout)
+    assert [cause["name"] for cause in told["causes"] if cause["confirmed"]] == []
+    host.run("sh", "-ec", f"rm {DAEMON_JSON}; systemctl restart docker")
+
+
+def test_linked_daemon_json_is_read_and_not_written(host: Host) -> None:
+    """Fails where a link to a folder of settings stops what only reads it, or is followed by what writes."""
+    host.run(
+        "sh",
+        "-ec",
+        f"""mkdir /root/dotfiles; echo '{{"debug": false}}' >/root/dotfiles/daemon.json
+ln -s /root/dotfiles/daemon.json {DAEMON_JSON}""",
+    )
+    assert run(host, "00-index", "10-host").error is None
+    refused = run(host, "20-basic-registry", "-p", "insecure_registries", "[r.test:5000]", check=False)
+    assert "a symbolic link to /root/dotfiles/daemon.json" in str(refused.error)
+    assert "cp --remove-destination /root/dotfiles/daemon.json" in str(refused.error)
+    assert host.read("/root/dotfiles/daemon.json") == '{"debug": false}\n'
+    host.run("rm", "-r", DAEMON_JSON, "/root/dotfiles")
+
+
+# In the words of the helper of the package golang-docker-credential-helpers, which brings ninety others.
+HELPER = """#!/bin/sh
+echo 'Cannot autolaunch D-Bus without X11 $DISPLAY'; exit 1
+"""
+
+
+def test_credential_helper_of_the_host_is_not_asked(host: Host) -> None:
+    """Fails where the client of a proof chooses a helper by itself, which finds no desktop to keep a login on."""
+    place = "/usr/local/bin/docker-credential-secretservice"
+    host.write(place, HELPER, mode=0o755)
+    done = run(host, "20-basic-registry")
+    assert (done.error, done.failed) == (None, [])
+    host.run("rm", place)
+
+
+def test_context_of_another_engine_is_named_first(host: Host) -> None:
+    """Fails where a client that asks another engine has ports, packages or a start of this one's blamed."""
+    host.run("docker", "context", "create", "other", "--docker", "host=tcp://127.0.0.1:2399")
+    host.run("docker", "context", "use", "other")
+    for notebook in ("10-host", "20-basic-registry"):
+        refused = run(host, notebook, check=False)
+        assert "the client asks the Docker context other, tcp://127.0.0.1:2399" in str(refused.error)
+        assert "docker context use default" in str(refused.error)
+    told = json.loads(script_run(host, "diagnose", "--json", check=False).stdout)
+    assert "the client asks the Docker" in next(cause["found"] for cause in told["causes"] if cause["confirmed"])
+    host.run("docker", "context", "use", "default")
+    host.run("docker", "context", "rm", "other")
+    assert run(host, "10-host").error is None

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runbook.errors import HostError
-from runbook.outside.daemon_json import conceal, merge, missing, same_mirror, same_registry
+from runbook.outside.daemon_json import conceal, merge, missing, same_mirror, same_registry, value
 
 REGISTRY, NETWORK, MIRROR = "192.168.1.2:5000", "10.0.0.0/8", "http://mirror.test"
 NEW = '{\n  "insecure-registries": [\n    "192.168.1.2:5000"\n  ]\n}\n'
@@ -147,3 +147,12 @@ def test_conceal_leaves_no_secret_and_changes_nothing_else() -> None:
     assert SECRETS.replace("me:hidden", "concealed").replace('hid\\"den', "concealed") == found
     assert conceal(with_registry(SECRETS)) == with_registry(found)  # so that a plan shows what is then written
     assert conceal(found) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [('{"iptables": false, "x": 1}', False), ('{"x": 1}', None), (None, None), ("", None), ("[1]", None), ("{", None)],
+)
+def test_value_is_that_of_a_key(text: str | None, expected: object) -> None:
+    """Fails if a setting is not seen, or a text that is no object ends in an error where it is only read."""
+    assert expected == value(text, "iptables")

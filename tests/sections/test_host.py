@@ -284,3 +284,10 @@ def test_plan_refuses_a_host_without_apt_that_lacks_something(distribution: str,
 def test_is_made_looks_at_the_drop_in() -> None:
     """Fails if a host that was never touched counts as one that was changed back."""
     assert (host.is_made(READY), host.is_made(BARE)) == (True, False)
+
+
+def test_plan_names_another_engine_before_anything_else() -> None:
+    """Fails if ports or packages of this host are judged by an engine of another one."""
+    facts = dataclasses.replace(READY, elsewhere="the Docker context other, tcp://other.test:2376", compose=None)
+    with pytest.raises(HostError, match=r"the client asks the Docker context other.*docker context use default"):
+        host.plan(Parameters(), facts)
