@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -28,6 +28,7 @@ def folder(below: Path | None = None) -> Iterator[Path]:
 def _remove_left(above: Path) -> None:
     for found in above.glob(f"{_PREFIX}[0-9]*-*"):
         of_process = re.match(rf"{_PREFIX}(\d+)-", found.name)
-        is_mine = found.lstat().st_uid == os.geteuid() and not found.is_symlink()
-        if of_process and is_mine and not psutil.pid_exists(int(of_process[1])):
-            shutil.rmtree(found, ignore_errors=True)
+        with suppress(FileNotFoundError):  # its own process has just removed it
+            is_mine = found.lstat().st_uid == os.geteuid() and not found.is_symlink()
+            if of_process and is_mine and not psutil.pid_exists(int(of_process[1])):
+                shutil.rmtree(found, ignore_errors=True)

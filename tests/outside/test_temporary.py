@@ -45,3 +45,12 @@ def test_folder_of_a_run_that_was_killed_goes_with_the_next(tmp_path: Path) -> N
     os.chown(of_another, 65534, 65534)
     with temporary.folder(tmp_path) as folder:
         assert {folder, theirs, alike, link, of_another} == set(tmp_path.iterdir())
+
+
+def test_folder_that_goes_while_another_process_looks_is_no_error(tmp_path: Path) -> None:
+    """Fails if two processes that make folders at the same time stumble over each other's."""
+    make = "import pathlib, sys\nfrom runbook.outside import temporary\n"
+    make += "for _ in range(300):\n    with temporary.folder(pathlib.Path(sys.argv[1])):\n        pass\n"
+    started = [subprocess.Popen((sys.executable, "-c", make, str(tmp_path))) for _ in range(4)]
+    assert [process.wait(60) for process in started] == [0] * 4
+    assert list(tmp_path.iterdir()) == []
