@@ -14,7 +14,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from runbook import secrets
-from runbook.outside import ledger, lock
+from runbook.outside import engine, ledger, lock
 from runbook.parameters import Parameters, read
 from tests import draws
 
@@ -159,6 +159,12 @@ def _with_an_ordinary_umask() -> Iterator[None]:
 def _with_a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let what a test makes be entered in a ledger of the test's own."""
     monkeypatch.setattr(ledger, "FOLDER", tmp_path.with_name(f"{tmp_path.name}.ledger"))
+
+
+def without_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no engine answer in this process, as on a host that has none."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    monkeypatch.setattr(engine, "elsewhere", lambda: "")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from runbook import cli, overview, runner
 from runbook.diagnosis import page
 from runbook.parameters import Parameters, schema
 from runbook.record import folder, model
+from tests.conftest import without_engine
 from tests.records import BAD, GOOD, record
 
 
@@ -30,7 +31,7 @@ class Answer:
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Return the function that calls the program; whatever engine this machine has, it is not the one asked."""
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    without_engine(monkeypatch)
 
     def answer(*arguments: str) -> Answer:
         monkeypatch.setattr(sys, "argv", ["registry-runbook", *arguments])

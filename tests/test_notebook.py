@@ -19,6 +19,7 @@ from runbook.diagnosis.situation import no, yes
 from runbook.errors import ApplyError, CheckError, HostError, MissingError, ParameterError
 from runbook.parameters import Parameters
 from runbook.sections import compose, configuration, push_pull
+from tests.conftest import without_engine
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def parameters(make_parameters: Callable[..., Parameters]) -> Parameters:
 @pytest.fixture(autouse=True)
 def _without_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask an engine that is not there, whatever this machine has."""
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    without_engine(monkeypatch)
 
 
 def test_cells_plan_make_and_prove(parameters: Parameters, capsys: pytest.CaptureFixture[str]) -> None:

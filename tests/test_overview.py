@@ -10,6 +10,7 @@ from runbook.apply import apply
 from runbook.overview import State
 from runbook.parameters import Parameters
 from runbook.sections import basic_registry
+from tests.conftest import without_engine
 
 
 def test_section_is_the_module_behind_a_notebook() -> None:
@@ -21,7 +22,7 @@ def test_state_follows_a_section_from_to_do_to_done(
     make_parameters: Callable[..., Parameters], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fails if a section that was carried out looks as if it was not, or one that was changed looks done."""
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    without_engine(monkeypatch)
     parameters = make_parameters(bcrypt_cost=4)
     first = overview.state("40-configuration", parameters)
     assert (first.name, len(first.changes)) == ("to do", 7)
@@ -44,7 +45,7 @@ def test_host_table_shows_a_host_without_an_engine(
     make_parameters: Callable[..., Parameters], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fails if the first thing that a reader runs needs what the next notebook brings."""
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    without_engine(monkeypatch)
     facts = {row[0]: row[1] for row in overview.host_table(make_parameters()).rows}
     assert (facts["Docker Engine"], facts["image of the registry"]) == ("none that answers", "none")
     assert facts["net.ipv4.ip_forward"] == Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="ascii").strip()

@@ -14,6 +14,7 @@ from runbook.outside.tls import Certificate
 from runbook.parameters import Parameters
 from runbook.prove import ProveFacts
 from runbook.sections import certificates
+from tests.conftest import without_engine
 
 NOW = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -67,7 +68,7 @@ def test_prove_makes_a_row_of_whatever_goes_wrong(
     make_parameters: Callable[..., Parameters], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fails if a host without an engine and without files ends the proof, or a section is left out."""
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    without_engine(monkeypatch)
     found = prove.prove(make_parameters(domain="r.test", port=44300, timeout_seconds=1))
     names = ["10-host", "20-basic-registry", "30-certificates", "40-configuration", "50-compose", "60-push-pull"]
     assert [*names, prove.LASTING] == list(found)

@@ -10,6 +10,7 @@ import pytest
 
 from runbook import versions
 from runbook.parameters import Parameters
+from tests.conftest import without_engine
 
 PARTS = ["registry-runbook", "engine", "compose", "registry", "python"]
 
@@ -24,7 +25,7 @@ def compose_of(folder: Path, said: str) -> None:
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Be on a host without an engine, and return a folder that stands first on the PATH."""
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    without_engine(monkeypatch)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
 

@@ -10,6 +10,7 @@ from runbook.outside import nginx as outside
 from runbook.parameters import Parameters
 from runbook.sections import nginx
 from runbook.sections.nginx import NginxFacts
+from tests.conftest import without_engine
 
 PARAMETERS = Parameters(proxy="nginx")
 NEW = NginxFacts(
@@ -132,7 +133,7 @@ def test_plan_refuses_where_it_cannot_put_a_site(facts: NginxFacts, told: str) -
 
 def test_gather_looks_at_nothing_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if a run without a proxy needs an engine, a registry or nginx for this."""
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    without_engine(monkeypatch)
     assert nginx.gather(Parameters()) is None
 
 
