@@ -332,37 +332,29 @@ def _make(change: Change, timeout_seconds: float) -> str:  # noqa: C901, PLR0912
     return ""
 
 
-def _refuse_changed(path: Path, found: object, before: object) -> None:
-    if found != before:
-        what = (
-            "nothing there" if found is None else "something there" if before is None else "it changed since the plan"
-        )
-        raise ChangedError(f"{path} as it was when the plan was made", what, "plan again")
-
-
 def _refuse_drift(change: Change) -> None:
     """Raise ChangedError where a change would overwrite or remove what nobody had seen when the plan was made."""
     match change:
         case CopyFile() | IssueCertificate() | InstallCertificate() | SetPassword():
-            _refuse_changed(change.path, drift.state(change.path), change.before)
+            drift.refuse_changed(change.path, drift.state(change.path), change.before)
         case RemoveTree() if (found := drift.state(change.path)) is not None:
-            _refuse_changed(change.path, found, change.before)
+            drift.refuse_changed(change.path, found, change.before)
         case RemoveTimer():
             for path, before in zip(change.paths, change.before, strict=True):
-                _refuse_changed(path, drift.state(path), before)
+                drift.refuse_changed(path, drift.state(path), before)
         case SetMode() if (mode := files.mode_of(change.path)) != change.after:
-            _refuse_changed(change.path, mode, change.before)
+            drift.refuse_changed(change.path, mode, change.before)
         case IssueAuthority():
-            _refuse_changed(change.certificate_path, drift.state(change.certificate_path), None)
+            drift.refuse_changed(change.certificate_path, drift.state(change.certificate_path), None)
         case GenerateSecret():
-            _refuse_changed(change.path, files.read_text(change.path) or None, None)
+            drift.refuse_changed(change.path, files.read_text(change.path) or None, None)
 
 
 def _write(change: WriteFile) -> str:
     found = files.read_text(change.path)
     if found is not None:
         found = secrets.conceal(found, change.secrets)
-    _refuse_changed(change.path, found, change.before)
+    drift.refuse_changed(change.path, found, change.before)
     kept = f"the earlier version is {files.keep(change.path)}" if change.keep and change.before is not None else ""
     files.write(change.path, secrets.reveal(change.after, change.secrets).encode(), change.mode)
     return kept
@@ -370,7 +362,7 @@ def _write(change: WriteFile) -> str:
 
 def _configure_engine(change: ConfigureEngine, timeout_seconds: float) -> str:
     found = files.read_text(change.path)
-    _refuse_changed(change.path, found if found is None else daemon_json.conceal(found), change.before)
+    drift.refuse_changed(change.path, found if found is None else daemon_json.conceal(found), change.before)
     if change.after == change.before:
         _reload_engine(change, timeout_seconds)
         return ""
@@ -390,7 +382,7 @@ def _configure_engine(change: ConfigureEngine, timeout_seconds: float) -> str:
 
 
 def _configure_nginx(change: ConfigureNginx, timeout_seconds: float) -> None:
-    _refuse_changed(change.path, files.read_text(change.path), change.before)
+    drift.refuse_changed(change.path, files.read_text(change.path), change.before)
     try:
         if change.after != change.before:  # marked until nginx has read it: a run that was cut off is then seen
             files.write(change.path, f"{change.after}{nginx.UNREAD}".encode(), 0o644)

@@ -20,6 +20,7 @@ from runbook.outside import (
     kernel,
     ledger,
     nginx,
+    own_certificate,
     proof_timer,
 )
 from runbook.parameters import Parameters
@@ -70,8 +71,9 @@ def find(parameters: Parameters) -> tuple[Earlier, ...]:
     places = files_of(parameters) | dict.fromkeys(_of_other_domains(parameters), "")
     found = [_earlier("file", path, belongs) for path, belongs in places.items() if _is_marked(parameters, path)]
     found += [*_of_host(parameters), *(_of_engine(parameters) if engine.is_installed() else ()), *_of_nginx()]
-    found += [_earlier("file", path) for path, _ in proof_timer.states()]
-    if any(path == proof_timer.TIMER for path, _ in proof_timer.states()):
+    units = [path for path, _ in proof_timer.states()]
+    found += [_earlier("file", path) for path in units]
+    if proof_timer.TIMER in units:
         found.append(Earlier(thing=Thing(kind="timer", name=proof_timer.TIMER.name)))
     kept = [_earlier("file", item.kept) for item in found if item.kept]
     return (*_folders([Path(item.thing.name) for item in (*found, *kept)]), *kept, *found)
@@ -182,12 +184,4 @@ def _is_issued_by_authority(parameters: Parameters, path: Path) -> bool:
         chain = x509.load_pem_x509_certificates(pair or b"")
     except ValueError:
         return False
-    return any(certificate == authority or _is_signed_by(certificate, authority) for certificate in chain)
-
-
-def _is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except Exception:  # noqa: BLE001 (whatever does not fit, it is not signed by it)
-        return False
-    return True
+    return any(certificate == authority or own_certificate.is_issued(certificate, authority) for certificate in chain)

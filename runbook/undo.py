@@ -36,8 +36,8 @@ def undo(change: Undo, timeout_seconds: float) -> str:
     Raises ChangedError where a file was changed since the plan, or something is in a folder that was empty.
     """
     entry, note = ledger.entry(change.number), ""
-    if change.found is not None and made.now(entry.thing) not in (change.found, None):
-        raise ChangedError(f"{entry.thing.name} as it was when the plan was made", "it changed since", "plan again")
+    if change.found is not None and (found := made.now(entry.thing)) is not None:
+        drift.refuse_changed(Path(entry.thing.name), found, change.found)
     if change.action == "leave":
         note = _leave(entry)
     elif change.action == "take out":

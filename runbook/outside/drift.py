@@ -4,7 +4,7 @@ import hashlib
 import stat
 from pathlib import Path
 
-from runbook.errors import HostError
+from runbook.errors import ChangedError, HostError
 
 EMPTY = "an empty folder"
 
@@ -29,3 +29,12 @@ def _digest(paths: list[Path]) -> str:
     found = [(path.name, path.lstat()) for path in paths]
     told = [(name, stat.S_IFMT(at.st_mode), at.st_ino, at.st_size, at.st_mtime_ns) for name, at in found]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+
+def refuse_changed(path: Path, found: object, before: object) -> None:
+    """Raise ChangedError where what is at a place now is not what was there at the plan; None stands for nothing."""
+    if found != before:
+        what = (
+            "nothing there" if found is None else "something there" if before is None else "it changed since the plan"
+        )
+        raise ChangedError(f"{path} as it was when the plan was made", what, "plan again")

@@ -23,7 +23,7 @@ from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_
 
 from runbook.changes import RunContainer, Supervisor
 from runbook.errors import ChangedError, HostError, MissingError, NotReadyError
-from runbook.outside import commands
+from runbook.outside import commands, systemd
 
 Client = docker.DockerClient
 LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
@@ -119,7 +119,7 @@ def is_installed() -> bool:
 
 def is_enabled() -> bool:
     """Return whether systemd starts the engine at boot."""
-    return commands.run("systemctl", "is-enabled", "docker.service", allowed=None).output.strip() == "enabled"
+    return systemd.is_enabled("docker.service")
 
 
 def enable() -> None:

@@ -291,18 +291,13 @@ def _not_written(path: Path, error: OSError) -> HostError:
 
 
 def keep(path: Path) -> Path:
-    """Copy a file beside itself with its owner, once: an earlier copy stays; return the copy's path."""
+    """Copy a file beside itself with its mode and, as root, its owner, once; return the copy's path."""
     kept = kept_path(path)
     if not kept.exists():
-        _copy(path, kept)
+        found = path.stat()
+        owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
+        write(kept, path.read_bytes(), stat.S_IMODE(found.st_mode), owner=owner)
     return kept
-
-
-def _copy(path: Path, to: Path) -> None:
-    """Copy a file with its mode and, as root, its owner."""
-    found = path.stat()
-    owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
-    write(to, path.read_bytes(), stat.S_IMODE(found.st_mode), owner=owner)
 
 
 def kept_path(path: Path) -> Path:

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from runbook.changes import Thing
-from runbook.outside import commands, compose, engine, files, images, kernel, packages
+from runbook.outside import compose, engine, files, images, kernel, packages, systemd
 
 OURS, THEIRS = "the runbook's", "somebody else's"
 FILES = ("file", "hosts file", "engine file", "site")
@@ -30,8 +30,7 @@ def now(thing: Thing, timeout_seconds: float = 60) -> str | None:  # noqa: PLR09
         case "unit" | "timer":
             if engine.supervisor() != "systemd":
                 return None
-            enabled = commands.run("systemctl", "is-enabled", thing.name, allowed=None).output.strip() == "enabled"
-            return "enabled" if enabled else None
+            return "enabled" if systemd.is_enabled(thing.name) else None
         case "group":
             found = [line.split(":") for line in files.lines(Path("/etc/group"))]
             return next((f"members: {fields[-1]}" for fields in found if fields[0] == thing.name), None)

@@ -16,8 +16,8 @@ import psutil
 from cryptography import x509
 
 from runbook.changes import ConfigureNginx, RemoveSite, Supervisor
-from runbook.errors import ChangedError, HostError, RunbookError
-from runbook.outside import commands, files, kernel, registry_api, temporary, tls, yaml_text
+from runbook.errors import HostError, RunbookError
+from runbook.outside import commands, drift, files, kernel, registry_api, systemd, temporary, tls, yaml_text
 
 # The last of the distribution's sites: the first site of a port answers for all names that no site has.
 PATH = Path("/etc/nginx/sites-enabled/zz-registry-runbook")
@@ -124,7 +124,7 @@ def is_running() -> bool:
 
 def is_enabled() -> bool:
     """Return whether systemd starts nginx at boot."""
-    return commands.run("systemctl", "is-enabled", "nginx.service", allowed=None).output.strip() == "enabled"
+    return systemd.is_enabled("nginx.service")
 
 
 def served(domain: str, address: str) -> str:
@@ -238,9 +238,7 @@ def _wait(
 
 def remove(change: RemoveSite, timeout_seconds: float) -> None:
     """Remove the site once nginx has read that it is gone; where it refuses, the site is there as before."""
-    if (found := files.read_text(change.path)) != change.before:
-        what = "nothing there" if found is None else "it changed since the plan"
-        raise ChangedError(f"{change.path} as it was when the plan was made", what, "plan again")
+    drift.refuse_changed(change.path, files.read_text(change.path), change.before)
     files.write(change.path, HEADER.encode(), 0o644)  # no site; the file goes once nginx has read that
     try:
         leave(change, timeout_seconds)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runbook.changes import Change, EnableTimer, RemoveTimer, RemoveTree, WriteFile
 from runbook.errors import HostError
-from runbook.outside import commands, drift, engine, files
+from runbook.outside import commands, drift, engine, files, systemd
 
 NAME = "registry-runbook-prove"
 _STAMP = Path(f"/var/lib/systemd/timers/stamp-{NAME}.timer")  # when it ran last (systemd.timer(5), Persistent=)
@@ -56,7 +56,7 @@ def gather() -> TimerFacts:
     if engine.supervisor() != "systemd":
         remedy = f"let another scheduler run `registry-runbook prove`, whose exit code tells; see {NAME} in the docs"
         raise HostError("systemd, which starts the timer", "none on this host", remedy)
-    enabled = commands.run("systemctl", "is-enabled", TIMER.name, allowed=None).output.strip() == "enabled"
+    enabled = systemd.is_enabled(TIMER.name)
     texts = tuple((path, text) for path in (SERVICE, TIMER, FAILED) if (text := files.read_text(path)) is not None)
     return TimerFacts(texts=texts, states=states(), enabled=enabled)
 

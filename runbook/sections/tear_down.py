@@ -6,7 +6,7 @@ from what carries the runbook's marks.
 Notebook: 90-tear-down.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,11 +48,12 @@ def gather(parameters: Parameters) -> TearDownFacts:
     if any(thing.kind in ("container", "project", "volume", "image") for thing in things) and engine.is_installed():
         engine.require(parameters.timeout_seconds)
     folders = [Path(thing.name) for thing in things if thing.kind == "folder"]
+    now = {thing: made.now(thing, parameters.timeout_seconds) for thing in things}
     return TearDownFacts(
         entries=entries,
-        now=tuple((thing, made.now(thing, parameters.timeout_seconds)) for thing in things),
+        now=tuple(now.items()),
         inside=tuple((folder, files.names_in(folder)) for folder in folders),
-        users=tuple(_users(things)),
+        users=tuple(_users(now, parameters.timeout_seconds)),
         hosts_match=_hosts_match(entries),
         earlier=found,
     )
@@ -66,10 +67,10 @@ def _hosts_match(entries: Sequence[Entry]) -> bool:
     return before is not None and hosts_file.is_made_from(files.read_text(hosts_file.PATH) or "", before)
 
 
-def _users(things: Sequence[Thing]) -> list[tuple[Thing, str]]:
+def _users(now: Mapping[Thing, str | None], timeout_seconds: float) -> list[tuple[Thing, str]]:
     """Return for each thing who else uses it: other containers, volumes, images, sites of nginx."""
-    client = engine.connect() if engine.is_installed() else None
-    names = {thing.name for thing in things}
+    client = engine.connect(timeout_seconds) if engine.is_installed() else None
+    names = {thing.name for thing in now}
     found: list[tuple[Thing, str]] = []
     others = [] if client is None else [item for item in engine.containers(client) if not item.label(engine.LABEL)]
     of_engine = [f"the container {item.name}" for item in others]
@@ -78,12 +79,11 @@ def _users(things: Sequence[Thing]) -> list[tuple[Thing, str]]:
         of_engine += [f"the volume {name}" for name in volumes if name not in names]
         tags = [tag for image in client.images.list() for tag in image.tags]
         of_engine += [f"the image {tag}" for tag in tags if not {tag, tag.rpartition(":")[0]} & names]
-    now = {thing: made.now(thing) for thing in things if thing.kind == "image"}
-    for thing in things:
+    for thing, there in now.items():
         using: list[str] = []
         match thing.kind:
             case "image":
-                using = [f"the container {item.name}" for item in others if item.image_id in (now[thing] or "")]
+                using = [f"the container {item.name}" for item in others if item.image_id in (there or "")]
             case "volume":
                 using = [f"the container {item.name}" for item in others if thing.name in dict(item.volumes).values()]
             case "kernel setting":
