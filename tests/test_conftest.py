@@ -37,8 +37,9 @@ def test_host(host, holds):
 
 def session(folder: Path, *options: str) -> str:
     """Run the tests of a folder in a session of its own, and return what it prints."""
-    own = ("-c", "/dev/null", "--rootdir", str(folder), "-p", "tests.conftest", "-p", "no:cacheprovider", "-s", "-v")
-    command = (sys.executable, "-m", "pytest", *own, *options, str(folder))
+    own = ("-c", "/dev/null", "--rootdir", str(folder), "-p", "tests.conftest", "-s", "-v")
+    without = ("-p", "no:cacheprovider", "-p", "no:nbval")  # whose imports take a second
+    command = (sys.executable, "-m", "pytest", *own, *without, *options, str(folder))
     return subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=120, check=False).stdout
 
 

@@ -1,6 +1,6 @@
 """SIGKILL before each change of a host: the next run goes on from there, with the same authority, and nothing is left.
 
-The whole matrix with `script/test --all`; otherwise a sample of it, by a seed that is printed.
+The whole matrix with `script/test --all`; otherwise a sample of it on one of two hosts, by the session's seed.
 """
 
 import itertools
@@ -25,7 +25,7 @@ BACK = ("90-tear-down",)
 BEFORE = {"bookworm": "", "trixie-nginx": """echo '{"debug": false}' >/etc/docker/daemon.json"""}
 IN_FRONT = {"bookworm": {}, "trixie-nginx": {"proxy": "nginx", "proxy_layer_megabytes": 2}}
 IMAGE = "registry-runbook/docker-registry"
-SAMPLE = 1  # places on each kind of host; each takes some twenty seconds
+SAMPLE = 1  # places; each takes some twenty seconds
 KILLED = 137  # what a shell gives for SIGKILL
 CA_KEY = "/etc/registry-runbook/ca/ca.key"
 # What a run that was killed may have left, and none that came to its end has: temporary files, probes, test images.
@@ -77,7 +77,7 @@ def made(host: Host) -> str:
     return host.run("sh", "-c", MADE, check=False).stdout
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie-nginx"])
+@pytest.fixture(scope="module", params=list(BEFORE) if tries_all() else [draws.source("killed").choice(list(BEFORE))])
 def matrix(request: pytest.FixtureRequest) -> Iterator[Matrix]:
     """Give a host, and what a run of each route changes on it; it ends as the tear-down leaves it, with the image."""
     with start_with_project(request.param) as host:

@@ -18,6 +18,7 @@ from .lab import Host, NewHost
 from .product import NAMED, PROJECT, differences, everything, run, script_run, without_times
 
 SAMPLE, ALL = 2, 40
+BOTH = ["bookworm", "trixie-nginx"]
 # What may be on a host before the runbook comes, and what takes it away again. $MODE and $OWNER are drawn.
 FOREIGN = {
     "config.yml": "mkdir -p $R; printf 'version: 0.1\\n' >$R/config.yml; own $R/config.yml",
@@ -135,7 +136,7 @@ def test_run_and_tear_down_give_each_host_back(host: Host, subtests: pytest.Subt
     print(f"{runs_done} runs came to their end")  # noqa: T201
 
 
-@pytest.mark.parametrize("recipe", ["bookworm", "trixie-nginx"])
+@pytest.mark.parametrize("recipe", BOTH if tries_all() else [draws.source("several").choice(BOTH)])
 def test_one_tear_down_without_parameters_takes_back_what_several_runs_have_made(
     new_host: NewHost, recipe: str
 ) -> None:

@@ -14,11 +14,11 @@ DOCUMENT = ("-f", "parameters/document.yml")
 def test_run_proves_registry_then_changes_nothing(new_host: NewHost, recipe: str) -> None:
     """Fails where the README's command does not end with all proven, or a second one changes anything at all.
 
-    The same for the document's own values, on the two kinds of host that have an engine and systemd. On trixie,
-    test_readme begins without what script/setup makes; bare and plain have the Python of bookworm. They have no engine:
-    a tear-down that names everything takes it away again.
+    The same for the document's own values, on the two kinds of host that have an engine and systemd. bare and plain
+    have no engine: a tear-down that names everything takes it away again. script/setup has run on all of these hosts;
+    test_readme begins without that.
     """
-    host = new_host(recipe, set_up="run" if recipe in {"trixie", "bare", "plain"} else "")
+    host = new_host(recipe)
     before = everything(host)
     assert plan_states(host)["10-host"] == "to do"
     made = host.run("sh", "-c", "ls -d /etc/registry-runbook /etc/docker/registry /opt/data", check=False).stdout
