@@ -91,10 +91,10 @@ def container_missing(situation: Situation) -> Finding:
 
 
 def container_twice(situation: Situation) -> Finding:
-    """Count the registry's containers."""
+    """Count the containers in the registry's Compose project, whoever made them."""
     names = [
         found.name if found.label(engine.LABEL) else f"{found.name} (not of the runbook)"
-        for found in situation.containers
+        for found in compose.containers(situation.require_engine(), situation.parameters.compose_project)
     ]
     return yes(f"there are {', '.join(names)}") if len(names) > 1 else no(f"there is {len(names)}")
 

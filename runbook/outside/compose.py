@@ -108,8 +108,9 @@ def remove_own(client: engine.Client, project: str) -> None:
 
 
 def registry_containers(client: engine.Client, project: str) -> list[engine.ContainerFacts]:
-    """Return the containers of a project's registry, running or not."""
-    return engine.containers(client, (f"{PROJECT_LABEL}={project}", f"com.docker.compose.service={SERVICE}"))
+    """Return the containers of a project's registry that the runbook has made, running or not."""
+    labels = (f"{PROJECT_LABEL}={project}", f"com.docker.compose.service={SERVICE}", engine.LABEL)
+    return engine.containers(client, labels)
 
 
 def _call(path: Path, project: str, *arguments: str, timeout_seconds: float = 60) -> commands.Completed:
