@@ -145,12 +145,12 @@ def proof(  # noqa: PLR0913 (where, what, and whose storage)
             stored=stored,
             timeout_seconds=timeout_seconds,
         )
+        if stored.digests(repository):  # of a run that was cut off: nobody else's images, or it is refused before
+            stored.remove_repository(repository, stored.proof_digests(repository))
         if test_image:
             _tag(client, test_image, f"{host}/{repository}", tag)
         else:
             images.remove_test_images(client)
-            if left := stored.digests(repository):  # of a run that was killed: nobody else's, or it is refused before
-                stored.remove_repository(repository, left)
             images.make_test_image(client, tried.reference)
         try:
             yield tried

@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import docker
 from docker.errors import NotFound
@@ -72,6 +73,18 @@ class Storage:
             return False
         configuration = self._blob(described["digest"]).get("config") or {}
         return images.TEST_LABEL in (configuration.get("Labels") or {})  # type: ignore[attr-defined] # JSON
+
+    def proof_digests(self, repository: str) -> tuple[str, ...]:
+        """Return the digests of the runbook's test images in a repository, and of what is theirs alone.
+
+        What else is linked there, as a push of another image leaves it that was cut off, may be in other repositories.
+        """
+        found: set[str] = set()
+        for tag, digest in self._links(repository).items():
+            if self.is_proof(repository, tag):
+                manifest: Any = self._blob(digest)
+                found |= {digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
+        return tuple(sorted(found))
 
     def remove_repository(self, repository: str, blobs: Iterable[str]) -> None:
         """Remove a repository, the folders above it that are empty then, and `blobs`, which nothing else refers to."""

@@ -1,5 +1,6 @@
 """The proof on a host: what it leaves, and delete in both positions."""
 
+from runbook.parameters import Parameters
 from tests.waiting import UNTIL_SO
 
 from .lab import Host
@@ -37,18 +38,51 @@ def test_push_pull_leaves_nothing_where_delete_is_off(proven_trixie: Host) -> No
     assert run(host).error is None
 
 
+def image_of(host: Host) -> str:
+    """Return the reference of an image that the host's engine has."""
+    return host.run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()[0]
+
+
+def push_theirs(host: Host) -> None:
+    """Push an image of somebody's to the registry."""
+    password = host.read("/etc/registry-runbook/secrets/password-admin")
+    host.run("docker", "login", "registry.test", "-u", "admin", "--password-stdin", input_text=password)
+    host.run("docker", "tag", image_of(host), "registry.test/theirs/app:1")
+    host.run("docker", "push", "registry.test/theirs/app:1", timeout_seconds=300)
+
+
 def test_push_pull_refuses_repository_in_use(proven_trixie: Host) -> None:
     """Fails where the proof takes over, and then removes, a repository that somebody else's images are in."""
     host = proven_trixie
-    image = host.run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()[0]
-    password = host.read("/etc/registry-runbook/secrets/password-admin")
-    host.run("docker", "login", "registry.test", "-u", "admin", "--password-stdin", input_text=password)
-    host.run("docker", "tag", image, "registry.test/theirs/app:1")
-    host.run("docker", "push", "registry.test/theirs/app:1", timeout_seconds=300)
+    push_theirs(host)
     before = host.run("sh", "-c", STORAGE).stdout
     refused = run(host, "60-push-pull", "-p", "test_reference", "theirs/app:2", check=False)
     assert "set test_reference to another repository" in str(refused.error)
     assert host.run("sh", "-c", STORAGE).stdout == before
+    host.run("docker", "logout", "registry.test")
+    host.run("docker", "image", "rm", "registry.test/theirs/app:1")
+
+
+# What a run leaves that was cut off: its test image, pushed after it had ended, and layers of another test_image.
+LEFT = """
+tar -C / -c etc/hostname | docker import --change 'LABEL org.registry-runbook.proof=1' - registry.test/$1
+docker push registry.test/$1; docker image rm registry.test/$1
+cp -r $2/theirs/app/_layers/* $2/${1%:*}/_layers
+"""
+REPOSITORIES = "/var/lib/docker/volumes/registry_registry-data/_data/docker/registry/v2/repositories"
+
+
+def test_push_pull_takes_away_what_a_run_left_that_was_cut_off(proven_trixie: Host) -> None:
+    """Fails where a test image that was left fails the next proof, or a layer goes that another repository has too."""
+    host = proven_trixie
+    push_theirs(host)
+    before, reference = host.run("sh", "-c", STORAGE).stdout, Parameters().test_reference
+    for own in ((), ("-p", "test_image", image_of(host))):
+        host.run("sh", "-ec", LEFT, "left", reference, REPOSITORIES)
+        assert host.run("sh", "-c", STORAGE).stdout != before
+        proven = run(host, "60-push-pull", *own)
+        assert (proven.error, proven.failed) == (None, [])
+        assert host.run("sh", "-c", STORAGE).stdout == before
     host.run("docker", "logout", "registry.test")
     host.run("docker", "image", "rm", "registry.test/theirs/app:1")
 

@@ -121,6 +121,16 @@ def test_is_proof_knows_the_image_that_the_runbook_made(stored: Storage) -> None
     assert [name for name in asked if stored.is_proof(REPOSITORY, name)] == ["ours"]
 
 
+def test_proof_digests_are_those_of_the_runbook_s_images_alone(stored: Storage) -> None:
+    """Fails if a layer of somebody's image goes, of whose push to the proof's repository a link was left."""
+    ours = push(stored, REPOSITORY, "1", {"Labels": {"org.registry-runbook.proof": "1"}})
+    assert ours == stored.proof_digests(REPOSITORY)
+    theirs = push(stored, "theirs/app", "1", {})
+    link(stored, REPOSITORY, "_layers", theirs[0])
+    push(stored, REPOSITORY, "2", {})
+    assert ours == stored.proof_digests(REPOSITORY)
+
+
 def test_remove_repository_takes_the_proof_and_nothing_else(stored: Storage) -> None:
     """Fails if another repository or its blobs go too, or an empty folder of the proof stays."""
     theirs = push(stored, "runbook/theirs", "1", {})
