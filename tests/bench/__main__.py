@@ -49,7 +49,7 @@ GOALS = (
     *(Goal(figure=MANY.format(name), at_most=2, other=FEW.format(name)) for name in ("prove", "index")),
     *(Goal(figure=name, other=BARE) for name in (OURS, BEHIND)),
 )
-PARTS = ("playbook", "users", "repositories", "large")
+PARTS = ("playbook", "memory", "users", "repositories", "large")
 # What all begin with: the registry's image under the peers' name, one to push, and htpasswd.
 PREPARE = """
 apt-get -qq update
@@ -145,6 +145,8 @@ def measure_runs(bench: Bench, parts: Sequence[str]) -> None:
         for command in COMMANDS:
             bench.time(command, PROGRAM, command)
         bench.time(SET_UP, "script/setup")
+    if "memory" not in parts:
+        return
     bench.shell(TIDY, check=False)
     held = bench.shell(f".venv/bin/python -m tests.bench.memory {PROGRAM} run {' '.join(IMAGE)}")
     bench.keep(MEMORY, float(held.split()[-1]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .lab import PROJECT
 
-SHORT = ("--rounds", "1", "--without", "playbook", "users", "repositories", "large")
+SHORT = ("--rounds", "1", "--without", "playbook", "memory", "users", "repositories", "large")
 
 
 def test_bench_measures_the_product_beside_the_document(tmp_path: Path) -> None:
