@@ -356,7 +356,7 @@ def test_run_that_is_interrupted_exits_with_130_and_keeps_its_record(tmp_path: P
             told += line
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, (out, err)
     assert "Traceback" not in err
     found = json.loads(out)
     assert (found["result"], found["passed"]) == ("interrupted", False)
