@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from queue import Empty
@@ -154,9 +155,10 @@ class _Process(ForkServerProcess):
         return self.exitcode
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal."""
-        if self.pid is not None:
-            os.kill(self.pid, number)
+        """Send it a signal; one that has ended takes none."""
+        if self.is_alive() and self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 def _serve(arguments: list[str], environment: Mapping[str, str], directory: str) -> None:

@@ -152,7 +152,8 @@ class _Keeper:
 def _interrupt_for(kernel: "Kernel") -> Iterator[Callable[[], None]]:
     """Let an interrupt end the cell, not this process: its executor says then what was done; a second one ends all.
 
-    Gives the function to call before each cell: it raises KeyboardInterrupt where there was one that no cell took.
+    Gives the function to call before each cell: it raises KeyboardInterrupt where there was one that no cell took, and
+    so does the end.
     """
     before = signal.getsignal(signal.SIGINT)
     interrupted = has_kernel = False
@@ -173,6 +174,8 @@ def _interrupt_for(kernel: "Kernel") -> Iterator[Callable[[], None]]:
     signal.signal(signal.SIGINT, pass_on)
     try:
         yield allow_cell
+        if interrupted:  # after the last cell
+            raise KeyboardInterrupt
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import nbformat
@@ -212,3 +213,16 @@ def test_run_takes_nothing_of_an_earlier_one(
     [only] = run(Listener())
     assert (only.result, only.title, only.steps) == ("interrupted", "A tiny notebook", ())
     assert not only.output.exists()
+
+
+def test_interrupt_that_finds_no_cell_any_more_ends_the_run() -> None:
+    """Fails if Ctrl-C just after a notebook's last cell is an error, or the run goes on as if nobody had pressed it."""
+
+    def run_to_its_end(kernel: kernels.Kernel) -> None:
+        with runner._interrupt_for(kernel) as allow_cell:  # noqa: SLF001
+            allow_cell()
+            kernel.end()
+            signal.raise_signal(signal.SIGINT)
+
+    with closing(kernels.one_after_another(1)) as started, pytest.raises(KeyboardInterrupt):
+        run_to_its_end(next(started))
