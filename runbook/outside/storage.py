@@ -8,7 +8,7 @@ import io
 import json
 import shlex
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -68,7 +68,10 @@ class Storage:
     def is_proof(self, repository: str, tag: str) -> bool:
         """Return whether a tag holds a test image of the runbook, made on the spot: its label says so."""
         digest = self._links(repository).get(tag)
-        described = self._blob(digest).get("config") if digest else None
+        return bool(digest) and self._is_proof(self._blob(str(digest)))
+
+    def _is_proof(self, manifest: Mapping[str, object]) -> bool:
+        described = manifest.get("config")
         if not isinstance(described, dict):
             return False
         configuration = self._blob(described["digest"]).get("config") or {}
@@ -80,9 +83,9 @@ class Storage:
         What else is linked there, as a push of another image leaves it that was cut off, may be in other repositories.
         """
         found: set[str] = set()
-        for tag, digest in self._links(repository).items():
-            if self.is_proof(repository, tag):
-                manifest: Any = self._blob(digest)
+        for digest in self._links(repository).values():
+            manifest: dict[str, Any] = self._blob(digest)
+            if self._is_proof(manifest):
                 found |= {digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
         return tuple(sorted(found))
 
