@@ -5,7 +5,10 @@ Both come from options of pytest (`tests/conftest.py`), which hands them to its 
 
 import os
 import random
+from collections.abc import Sequence
+from typing import TypeVar
 
+Choice = TypeVar("Choice")
 ALL_VARIABLE, SEED_VARIABLE = "RUNBOOK_TEST_ALL", "RUNBOOK_TEST_SEED"
 
 
@@ -27,3 +30,8 @@ def choose_seed() -> str:
 def source(*of: str) -> random.Random:
     """Return a source of samples that the session's seed decides, and what the samples are of."""
     return random.Random(" ".join((os.environ[SEED_VARIABLE], *of)))  # noqa: S311 (no secret)
+
+
+def one_of(choices: Sequence[Choice], of: str) -> list[Choice]:
+    """Return one of the choices, which the session's seed and what they are `of` decide; all where all are tried."""
+    return list(choices) if tries_all() else [source(of).choice(choices)]

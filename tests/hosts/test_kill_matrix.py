@@ -77,7 +77,7 @@ def made(host: Host) -> str:
     return host.run("sh", "-c", MADE, check=False).stdout
 
 
-@pytest.fixture(scope="module", params=list(BEFORE) if tries_all() else [draws.source("killed").choice(list(BEFORE))])
+@pytest.fixture(scope="module", params=draws.one_of(list(BEFORE), "killed"))
 def matrix(request: pytest.FixtureRequest) -> Iterator[Matrix]:
     """Give a host, and what a run of each route changes on it; it ends as the tear-down leaves it, with the image."""
     with start_with_project(request.param) as host:

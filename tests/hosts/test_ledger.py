@@ -136,7 +136,7 @@ def test_run_and_tear_down_give_each_host_back(host: Host, subtests: pytest.Subt
     print(f"{runs_done} runs came to their end")  # noqa: T201
 
 
-@pytest.mark.parametrize("recipe", BOTH if tries_all() else [draws.source("several").choice(BOTH)])
+@pytest.mark.parametrize("recipe", draws.one_of(BOTH, "several"))
 def test_one_tear_down_without_parameters_takes_back_what_several_runs_have_made(
     new_host: NewHost, recipe: str
 ) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from runbook.runner import NOTEBOOKS, names
 from tests import draws
-from tests.draws import tries_all
 from tests.notebooks.record import DOCUMENT, PROJECT, dump
 
 from .lab import PROJECT as HERE
@@ -45,7 +44,7 @@ def with_changed_copy(notebook: dict[str, Any]) -> str:
 BOTH = [("bookworm", "192.168.1.3"), ("trixie", "192.168.1.4")]
 
 
-@pytest.mark.parametrize(("recipe", "address"), BOTH if tries_all() else [draws.source("document").choice(BOTH)])
+@pytest.mark.parametrize(("recipe", "address"), draws.one_of(BOTH, "document"))
 def test_notebooks_give_stored_outputs_of_the_document(new_host: NewHost, recipe: str, address: str) -> None:
     """Fails where a run of the document's own values, from bare to proven, shows anything but what is stored of it."""
     done = validate(new_host(recipe, address=address, set_up="development"), str(DOCUMENT.relative_to(HERE)))
