@@ -180,6 +180,7 @@ def look_at(change: Change) -> None:  # noqa: C901, PLR0912 (one case a kind of 
         case EnableTimer() | RemoveTimer():
             files.require_writable(proof_timer.FOLDER)
         case SetMode() | RemoveTree() | RemoveSite():
+            files.require_own_way(change.path)
             files.require_writable(change.path)
         case _:
             files.require_place_for_file(change.path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from runbook.errors import ParameterError, RunbookError
+from runbook.errors import HostError, ParameterError, RunbookError
 from runbook.parameters import Parameters, from_text, load_file, read
 from runbook.parameters import schema as parameters_schema
 
@@ -102,6 +102,18 @@ class _Program(click.Group):
 )
 def program() -> None:
     """Take this Docker host from nothing to a proven private registry."""
+    if os.geteuid() == 0:
+        _warn_of_others()
+
+
+def _warn_of_others() -> None:
+    """Tell root, on standard error, where another user could change what runs here."""
+    from runbook.outside import own_code
+
+    try:
+        own_code.require(whole=False)
+    except HostError as error:
+        click.echo(f"registry-runbook: a warning, since whoever may change this code is root here: {error}", err=True)
 
 
 def _version(context: click.Context) -> None:

@@ -20,8 +20,7 @@ def write(folder: Path) -> list[Path]:
     Raises HostError where another user could lead them elsewhere.
     """
     exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)  # type: ignore[no-untyped-call] # theirs
-    outside.require_own_way(folder / "x")
-    folder.mkdir(parents=True, exist_ok=True)
+    outside.ensure_directory(folder, 0o755)
     pages = []
     for name in names():
         body, _ = exporter.from_filename(str(NOTEBOOKS / f"{name}.ipynb"))

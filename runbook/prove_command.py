@@ -6,7 +6,6 @@ import getpass
 import json
 import shlex
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,7 +19,7 @@ from runbook.accepted import Accepted, State
 from runbook.changes import Change, as_json
 from runbook.checks import Result
 from runbook.errors import HostError, ParameterError, SecretError
-from runbook.outside import commands, files, lock, proof_timer, registry_api, tls
+from runbook.outside import commands, files, lock, own_code, proof_timer, registry_api, tls
 from runbook.parameters import Parameters
 from runbook.report import Table
 
@@ -227,8 +226,7 @@ def install_timer(arguments: Sequence[str], subject: Subject, *, calendar: str, 
     there to give it.
     """
     facts = proof_timer.gather()
-    for code in (Path(sys.executable), Path(__file__).resolve(), Path(sysconfig.get_path("purelib"), "x")):
-        files.require_own_way(code)  # systemd runs it as root, again and again
+    own_code.require(whole=True)  # systemd runs it as root, again and again
     if subject.password_path is None or secrets.read_file(subject.password_path) is None:
         place = subject.password_path or "the file of --password-file"
         raise SecretError(f"the password in {place}: the timer has no other", "none", "keep it there, 0600")

@@ -4,6 +4,7 @@ import itertools
 import os
 import random
 import signal
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -172,6 +173,14 @@ def make_parameters(tmp_path: Path) -> Callable[..., Parameters]:
     """Return the function that makes parameters whose two folders lie below the test's own."""
     folders = {"private_directory": f"{tmp_path}/private", "configuration_directory": f"{tmp_path}/registry"}
     return lambda **values: read(folders | values, where="a test")
+
+
+def let_others_reach(path: Path) -> None:
+    """Let other users reach a folder of a test's: those above it are root's alone, but for the machine's own."""
+    for above in path.parents:
+        if above == Path(tempfile.gettempdir()):
+            break
+        above.chmod(0o755)
 
 
 @contextmanager

@@ -13,9 +13,10 @@ import pytest
 
 from runbook import cli, overview, runner
 from runbook.diagnosis import page
+from runbook.outside import own_code
 from runbook.parameters import Parameters, schema
 from runbook.record import folder, model
-from tests.conftest import without_engine
+from tests.conftest import somebody_else, without_engine
 from tests.records import BAD, GOOD, record
 
 
@@ -423,3 +424,21 @@ def test_locale_that_cannot_hold_the_output_ends_no_command(command: tuple[str, 
     done = subprocess.run(argv, cwd=runner.PROJECT, env=environment, capture_output=True, check=False)
     assert b"Traceback" not in done.stderr
     assert done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is warned, and can give a file to another user")
+def test_root_is_warned_once_of_code_that_others_could_change(
+    call: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if root runs another user's tree without a word, or a sound tree is told, or the word is in the output."""
+    assert call("list").err == ""
+    for name in ("runbook", "notebooks", "script"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(own_code, "_PROJECT", tmp_path)
+    assert call("list").err == ""
+    tmp_path.chmod(0o777)
+    warned = call("list", "--json")
+    assert (warned.code, warned.err.count("whoever may change this code is root here")) == (0, 1)
+    assert list(json.loads(warned.out)) == runner.names()
+    with somebody_else():
+        assert call("list").err == ""

@@ -134,6 +134,7 @@ def test_each_test_file_is_named_after_a_module(folder: str) -> None:
         "layout",
         "needs",
         "readme",
+        "scripts",
     }
     names = [path.stem.removeprefix("test_") for path in (PROJECT / "tests" / folder).glob("test_*.py")]
     assert [name for name in names if not any(name == known or name.startswith(f"{known}_") for known in modules)] == []

@@ -110,19 +110,36 @@ def require_own_way(path: Path) -> None:
     From `/` down, each folder and link must be root's, this user's, or that of whom sudo was called for, and no other
     user may write to it; one with the sticky bit, as /tmp, lets nobody replace what is another's (chmod(1)).
     """
-    trusted = {0, os.geteuid()} | ({int(os.environ["SUDO_UID"])} if "SUDO_UID" in os.environ else set())
     lexical = Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow the links that are looked at)
     for place in dict.fromkeys((*_way(lexical), *_way(lexical.parent.resolve() / lexical.name))):
+        _require_own(place, f"{path} in folders that no other user can change")
+
+
+def require_own_tree(top: Path) -> None:
+    """Raise HostError where another user could change a folder, something below it, or what leads to it."""
+    require_own_way(top / "x")
+    for folder, folders, names in os.walk(top):
+        for name in (*folders, *names):
+            if name != ".lock":  # uv's, which is empty
+                _require_own(Path(folder, name), f"nothing in {top} that another user can change")
+
+
+def _require_own(place: Path, expected: str) -> None:
+    trusted = {0, os.geteuid()} | ({int(os.environ["SUDO_UID"])} if "SUDO_UID" in os.environ else set())
+    try:
         found = place.lstat()
-        if stat.S_ISLNK(found.st_mode):
-            others = False  # its mode means nothing (symlink(7))
-        else:
-            of_group = found.st_mode & stat.S_IWGRP and found.st_gid not in trusted
-            others = bool(of_group or found.st_mode & stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
-        if found.st_uid not in trusted or others:
-            what = f"{place} is user id {found.st_uid}'s, mode {stat.S_IMODE(found.st_mode):04o}"
-            remedy = f"take another folder, or make it safe: `chown root {place}`, `chmod go-w {place}`"
-            raise HostError(f"{path} in folders that no other user can change", what, remedy)
+    except FileNotFoundError:  # another process has just removed it
+        return
+    if stat.S_ISLNK(found.st_mode):
+        others = False  # its mode means nothing (symlink(7))
+    else:
+        of_group = found.st_mode & stat.S_IWGRP and found.st_gid not in trusted
+        others = bool(of_group or found.st_mode & stat.S_IWOTH)
+        others = others and not (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX)
+    if found.st_uid not in trusted or others:
+        what = f"{place} is user id {found.st_uid}'s, mode {stat.S_IMODE(found.st_mode):04o}"
+        remedy = f"take another folder, or make it safe: `chown root {place}`, `chmod go-w {place}`"
+        raise HostError(expected, what, remedy)
 
 
 def _way(path: Path) -> list[Path]:
@@ -196,19 +213,37 @@ def _make_folder(path: Path, mode: int) -> None:
         os.umask(before)
 
 
-def make_parents(path: Path) -> None:
-    """Make the folders above `path` that are missing, 0755."""
-    for missing in reversed([above for above in path.parents if not above.exists()]):
-        _make_folder(missing, 0o755)
+def make_parents(path: Path, mode: int = 0o755) -> None:
+    """Make the folders above `path` that are missing; raises HostError where another user could lead it astray.
+
+    What was missing before that was looked at is made by nobody else in the meantime, or this fails: no link is laid
+    in its way (mkdir(2)).
+    """
+    missing = [above for above in path.parents if not above.exists()]
+    require_own_way(path)
+    for above in reversed(missing):
+        _make_folder(above, mode)
+
+
+def ensure_directory(path: Path, mode: int) -> bool:
+    """Make a folder, and those above it that are missing, with `mode`; return False where it is there already.
+
+    Raises HostError where another user could lead it astray, or something else is in its place.
+    """
+    make_parents(path, mode)
+    try:
+        _make_folder(path, mode)
+    except FileExistsError:
+        require_place_for_folder(path)
+        return False
+    return True
 
 
 def make_directory(path: Path, mode: int) -> None:
     """Make a folder with exactly `mode`; folders above it that are missing get 0755."""
     make_parents(path)
-    if path.is_dir():
+    if not ensure_directory(path, mode):
         path.chmod(mode)
-    else:
-        _make_folder(path, mode)
 
 
 def _write_in_place(path: Path, data: bytes) -> None:

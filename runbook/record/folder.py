@@ -1,6 +1,8 @@
 """The folders of the records, below the XDG state folder or where `--output` says: made, found, written, read."""
 
 import datetime
+import errno
+import os
 from pathlib import Path
 
 import platformdirs
@@ -25,12 +27,12 @@ def make(now: datetime.datetime, output: Path | None) -> Path:
     Raises HostError where it cannot be made, or where another user could lead elsewhere what is written there.
     """
     folder = output or state_folder() / now.strftime("%Y%m%dT%H%M%S.%f")
-    files.require_own_way(folder / "x")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.mkdir(mode=0o700, exist_ok=output is not None)
+        is_new = files.ensure_directory(folder, 0o700)
     except OSError as error:
         raise _not_writable(folder, str(error)) from error
+    if not is_new and output is None:
+        raise _not_writable(folder, os.strerror(errno.EEXIST))
     return folder.resolve()
 
 

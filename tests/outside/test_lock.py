@@ -14,7 +14,7 @@ import pytest
 
 from runbook.errors import HostError
 from runbook.outside import lock
-from tests.conftest import somebody_else
+from tests.conftest import let_others_reach, somebody_else
 
 HOLDER = """
 import pathlib, sys
@@ -47,8 +47,7 @@ def holder() -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture(autouse=True)
 def _open_folders(tmp_path: Path) -> None:
     """Let another user reach the lock of this test."""
-    for above in tmp_path.parents[:3]:
-        above.chmod(0o755)
+    let_others_reach(tmp_path)
 
 
 def test_hold_refuses_while_another_holds_and_names_it() -> None:
