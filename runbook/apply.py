@@ -4,15 +4,16 @@
 """
 
 import datetime
+import functools
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import bcrypt
 from cryptography import x509
@@ -63,6 +64,7 @@ from runbook.outside import (
     images,
     kernel,
     ledger,
+    lock,
     nginx,
     own_certificate,
     packages,
@@ -481,12 +483,18 @@ def main() -> None:
     The first line says for whom: `owner`, the user's and group's number, and `timeout_seconds`. The note of an entry
     says how many things were entered; they are settled before the next change.
     """
-    header = json.loads(sys.stdin.readline())
+    with ExitStack() as stack:
+        _serve(json.loads(sys.stdin.readline()), stack)
+
+
+def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
     begun: tuple[ledger.Entry, ...] = ()
+    keep_others_out = functools.cache(lambda: stack.enter_context(lock.hold()))
     for line in sys.stdin:
         asked, data = json.loads(line)
         change, note = from_json(data), ""
         try:
+            keep_others_out()
             match asked:
                 case "look at":
                     look_at(change)

@@ -8,21 +8,22 @@ import re
 import shlex
 import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from runbook.errors import HostError, ParameterError, RunbookError
+from runbook.errors import ApplyError, HostError, ParameterError, RunbookError
 from runbook.parameters import Parameters, from_text, load_file, read
 from runbook.parameters import schema as parameters_schema
 
 if TYPE_CHECKING:
     from runbook.record.model import Record
 
-_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130  # the last one is what shells give for SIGINT
+_FAILED, _USAGE, _UNSEEN, _INTERRUPTED = 1, 2, 3, 130  # the last one is what shells give for SIGINT
 _NAME = "registry-runbook"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _LONGEST_MESSAGE = 1_000_000  # bytes; of a log that is longer, the start
@@ -267,6 +268,9 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
 @click.option(
     "--layer-megabytes", "megabytes", type=click.IntRange(1, 1024), default=2, help="With --url: its size; 2."
 )
+@click.option(
+    "--wait", type=click.IntRange(0), default=0, metavar="SECONDS", help="Wait so long for a run that goes on; 0."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write the result as JUnit XML too.")
 @click.option("--install-timer", "install", is_flag=True, help="Let systemd run this proof again and again.")
@@ -288,6 +292,7 @@ def prove(  # noqa: PLR0913 (one argument an option)
     days: int,
     repository: str,
     megabytes: int,
+    wait: int,
     as_json: bool,
     junit: Path | None,
     install: bool,
@@ -298,7 +303,8 @@ def prove(  # noqa: PLR0913 (one argument an option)
     """Prove a finished registry again, and compare it with the state that was accepted.
 
     Nothing of the host or the registry is changed but a test repository, which is removed again. Exits with 0 only
-    where all holds, else with 1. With --url, what HTTP alone shows is proven, of any registry.
+    where all holds, with 1 where something does not, and with 3 where it could not look, since another run goes on or
+    the password is missing. With --url, what HTTP alone shows is proven, of any registry.
     """
     elsewhere = [name for name, value in (("--ca", ca), ("--username", username)) if value is not None]
     if url is None and (elsewhere or password_file):
@@ -319,15 +325,16 @@ def prove(  # noqa: PLR0913 (one argument an option)
         arguments = ["-f", str(file.absolute()), *(word for pair in given for word in ("-p", *pair))]
         arguments += ["--no-image"] if no_image else []
     else:
-        subject = prove_command.elsewhere(
-            url,
-            ca=ca,
-            username=username or "",
-            password_file=password_file,
-            days=days,
-            repository=repository,
-            megabytes=megabytes,
-        )
+        with _unseen():
+            subject = prove_command.elsewhere(
+                url,
+                ca=ca,
+                username=username or "",
+                password_file=password_file,
+                days=days,
+                repository=repository,
+                megabytes=megabytes,
+            )
         paths = {"--ca": ca, "--password-file": password_file}
         arguments = ["--url", url, "--username", username or "", "--days", str(days), "--repository", repository]
         arguments += ["--layer-megabytes", str(megabytes)]
@@ -335,7 +342,8 @@ def prove(  # noqa: PLR0913 (one argument an option)
     if install:
         prove_command.install_timer(arguments, subject, calendar=calendar, on_failure=on_failure)
         return
-    told = prove_command.run(subject, accept=accept)
+    with _unseen():
+        told = prove_command.run(subject, accept=accept, wait_seconds=wait)
     if junit is not None:
         prove_command.write_junit(junit, told)
     if as_json:
@@ -344,6 +352,18 @@ def prove(  # noqa: PLR0913 (one argument an option)
         prove_command.show(told, accept=accept)
     if not told.passed:
         raise SystemExit(_FAILED)
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """Exit with 3 where a proof cannot be made, after why: 1 is for one that does not hold."""
+    try:
+        yield
+    except (ParameterError, ApplyError):
+        raise
+    except (RunbookError, OSError) as error:
+        _tell(error)
+        raise SystemExit(_UNSEEN) from error
 
 
 @program.command()
@@ -511,6 +531,13 @@ def completion(shell: str) -> None:
     click.echo(completion.script(program, shell), nl=False)
 
 
+def _tell(error: RunbookError | OSError) -> None:
+    """Print an error; one of the system's is a disk that is full under JupyterLab, or a pipe that nobody reads."""
+    if isinstance(error, OSError):
+        error = HostError("this host to do as asked", str(error), "remove the cause")
+    click.echo(f"registry-runbook: {error}", err=True)
+
+
 def main() -> None:
     """Run the program; exit 0 when all is done, 1 when something failed, 2 for wrong usage, 130 when interrupted.
 
@@ -525,16 +552,10 @@ def main() -> None:
         error.show()
         sys.exit(_USAGE)
     except ParameterError as error:
-        click.echo(f"registry-runbook: {error}", err=True)
+        _tell(error)
         sys.exit(_USAGE)
-    except RunbookError as error:
-        click.echo(f"registry-runbook: {error}", err=True)
-        sys.exit(_FAILED)
-    except OSError as error:  # a disk that is full under papermill or JupyterLab, a pipe that nobody reads
-        click.echo(
-            f"registry-runbook: expected this host to do as asked; found {error}. To repair: remove the cause.",
-            err=True,
-        )
+    except (RunbookError, OSError) as error:
+        _tell(error)
         sys.exit(_FAILED)
     except (KeyboardInterrupt, click.Abort):
         click.echo("registry-runbook: interrupted; run it again, it goes on from here", err=True)

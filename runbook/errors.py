@@ -5,6 +5,7 @@ RunbookError            expected, found, remedy
 ├── SecretError         a password, passphrase or secret file that cannot be used
 ├── MissingError        something that another notebook provides
 ├── HostError           the host is not as it must be, and the runbook does not repair that
+│   └── LockError       another run goes on, so this one has not looked at the host
 ├── CommandError        a command ended with a code that is not allowed
 ├── NotReadyError       a deadline passed while waiting
 ├── ChangedError        a target changed between plan and apply
@@ -62,6 +63,10 @@ class MissingError(RunbookError):
 
 class HostError(RunbookError):
     """The host is not as it must be, and the runbook does not repair that by itself."""
+
+
+class LockError(HostError):
+    """Another run goes on, or something else lies in its lock's place: this one has neither looked nor changed."""
 
 
 class CommandError(RunbookError):

@@ -23,6 +23,8 @@ from runbook.outside import commands, files, lock, own_code, proof_timer, regist
 from runbook.parameters import Parameters
 from runbook.report import Table
 
+_TIMER_WAITS = 900  # seconds for a run that the timer meets
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
@@ -38,9 +40,9 @@ class Subject:
     password_path: Path | None
     alone: bool = False
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
         """Return what keeps other runs from this host meanwhile, where the registry is this host's."""
-        return lock.hold() if self.alone else nullcontext()
+        return lock.hold(wait_seconds) if self.alone else nullcontext()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,14 +136,14 @@ def _password(path: Path | None, username: str, host: str) -> str:
     return found
 
 
-def run(subject: Subject, *, accept: bool) -> Told:
+def run(subject: Subject, *, accept: bool, wait_seconds: float = 0) -> Told:
     """Prove, compare with what was accepted or, where all proofs hold, accept what is there now; return what is told.
 
-    Raises ApplyError where the file cannot be written.
+    Raises ApplyError where the file cannot be written, LockError where another run goes on after `wait_seconds`.
     """
     started, clock = accepted.now(), time.monotonic()
     changes: list[Change] = []
-    with subject.lock():
+    with subject.lock(wait_seconds):
         sections = subject.prove()
         if accept and all(row.passed for rows in sections.values() for row in rows):
             changes = _accept(subject, started)
@@ -233,7 +235,7 @@ def install_timer(arguments: Sequence[str], subject: Subject, *, calendar: str, 
     proof_timer.refuse_calendar(calendar)
     program = Path(sys.executable).with_name("registry-runbook")
     units = proof_timer.render(
-        (str(program), "prove", *arguments),
+        (str(program), "prove", "--wait", str(_TIMER_WAITS), *arguments),
         calendar=calendar,
         delay_minutes=15,
         on_failure=command_of(on_failure) if on_failure else (),

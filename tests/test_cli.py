@@ -13,7 +13,7 @@ import pytest
 
 from runbook import cli, overview, runner
 from runbook.diagnosis import page
-from runbook.outside import own_code
+from runbook.outside import lock, own_code
 from runbook.parameters import Parameters, schema
 from runbook.record import folder, model
 from tests.conftest import somebody_else, without_engine
@@ -217,16 +217,29 @@ def test_prove_by_url_needs_a_password_that_nobody_else_sees(call: Callable[...,
     """Fails if a proof without a password hangs at a prompt, or one is read that others may read."""
     known = ("prove", "--url", "https://127.0.0.1:1", "--username", "u")
     done = call(*known)
-    assert (done.code, "expected a password in RUNBOOK_PASSWORD; found none" in done.err) == (1, True)
+    assert (done.code, "expected a password in RUNBOOK_PASSWORD; found none" in done.err) == (3, True)
     (tmp_path / "password").write_text("secret\n", encoding="ascii")
     (tmp_path / "password").chmod(0o644)
     done = call(*known, "--password-file", f"{tmp_path}/password")
-    assert (done.code, "to be for its owner alone (0600)" in done.err) == (1, True)
+    assert (done.code, "to be for its owner alone (0600)" in done.err) == (3, True)
     (tmp_path / "password").chmod(0o600)
     done = call(*known, "--password-file", f"{tmp_path}/password", "--json")
     told = json.loads(done.out)
     assert (done.code, list(told["sections"])) == (1, ["certificate", "login"])
     assert "secret" not in done.out
+
+
+def test_prove_that_cannot_look_exits_with_3(call: Callable[..., Answer], tmp_path: Path) -> None:
+    """Fails if a proof that meets a run is told as one that does not hold, or waits for longer than it was told to."""
+    argv = ("flock", str(lock.PATH), "sh", "-c", "echo held; cat")
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "held\n"
+        met = call("prove", *below(tmp_path), "--no-image", "--wait", "1")
+        other.communicate()
+    assert (met.code, met.out) == (3, "")
+    assert f"expected no other run on this host within 1 s; found the process {other.pid} (" in met.err
+    assert call("prove", *below(tmp_path), "--no-image").code == 1
 
 
 def test_run_that_fails_exits_with_1_and_keeps_its_record(tmp_path: Path) -> None:

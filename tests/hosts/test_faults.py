@@ -127,7 +127,7 @@ begin 60-push-pull; until_locked; kill -KILL $pid
     lines = said.splitlines()
     told = f"expected no other run on this host; found the process {pid} ("
     assert lines[0].startswith(f"registry-runbook: {told}")
-    assert "which holds /run/lock/registry-runbook.lock" in lines[0]
+    assert "which holds /run/registry-runbook.lock" in lines[0]
     assert lines[1] == "exit code 1"
     assert f"HostError: {told}" in lines[2]
     assert f"the first: 0; it was {pid}" in lines

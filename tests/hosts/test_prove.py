@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.waiting import UNTIL_SO
+from tests.waiting import UNTIL_SO, wait_for
 
 from .lab import Completed, Host
 from .product import PROJECT, run, snapshot
@@ -288,6 +288,26 @@ def test_timer_proves_tells_the_journal_and_calls(accepted: Host) -> None:
         host.run("rm", "-f", "/root/it failed")
     assert before == host.run("find", "/etc/systemd/system", "/var/lib/systemd/timers").stdout
     assert "Nothing to do" in prove(host, "--remove-timer").stdout
+
+
+def test_timer_waits_for_a_run_and_its_unit_tells_whether_it_could_look(accepted: Host) -> None:
+    """Fails if a proof of the timer that meets a run alarms, does not wait, or is told as one that fails."""
+    host, unit, lock = accepted, f"/etc/systemd/system/{UNIT}.service", "/run/registry-runbook.lock"
+    shown = ("systemctl", "show", "--property=ActiveState,SubState,ExecMainStatus", UNIT)
+    try:
+        assert prove(host, "--no-image", "--install-timer", "--on-failure", "/usr/bin/touch /root/failed").code == 0
+        host.run("sh", "-c", f"flock {lock} sleep 3 & systemctl start {UNIT}; wait")
+        assert {"ActiveState=inactive", "ExecMainStatus=0"} <= {*host.run(*shown).stdout.split()}
+        host.run("sh", "-c", f'sed -i \'s/"900"/"1"/\' {unit}; systemctl daemon-reload')
+        host.run("sh", "-c", f"setsid flock {lock} sleep 600 >/dev/null 2>&1 & systemctl start --no-block {UNIT}")
+        wait_for("a proof that could not look", lambda: "SubState=auto-restart" in host.run(*shown).stdout)
+        assert {"ActiveState=activating", "ExecMainStatus=3"} <= {*host.run(*shown).stdout.split()}
+        assert host.run("test", "-e", "/root/failed", check=False).code == 1
+        assert "no other run on this host within 1 s" in host.run("journalctl", "-u", UNIT, "-o", "cat").stdout
+    finally:
+        host.run("systemctl", "stop", UNIT, check=False)
+        host.run("pkill", "-f", "[s]leep 600", check=False)
+        assert prove(host, "--remove-timer").code == 0
 
 
 def test_timer_is_refused_where_it_could_not_prove(proven_trixie: Host) -> None:

@@ -54,6 +54,12 @@ def test_render_calls_the_command_after_a_failure_only_where_one_is_given() -> N
     assert "OnCalendar=04:30\nRandomizedDelaySec=15min\nPersistent=true\n" in without[TIMER]
 
 
+def test_render_tries_again_only_where_the_proof_could_not_look() -> None:
+    """Fails if the unit of a proof that met a run looks like that of one that does not hold, or is tried for ever."""
+    assert "\nStartLimitIntervalSec=6h\nStartLimitBurst=3\n\n[Service]\n" in UNITS[SERVICE]
+    assert "\nRestart=on-failure\nRestartSec=10min\nRestartPreventExitStatus=1 2 130\n" in UNITS[SERVICE]
+
+
 def test_plan_writes_what_differs_and_then_nothing() -> None:
     """Fails if the timer is installed twice, a changed unit stays, or one that nobody wants any more is left."""
     first = proof_timer.plan(UNITS, NOTHING)
