@@ -24,6 +24,18 @@ class Judged:
     cause: Cause
     finding: Finding
 
+    @property
+    def remedy(self) -> str:
+        """What removes the cause: what the check found to be done, else what holds for the cause."""
+        first, then = self.finding.remedy, self.cause.notebook
+        then = f", then run the notebook {then}" if then else ""
+        return f"{first[:1].upper()}{first[1:]}{then}." if first else self.cause.remedy
+
+    @property
+    def notebook(self) -> str:
+        """The notebook that carries the remedy out; empty where a person must do something else first."""
+        return "" if self.finding.remedy else self.cause.notebook
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
@@ -55,9 +67,9 @@ class Answer:
                     "confirmed": item.finding.confirmed,
                     "check": item.cause.looks,
                     "found": item.finding.found,
-                    "remedy": item.cause.remedy,
-                    "notebook": item.cause.notebook,
-                    "command": command(item.cause, options),
+                    "remedy": item.remedy,
+                    "notebook": item.notebook,
+                    "command": command(item.notebook, options),
                 }
                 for item in self.judged
             ],
@@ -102,15 +114,15 @@ class Answer:
         return tuple(f"not looked at, for {why}: {', '.join(names)}" for why, names in left.items())
 
 
-def command(cause: Cause, options: Sequence[str] = ()) -> str:
-    """Return the command that carries out a cause's remedy, empty where that is left to a person."""
-    return shlex.join(["registry-runbook", "run", cause.notebook, *options]) if cause.notebook else ""
+def command(notebook: str, options: Sequence[str] = ()) -> str:
+    """Return the command that carries out a remedy by a notebook, empty where that is left to a person."""
+    return shlex.join(["registry-runbook", "run", notebook, *options]) if notebook else ""
 
 
 def _to_do(item: Judged, options: Sequence[str]) -> tuple[str, str]:
     if item.finding.confirmed is False:
         return "", ""
-    return item.cause.remedy, command(item.cause, options) or "yourself"
+    return item.remedy, command(item.notebook, options) or "yourself"
 
 
 def diagnose(message: str, parameters: Parameters) -> Answer:
@@ -130,9 +142,18 @@ def diagnose(message: str, parameters: Parameters) -> Answer:
 
 
 def _without_repetition(judged: Sequence[Judged]) -> list[Judged]:
-    """Return what was judged without what says again that a notebook would change what a cause before it names."""
-    named = {item.cause.notebook for item in judged if item.finding.confirmed and not _is_general(item.cause)}
-    return [item for item in judged if not (_is_general(item.cause) and item.cause.notebook in named)]
+    """Return what was judged without what says again that a notebook would change what a cause before it names.
+
+    A notebook that refuses is told all the same, with what to do first, unless a cause before it found just that.
+    """
+    before = [item for item in judged if item.finding.confirmed and not _is_general(item.cause)]
+    named, found = {item.notebook for item in before}, [item.finding.found for item in before]
+
+    def repeats(item: Judged) -> bool:
+        refusal = item.finding.found
+        return item.notebook in named if item.notebook else any(refusal.endswith(f"found {text}") for text in found)
+
+    return [item for item in judged if not (_is_general(item.cause) and repeats(item))]
 
 
 def _is_general(cause: Cause) -> bool:

@@ -20,10 +20,19 @@ _UNCHANGED = "as the parameters say"
 
 def configuration_missing(situation: Situation) -> Finding:
     """Look for config.yml."""
-    path = situation.parameters.configuration_path
-    if path.is_dir():
-        return yes(f"{path} is a folder: an engine has made it, for a file to mount that was not there")
-    return yes(f"there is no {path}") if files.read_text(path) is None else no(f"{path} is there")
+    return _missing(situation.parameters.configuration_path)
+
+
+def _missing(path: Path) -> Finding:
+    """Return whether there is no file at a path, with what to do where something else is: a link, or a folder.
+
+    An engine makes a folder, for a file to mount that is not there.
+    """
+    kind = files.kind_of(path)
+    if kind is not None and not stat.S_ISREG(kind):
+        error = files.no_regular_file(path, kind)
+        return yes(f"{path} is {error.found}", error.remedy)
+    return yes(f"there is no {path}") if kind is None else no(f"{path} is there")
 
 
 def configuration_no_yaml(situation: Situation) -> Finding:
@@ -145,11 +154,7 @@ def _at(situation: Situation, *keys: str) -> object:
 
 def users_missing(situation: Situation) -> Finding:
     """Look for the htpasswd file."""
-    path = situation.parameters.htpasswd_path
-    kind = path.lstat().st_mode if files.mode_of(path) is not None else 0
-    if kind and not stat.S_ISREG(kind):
-        return yes(f"{path} is no regular file")
-    return no(f"{path} is there") if kind else yes(f"there is no {path}")
+    return _missing(situation.parameters.htpasswd_path)
 
 
 def _entries(situation: Situation) -> list[tuple[int, str, str]]:

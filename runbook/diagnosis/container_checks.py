@@ -7,7 +7,7 @@ from types import ModuleType
 
 from runbook import accepted
 from runbook.changes import WriteFile
-from runbook.errors import HostError, MissingError
+from runbook.errors import CommandError, HostError, MissingError, SecretError
 from runbook.outside import commands, compose, engine, files, registry_configuration, storage
 from runbook.redaction import redact
 from runbook.sections import basic_registry, certificates, configuration, host, nginx
@@ -218,11 +218,11 @@ def differs(section: ModuleType) -> Callable[[Situation], Finding]:
         try:
             found = situation.planned(section)
         except MissingError as error:
-            return yes(f"it waits: {error.found} of {error.expected}")
-        except HostError as error:
+            return yes(f"it waits: {error.found} of {error.expected}", error.remedy)
+        except (CommandError, HostError, SecretError) as error:
             if error.expected.startswith("to be allowed"):
                 raise UntoldError(error.found) from error
-            return yes(f"it refuses: expected {error.expected}, found {error.found}")
+            return yes(redact(f"it refuses: expected {error.expected}, found {error.found}"), error.remedy)
         return yes(f"it would {'; '.join(map(str, found))}") if found else no("it would change nothing")
 
     check.__doc__ = "Plan the notebook, and see whether it would change something."

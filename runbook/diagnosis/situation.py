@@ -32,15 +32,19 @@ _REFERENCE = r"(?:/v2/(?P<path>[a-z0-9][a-z0-9._/-]*)/manifests/(?P<of_path>[\w.
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What a check found: `confirmed` is None where it cannot be told here and now, and `found` then says why."""
+    """What a check found: `confirmed` is None where it cannot be told here and now, and `found` then says why.
+
+    `remedy` is what a person has to do first, in place of what the cause says; empty where the cause says it.
+    """
 
     confirmed: bool | None
     found: str
+    remedy: str = ""
 
 
-def yes(found: str) -> Finding:
+def yes(found: str, remedy: str = "") -> Finding:
     """Return the finding that confirms a cause."""
-    return Finding(confirmed=True, found=found)
+    return Finding(confirmed=True, found=found, remedy=remedy)
 
 
 def no(found: str) -> Finding:

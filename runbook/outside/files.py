@@ -3,6 +3,7 @@
 import datetime
 import errno
 import os
+import shlex
 import shutil
 import stat
 from contextlib import suppress
@@ -34,11 +35,11 @@ def read_bytes(path: Path) -> bytes | None:
 
     Raises HostError for a symbolic link, a folder or another kind of file in its place.
     """
-    kind = _lstat(path)
+    kind = kind_of(path)
     if kind is None:
         return None
     if not stat.S_ISREG(kind):
-        raise _no_regular_file(path, kind)
+        raise no_regular_file(path, kind)
     try:
         return path.read_bytes()
     except PermissionError as error:
@@ -56,11 +57,11 @@ def lines(path: Path) -> list[str]:
 
 def mode_of(path: Path) -> int | None:
     """Return the permission bits of a file or folder, None where there is none."""
-    kind = _lstat(path)
+    kind = kind_of(path)
     return None if kind is None else stat.S_IMODE(kind)
 
 
-def _lstat(path: Path) -> int | None:
+def kind_of(path: Path) -> int | None:
     """Return the mode of what is at a path, not following a link; None where there is nothing."""
     try:
         return path.lstat().st_mode
@@ -144,7 +145,7 @@ def _require_own(place: Path, expected: str) -> None:
 
 def _way(path: Path) -> list[Path]:
     """Return what is there of the folders and links that lead to a path, from `/` down."""
-    return [above for above in reversed(path.parents) if _lstat(above) is not None]
+    return [above for above in reversed(path.parents) if kind_of(above) is not None]
 
 
 def require_place_for_file(path: Path) -> None:
@@ -152,19 +153,19 @@ def require_place_for_file(path: Path) -> None:
 
     A symbolic link is not followed: what it leads to may be somebody else's.
     """
-    kind = _lstat(path)
+    kind = kind_of(path)
     if kind is not None and not stat.S_ISREG(kind):
-        raise _no_regular_file(path, kind)
-    part = _lstat(part_of(path))
+        raise no_regular_file(path, kind)
+    part = kind_of(part_of(path))
     if part is not None and stat.S_ISDIR(part):
-        raise _no_regular_file(part_of(path), part)
+        raise no_regular_file(part_of(path), part)
     require_own_way(path)
     require_writable(path)
 
 
 def require_place_for_folder(path: Path) -> None:
     """Raise HostError where a folder cannot be made, nor what is there be one: a link to a folder is one."""
-    if _lstat(path) is not None and not path.is_dir():
+    if kind_of(path) is not None and not path.is_dir():
         raise HostError(f"a folder at {path}, or nothing", "another kind of file", _OUT_OF_THE_WAY)
     require_own_way(path / "x")  # a folder that is there, too
     require_writable(path)
@@ -174,11 +175,16 @@ _OUT_OF_THE_WAY = "look at it, and move it out of the way"
 _KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe"}
 
 
-def _no_regular_file(path: Path, kind: int) -> HostError:
+def no_regular_file(path: Path, kind: int) -> HostError:
+    """Return the error for what is at a path in a regular file's place, of a kind as `kind_of` gives it."""
     found, remedy = _KINDS.get(stat.S_IFMT(kind), "another kind of file"), _OUT_OF_THE_WAY
     if stat.S_ISLNK(kind):
-        found = f"{found} to {path.resolve()}"
-        remedy = f"put a regular file in its place (`cp --remove-destination {path.resolve()} {path}`)"
+        target = os.path.realpath(path)  # of a circle, too
+        found = f"{found} to {target}"
+        command = shlex.join(["cp", "--remove-destination", target, str(path)])
+        remedy = f"put a regular file in its place (`{command}`)"
+        if not os.path.isfile(target):  # noqa: PTH113 (no error where this user may not look)
+            found, remedy = f"{found}, which is no file", f"remove the link (`{shlex.join(['rm', str(path)])}`)"
     return HostError(f"a regular file at {path}", found, remedy)
 
 

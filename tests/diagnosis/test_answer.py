@@ -1,14 +1,15 @@
 """The answer: which causes are checked, in which order they are named, and what is shown of them."""
 
 import dataclasses
+from types import ModuleType
 
 import pytest
 
-from runbook.diagnosis import answer, catalogue
+from runbook.diagnosis import answer, catalogue, container_checks
 from runbook.diagnosis.answer import Answer, Judged, diagnose
 from runbook.diagnosis.catalogue import Cause
 from runbook.diagnosis.situation import Finding, Situation, UntoldError, look, no, untold, yes
-from runbook.errors import HostError
+from runbook.errors import CommandError, HostError, RunbookError, SecretError
 from runbook.parameters import Parameters
 
 PASSWORD = "Tr0ub4dor"  # noqa: S105 (nobody's)
@@ -24,6 +25,7 @@ def cause(name: str, finding: Finding, *, notebook: str = "", asked: bool = Fals
 ROOT, OPEN, GONE = cause("root", yes("r"), notebook="10-host"), cause("open", untold("u")), cause("gone", no("n"))
 CONSEQUENCE = cause("consequence", yes("c"))
 GENERAL = cause("host-differs", yes("g"), notebook="10-host")
+REFUSAL = cause("host-differs", yes("it refuses: expected e, found f", "do this first"), notebook="10-host")
 ASKED = cause("asked", yes("a"), asked=True)
 
 
@@ -119,3 +121,39 @@ def test_look_makes_a_finding_of_what_keeps_a_check_from_looking(error: Exceptio
         raise error
 
     assert look(check, Situation(Parameters())) == untold(expected)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        pytest.param((), ["host-differs"], id="alone"),
+        pytest.param((ROOT,), ["root", "host-differs"], id="another-cause-names-the-notebook"),
+        pytest.param((cause("f", yes("f")),), ["f"], id="a-cause-found-just-that"),
+    ],
+)
+def test_notebook_that_refuses_is_not_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, before: tuple[Cause, ...], expected: list[str]
+) -> None:
+    """Fails if somebody is sent to a notebook that refuses, and not told what it asks for first."""
+    monkeypatch.setattr(answer, "causes", lambda: (*before, REFUSAL))
+    found = diagnose("", Parameters())
+    assert names(found) == expected
+    last, first = found.judged[-1], "Do this first, then run the notebook 10-host."
+    if last.cause is REFUSAL:
+        assert (last.remedy, last.notebook) == (first, "")
+        assert found.table().rows[-1][3:] == (first, "yourself")
+    else:
+        assert last.remedy == "Mend f."
+
+
+@pytest.mark.parametrize("kind", [CommandError, HostError, SecretError])
+def test_plan_that_refuses_is_confirmed_with_its_own_remedy(kind: type[RunbookError]) -> None:
+    """Fails if a plan that cannot be made is left undecided, or its remedy lost."""
+    refusing = ModuleType("refusing")
+
+    def gather(_: Parameters) -> None:
+        raise kind("e", "f", "do this")
+
+    refusing.gather = refusing.plan = gather  # type: ignore[attr-defined] # as a section has them
+    found = look(container_checks.differs(refusing), Situation(Parameters()))
+    assert found == yes("it refuses: expected e, found f", "do this")

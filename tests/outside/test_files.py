@@ -369,3 +369,21 @@ def test_way_of_one_s_own_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     folder.chmod(0o775)
     monkeypatch.setenv("SUDO_UID", str(OTHER))
     files.require_place_for_file(folder / "below" / "f")
+
+
+@pytest.mark.parametrize("target", ["a file", "nothing", "a folder", "itself"])
+def test_remedy_for_a_link_in_a_file_s_place_works_as_it_is_said(tmp_path: Path, target: str) -> None:
+    """Fails if the command that is named does not end in a file, or in nothing, there; or what was led to is lost."""
+    path = tmp_path / "a name"
+    path.symlink_to(path if target == "itself" else tmp_path / "target")
+    if target == "a file":
+        (tmp_path / "target").write_text("x", encoding="utf-8")
+    if target == "a folder":
+        (tmp_path / "target").mkdir()
+    before = sorted(set(names_in(tmp_path)) - {path.name})
+    with pytest.raises(HostError) as refused:
+        files.read_text(path)
+    command = refused.value.remedy.partition("`")[2].removesuffix("`)")
+    subprocess.run(["sh", "-c", command], check=True, stdin=subprocess.DEVNULL)
+    assert files.read_text(path) == ("x" if target == "a file" else None)
+    assert sorted(set(names_in(tmp_path)) - {path.name}) == before
