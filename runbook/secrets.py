@@ -23,6 +23,10 @@ _UNKNOWN_SECRET = re.compile(
     r"""((?<![\w-])["']?(?:secret\w*|password|accesskey|accountkey)["']?\s*:\s*+)(?!registry-runbook-secret:)"""
     r"""(?:[|>].*(?:\n[ \t]+.*)*|.+)"""
 )
+_REWRITE = (
+    "write the right one into {0}, as one line; or, unless password_file names it, move it away: the notebook"
+    " 40-configuration then makes a new one"
+)
 _BCRYPT_BYTES = 72
 _PASSPHRASE_BYTES = 1023  # what OpenSSL encrypts a key with (cryptography, BestAvailableEncryption)
 
@@ -40,8 +44,8 @@ def read_file(path: Path) -> str | None:
     return (files.read_text(path) or "").removesuffix("\n")
 
 
-def check_password(password: str, origin: str) -> str:
-    """Return the password; raises SecretError where bcrypt or a login could not hold all of it.
+def check_password(password: str, origin: str, remedy: str = "choose another") -> str:
+    """Return the password; raises SecretError, with the remedy, where bcrypt or a login could not hold all of it.
 
     bcrypt takes 72 bytes and no NUL; of what is longer, the registry would let in whoever knows the first 72.
     """
@@ -53,16 +57,19 @@ def check_password(password: str, origin: str) -> str:
     elif len(password.encode()) > _BCRYPT_BYTES:
         found = f"one of {len(password.encode())} bytes"
     if found:
-        raise SecretError(f"a password of 1 to 72 bytes of printable text ({origin})", found, "choose another")
+        raise SecretError(f"a password of 1 to 72 bytes of printable text ({origin})", found, remedy)
     return password
 
 
 def find_password(path: Path) -> str | None:
-    """Return the password from RUNBOOK_PASSWORD, else from the file; None where neither is given."""
+    """Return the password from RUNBOOK_PASSWORD, else from the file; None where neither is given.
+
+    The file's line may end as on Windows: a client that reads it takes that end off, too (`--password-stdin`).
+    """
     if PASSWORD_VARIABLE in os.environ:
         return check_password(os.environ[PASSWORD_VARIABLE], PASSWORD_VARIABLE)
     found = read_file(path)
-    return found if found is None else check_password(found, str(path))
+    return found if found is None else check_password(found.removesuffix("\r"), str(path), _REWRITE.format(path))
 
 
 def require_password(path: Path) -> str:

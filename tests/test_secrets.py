@@ -271,3 +271,17 @@ def test_keep_password_refuses_what_cannot_be_used_or_written(tmp_path: Path) ->
     with somebody_else(), pytest.raises(SecretError, match=r"user id 65534 is not.*password_file"):
         secrets.keep_password(tmp_path / "a" / "password", "pass")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_find_password_takes_a_line_end_off(tmp_path: Path, end: str) -> None:
+    """Fails if a file that was written on Windows holds another password than the one typed there."""
+    assert secrets.find_password(keep(tmp_path / "p", f"pass{end}")) == "pass"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\r\n", "pass\r\r\n", "\ufeffpass\n", "a\r\nb\n"])
+def test_find_password_says_what_to_do_about_its_file(tmp_path: Path, text: str) -> None:
+    """Fails if a file without one password is used, or who has it is not told what to write where."""
+    path = keep(tmp_path / "p", text)
+    with pytest.raises(SecretError, match=rf"write the right one into {path}, as one line; or, .* move it away"):
+        secrets.find_password(path)

@@ -212,6 +212,13 @@ def clock_behind(situation: Situation) -> Finding:
 # nginx in front.
 
 
+def nginx_out_of_connections(situation: Situation) -> Finding:
+    """Ask the registry, and look what nginx's error log says meanwhile."""
+    if situation.parameters.proxy == "none":
+        return no("no proxy is asked for")
+    return yes(f"its error log: {situation.front_complaint}") if situation.front_complaint else no("it takes them")
+
+
 def nginx_site_gone(situation: Situation) -> Finding:
     """Look for the runbook's site among those of nginx."""
     if situation.parameters.proxy == "none":

@@ -27,7 +27,8 @@ def storage_full(situation: Situation) -> Finding:
 def storage_read_only(situation: Situation) -> Finding:
     """Look whether the registry may write where it stores images."""
     mounts = [mount for mount in situation.inspected["Mounts"] if mount["Destination"] == str(storage.ROOT)]
-    if any(not mount["RW"] for mount in mounts) or situation.inspected["HostConfig"]["ReadonlyRootfs"]:
+    is_rootfs = not mounts  # else a root that is read-only does not keep the registry from its storage
+    if any(not mount["RW"] for mount in mounts) or (is_rootfs and situation.inspected["HostConfig"]["ReadonlyRootfs"]):
         return yes("it is mounted read-only into the container")
     layout = ("docker", "docker/registry/v2/repositories", "docker/registry/v2/blobs")
     root = situation.inside / storage.ROOT.relative_to("/")
@@ -112,6 +113,8 @@ def silent(situation: Situation) -> Finding:
     found = situation.anonymous
     if found.status is not None:
         return no(f"it answers {found}")
+    if situation.parameters.proxy == "nginx" and situation.front_complaint:
+        return no("the nginx in front takes no connection")
     return no(f"it answers {situation.plain} over plain HTTP") if situation.plain.status else yes(f"nothing: {found}")
 
 
@@ -129,6 +132,8 @@ def broken_inside(situation: Situation) -> Finding:
     if found.status in (_OK, _UNAUTHORIZED) and situation.verified.status is not None:
         repository, _ = split_reference(situation.parameters.test_reference)
         found = _ask_known(situation, f"/v2/{repository}/tags/list")  # it looks into its storage for that
+    if situation.parameters.proxy == "nginx" and situation.front_complaint:
+        return no("it is the nginx in front that has no connection left")
     broken = found.status is not None and found.status >= _SERVER_ERROR
     return yes(f"it answers {found}{last_words(situation)}") if broken else no(f"it answers {found}")
 

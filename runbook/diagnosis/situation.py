@@ -20,12 +20,25 @@ from docker.errors import DockerException
 from runbook import secrets
 from runbook.changes import Change
 from runbook.errors import HostError, NotReadyError, RunbookError
-from runbook.outside import commands, compose, engine, engine_flags, files, images, kernel, registry_api, tls, yaml_text
+from runbook.outside import (
+    commands,
+    compose,
+    engine,
+    engine_flags,
+    files,
+    images,
+    kernel,
+    nginx,
+    registry_api,
+    tls,
+    yaml_text,
+)
 from runbook.parameters import Parameters
 from runbook.redaction import redact
 
 _SECONDS = 3.0  # for an engine, a name server or a port to answer: who diagnoses does not wait
 _LOG_LINES = 200
+_SERVER_ERROR = 500
 _JUST_NOW = 15.0  # seconds
 _REFERENCE = r"(?:/v2/(?P<path>[a-z0-9][a-z0-9._/-]*)/manifests/(?P<of_path>[\w.:-]+))"
 
@@ -237,6 +250,14 @@ class Situation:
     def listeners(self) -> Sequence[kernel.Listener]:
         """Who listens on the registry's port."""
         return kernel.listeners({self.parameters.port})
+
+    @cached_property
+    def front_complaint(self) -> str:
+        """Why nginx in front lets nobody through while it is asked now, in its words: it has no connection left."""
+        log = nginx.ErrorLog()
+        found = self._ask(tls.trusting_anybody())
+        told = log.complaints() if found.status is None or found.status >= _SERVER_ERROR else []
+        return next((line for line in told if nginx.NO_CONNECTION in line), "")
 
     @cached_property
     def anonymous(self) -> registry_api.Answer:

@@ -4,6 +4,7 @@ Source: nginx.org, "How nginx processes a request" and "Controlling nginx", ngx_
 ngx_http_ssl_module and ngx_http_proxy_module; distribution.github.io, "Authenticate proxy with nginx".
 """
 
+import os
 import re
 import socket
 import subprocess
@@ -30,6 +31,8 @@ _CIPHERS = ":".join(
     for key in ("ECDSA", "RSA")
 )
 _PID_FILE = Path("/run/nginx.pid")
+NO_CONNECTION = "worker_connections are not enough"
+_MORE_CONNECTIONS = "raise worker_connections in /etc/nginx/nginx.conf (its block events), `nginx -s reload`"
 _ERROR_LOG = Path("/var/log/nginx/error.log")
 _WORKER = "nginx: worker process"  # one that shuts down adds that
 _GRACE_SECONDS = 3.0  # nginx tries five times in 2.5 s to take a port, and complains each time
@@ -135,15 +138,16 @@ def served(domain: str, address: str) -> str:
     return tls.fingerprint(x509.load_der_x509_certificate(answer.server_certificate))
 
 
-class _ErrorLog:
+class ErrorLog:
     """What nginx complains of in its error log, from now on."""
 
     def __init__(self) -> None:
+        """Begin now."""
         self._offset = _ERROR_LOG.stat().st_size if _ERROR_LOG.exists() else 0
 
     def complaints(self) -> list[str]:
-        """Return why it refuses a configuration, in its words, each once."""
-        if not _ERROR_LOG.exists():
+        """Return why it refuses a configuration, or a connection, in its words, each once."""
+        if not os.access(_ERROR_LOG, os.R_OK, effective_ids=True):
             return []
         with _ERROR_LOG.open("rb") as file:
             file.seek(self._offset)
@@ -152,9 +156,9 @@ class _ErrorLog:
 
 
 def _refusals(lines: Sequence[str]) -> list[str]:
-    """Return what nginx says in the lines for which it gives up, each once, without time and process."""
-    found = (re.search(r"\[emerg\] (?:\d+#\d+: )?(.*)", line) for line in lines)
-    return list(dict.fromkeys(item.group(1) for item in found if item))
+    """Return what nginx says where it gives up, or can take no connection, each once, without time and process."""
+    found = (re.search(rf"\[emerg\] (?:\d+#\d+: )?(.*)|\[alert\] .*?(\d+ {NO_CONNECTION}.*)", line) for line in lines)
+    return list(dict.fromkeys(item[1] or item[2] for item in found if item))
 
 
 def _test() -> None:
@@ -187,7 +191,7 @@ def load(change: ConfigureNginx, timeout_seconds: float) -> None:
     Raises HostError with nginx's own words where it does not.
     """
     _test()
-    log = _ErrorLog()
+    log = ErrorLog()
     if change.supervisor == "systemd" and not is_enabled():
         commands.run("systemctl", "enable", "nginx.service")
     earlier = _workers()
@@ -212,7 +216,7 @@ def leave(change: RemoveSite, timeout_seconds: float) -> None:
     if not is_running():
         return
     _test()
-    log = _ErrorLog()
+    log = ErrorLog()
     refusal = _tell("none", timeout_seconds)
 
     def holders() -> str:
@@ -224,7 +228,7 @@ def leave(change: RemoveSite, timeout_seconds: float) -> None:
 
 
 def _wait(
-    missing: Callable[[], str], told: tuple[str, str], log: _ErrorLog, refusal: str, timeout_seconds: float
+    missing: Callable[[], str], told: tuple[str, str], log: ErrorLog, refusal: str, timeout_seconds: float
 ) -> None:
     """Poll until nothing is missing; `told` is what was expected, and the remedy."""
     started = time.monotonic()
@@ -232,7 +236,8 @@ def _wait(
         waited, complaints = time.monotonic() - started, log.complaints()
         if waited >= timeout_seconds or ((complaints or refusal) and waited >= _GRACE_SECONDS):
             said = "; ".join(part for part in (refusal, *complaints) if part)
-            raise HostError(told[0], f"{found}, and nginx says: {said}" if said else found, told[1])
+            remedy = _MORE_CONNECTIONS if NO_CONNECTION in said else told[1]
+            raise HostError(told[0], f"{found}, and nginx says: {said}" if said else found, remedy)
         time.sleep(0.1)
 
 

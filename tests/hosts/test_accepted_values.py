@@ -253,7 +253,7 @@ PASSWORD = "a password of 1 to 72 bytes of printable text"  # noqa: S105 (the wo
             id="29",
         ),
         *(
-            pytest.param({"password": password}, (PASSWORD, found, "choose another"), id=f"30-{name}")
+            pytest.param({"password": password}, (PASSWORD, found, "write the right one"), id=f"30-{name}")
             for name, (password, found) in {
                 "empty": ("", "an empty one"),
                 "73-bytes": ("0" * 73, "one of 73 bytes"),
