@@ -68,6 +68,7 @@ from runbook.outside import (
     nginx,
     own_certificate,
     packages,
+    ports,
     proof_timer,
     registry_api,
     sudo,
@@ -217,7 +218,8 @@ def _failure(change: Change, error: BaseException, outcomes: Sequence[Outcome], 
         expected, found, remedy = error.expected, error.found, f"{error.remedy}; then "
     elif isinstance(error, KeyboardInterrupt):
         kind, found, remedy = InterruptError, "an interrupt", ""
-    found += kernel.who_holds(found)
+    who, how = ports.holder_of(found)
+    found, remedy = f"{found}{who}", f"{how}{remedy}"
     done = "; ".join(str(outcome.change) for outcome in outcomes) or "nothing"
     return kind(
         expected,

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from runbook.errors import HostError
-from runbook.outside import engine, engine_configuration, engine_flags, files, hosts_file, kernel, nginx
+from runbook.outside import engine, engine_configuration, engine_flags, files, hosts_file, kernel, nginx, ports
 from runbook.sections.host import FORWARDING
 
 from .situation import Finding, Situation, UntoldError, no, resolve, yes
@@ -48,34 +48,34 @@ def nat_chain_gone(situation: Situation) -> Finding:
 def port_taken(situation: Situation) -> Finding:
     """Look who listens on the registry's port."""
     parameters = situation.parameters
-    expected = "nginx" if parameters.proxy == "nginx" else "docker-proxy"
-    others = [item for item in situation.listeners if not item.process.startswith(expected)]
-    if situation.client and parameters.proxy == "none":
-        others = [item for item in others if item.process not in ("docker-proxy", "rootlessport")]
+    expected = ("nginx",) if parameters.proxy == "nginx" else ()
+    others = [item for item in situation.listeners if item.process not in (*expected, *ports.OF_ENGINE)]
     told = ", ".join(map(str, situation.listeners)) or "nobody"
     return yes(f"{told} listens on port {parameters.port}") if others else no(f"{told} listens on it")
 
 
 def named_port_taken(situation: Situation) -> Finding:
-    """Look who listens on the port that the message names."""
+    """Look who listens on the port that the message names, and for which container."""
     named = re.search(r":(\d+)(?:: bind: address already in use| failed: port is already allocated)", situation.message)
     if named is None:
         named = re.search(r"(?:port|listen tcp\S*:|:)\s*(\d{2,5})\b", situation.message)
     port = int(named[1]) if named else situation.parameters.port
     found = kernel.listeners({port})
-    told = ", ".join(map(str, found))
-    return yes(f"{told} listens on port {port}") if found else no(f"nobody listens on port {port} now")
+    if not found:
+        return no(f"nobody listens on port {port} now")
+    publishers = ports.publishers(situation.client, found) if situation.client else []
+    who, how = ports.holder(found[0], {outside: item.name for outside, item in publishers})
+    return yes(f"{who} listens on port {port}", f"{how}, or take another port")
 
 
 def port_of_container(situation: Situation) -> Finding:
-    """Look which running containers publish the registry's port."""
+    """Look which running containers have the registry's port, published or in this host's own network."""
     parameters = situation.parameters
-    ports = {parameters.port, *([parameters.backend_port] if parameters.proxy == "nginx" else [])}
+    wanted = {parameters.port, *([parameters.backend_port] if parameters.proxy == "nginx" else [])}
     ours = {found.name for found in situation.containers}
-    running = [found for found in engine.containers(situation.require_engine()) if found.running]
-    other = [found.name for found in running for _, port, _ in found.publish if port in ports - {0}]
-    other = [name for name in other if name not in ours]
-    return yes(f"the container {', '.join(other)} publishes it") if other else no("no other container publishes it")
+    publishers = ports.publishers(situation.require_engine(), situation.listeners)
+    other = [found.name for port, found in publishers if port in wanted and found.name not in ours]
+    return yes(f"the container {', '.join(other)} has it") if other else no("no other container has it")
 
 
 def name_unknown(situation: Situation) -> Finding:

@@ -94,6 +94,8 @@ class Situation:
     def _engine(self) -> tuple[engine.Client | None, str]:
         try:
             client = engine.connect(_SECONDS)
+            if (asked := engine.elsewhere()) and not (client and engine.is_desktop(client)):
+                return None, f"the client asks {redact(asked)}"
         except NotReadyError:
             return None, "it takes the connection, and says nothing"
         except HostError as error:

@@ -92,10 +92,10 @@ def elsewhere() -> str:
 
 
 def require(timeout_seconds: float = 60) -> Client:
-    """Return a client of the engine; raises MissingError where none answers, and says where another's is asked."""
+    """Return a client of this host's engine; raises MissingError where none answers, HostError for another one."""
     client = connect(timeout_seconds)
-    if client is None and (asked := elsewhere()):
-        raise MissingError("a Docker Engine that answers", f"the client asks {asked}", THIS_HOST_S)
+    if (asked := elsewhere()) and not (client and is_desktop(client)):
+        raise HostError("this host's engine to be asked", f"the client asks {asked}", THIS_HOST_S)
     if client is None:
         raise MissingError("a Docker Engine that answers", "none", "run the notebook 10-host")
     return client
@@ -236,7 +236,8 @@ def _wait_for_exit(timeout_seconds: float) -> None:
 class ContainerFacts:
     """How a container is: what a plan compares with what it wants; one that never ran started in the year 1.
 
-    In `publish` are address, port and the container's port; the port is 0 where the engine chose one.
+    In `publish` are address, port and the container's port; the port is 0 where the engine chose one. `ports` are those
+    of this host that it has now, `networks` the names of the networks that it is connected to.
     """
 
     name: str
@@ -250,6 +251,9 @@ class ContainerFacts:
     labels: tuple[tuple[str, str], ...]
     environment: tuple[str, ...]
     paused: bool = False
+    identifier: str = ""
+    ports: tuple[int, ...] = ()
+    networks: tuple[str, ...] = ()
 
     def label(self, name: str) -> str | None:
         """Return a label's value, None where the container has no such label."""
@@ -257,7 +261,8 @@ class ContainerFacts:
 
 
 def _facts_of(container: Container) -> ContainerFacts:
-    host, config = container.attrs["HostConfig"], container.attrs["Config"]
+    host, config, network = (container.attrs[part] for part in ("HostConfig", "Config", "NetworkSettings"))
+    published = [binding for bindings in (network["Ports"] or {}).values() for binding in bindings or ()]
     return ContainerFacts(
         name=container.attrs["Name"].removeprefix("/"),
         image_id=container.attrs["Image"],
@@ -266,7 +271,7 @@ def _facts_of(container: Container) -> ContainerFacts:
         started=datetime.datetime.fromisoformat(container.attrs["State"]["StartedAt"]),
         restart_policy=host["RestartPolicy"]["Name"],
         publish=tuple(
-            (binding["HostIp"], int(binding["HostPort"] or 0), int(inside.partition("/")[0]))
+            (binding["HostIp"], _port(binding["HostPort"]), int(inside.partition("/")[0]))
             for inside, bindings in sorted((host["PortBindings"] or {}).items())
             for binding in bindings or ()
         ),
@@ -276,7 +281,15 @@ def _facts_of(container: Container) -> ContainerFacts:
         ),
         labels=tuple(sorted((config["Labels"] or {}).items())),
         environment=tuple(config["Env"] or ()),
+        identifier=str(container.id),
+        ports=tuple(sorted({_port(binding["HostPort"]) for binding in published})),
+        networks=tuple(sorted(network["Networks"] or ())),
     )
+
+
+def _port(text: str) -> int:
+    """Return a port of this host; 0 where the engine chooses one, of a range too."""
+    return int(text) if text.isdigit() else 0
 
 
 def containers(client: Client, labels: tuple[str, ...] = ()) -> list[ContainerFacts]:

@@ -1,7 +1,6 @@
 """The kernel's settings, its nat table, the addresses and listening ports of this host."""
 
 import ipaddress
-import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,15 +128,6 @@ def listeners(ports: set[int]) -> list[Listener]:
         if (name := _process_name(item.pid)) is not None
     }
     return sorted(found, key=lambda listener: (listener.port, listener.pid or 0))
-
-
-def who_holds(said: str) -> str:
-    """Return who listens on the port of which an engine or Compose says that it is taken; empty where it does not."""
-    taken = re.search(r":(\d+)(?:: bind: address already in use| failed: port is already allocated)", said)
-    if taken is None:
-        return ""
-    found = ", ".join(str(listener) for listener in listeners({int(taken[1])})) or "nobody any more"
-    return f"; {found} listens on port {taken[1]}"
 
 
 def _process_name(pid: int | None) -> str | None:

@@ -5,6 +5,7 @@ Notebook: 10-host. Source: Docker Engine documentation, "Packet filtering and fi
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ from runbook.outside import (
     kernel,
     nginx,
     packages,
+    ports,
     registry_api,
 )
 from runbook.parameters import Parameters
@@ -86,11 +88,12 @@ def gather(parameters: Parameters) -> HostFacts:
     release = packages.release()
     supervisor = engine.supervisor()
     installed = engine.is_installed()
+    listeners = tuple(kernel.listeners(set(_ports(parameters))))
     with ThreadPoolExecutor() as beside:  # an interrupt waits for these commands, but not for an engine that is stuck
         asked_compose = beside.submit(compose.find)
         asked_boot = beside.submit(engine.is_enabled) if supervisor == "systemd" and installed else None
         asked_flags = beside.submit(engine_flags.gather, supervisor) if installed else None
-        found_engine = _gather_engine(parameters) if installed else None
+        found_engine = _gather_engine(parameters, listeners) if installed else None
     found_compose = asked_compose.result()
     flags = asked_flags.result() if asked_flags else ()
     if found_engine is not None and not found_engine.has_nat_chain:
@@ -110,7 +113,7 @@ def gather(parameters: Parameters) -> HostFacts:
         drop_in=files.read_text(kernel.DROP_IN),
         daemon_json=engine_configuration.read_file(),
         flags=flags,
-        listeners=tuple(kernel.listeners(set(_ports(parameters)))),
+        listeners=listeners,
         has_nginx_site=nginx.read_site() is not None,
         elsewhere="" if found_engine is not None and found_engine.is_desktop else engine.elsewhere(),
     )
@@ -122,7 +125,7 @@ def _ports(parameters: Parameters) -> dict[int, str]:
     return behind | {parameters.basic_port: "basic_port", parameters.port: "port"}
 
 
-def _gather_engine(parameters: Parameters) -> EngineFacts | None:
+def _gather_engine(parameters: Parameters, listeners: Sequence[kernel.Listener]) -> EngineFacts | None:
     client = engine.connect(parameters.timeout_seconds)
     if client is None:
         return None
@@ -135,9 +138,7 @@ def _gather_engine(parameters: Parameters) -> EngineFacts | None:
         version=client.version()["Version"],
         has_nat_chain=desktop or kernel.has_nat_chain("DOCKER"),
         running=tuple(sorted(found.name for found in running)),
-        publishers=tuple(
-            (outside, found.name, _is_ours(found)) for found in running for _, outside, _ in found.publish
-        ),
+        publishers=tuple((port, found.name, _is_ours(found)) for port, found in ports.publishers(client, listeners)),
         image=image.reference if image else None,
         is_desktop=desktop,
     )
@@ -238,13 +239,13 @@ def _refuse_taken_ports(parameters: Parameters, facts: HostFacts) -> None:
     ours = {port for port, _, is_ours in publishers if is_ours}
     for listener in facts.listeners:
         if listener.port not in ours and not _is_nginx_in_front(parameters, facts, listener):
-            holder = f"the container {holders[listener.port]}" if listener.port in holders else str(listener)
+            who, how = ports.holder(listener, holders)
             name = _ports(parameters)[listener.port]
             in_front = "set proxy: nginx, " if (name, listener.process) == ("port", "nginx") else ""
             raise HostError(
                 f"the port {listener.port} to be free",
-                f"{holder} listens there",
-                f"stop it, {in_front}or set the parameter {name}",
+                f"{who} listens there",
+                f"{how}, {in_front}or set the parameter {name}",
             )
 
 

@@ -210,6 +210,9 @@ HIDDEN = Listener(port=5000, process="a process of another namespace", pid=None)
         pytest.param(NGINX, (), r"nginx \(pid 7\) listens there", "port", id="process"),
         pytest.param(HIDDEN, (), "a process of another namespace listens there", "basic_port", id="hidden-process"),
         pytest.param(PROXY, ((5000, "web", False),), "the container web listens there", "basic_port", id="container"),
+        pytest.param(
+            PROXY, (), r"docker-proxy \(pid 8\), for a container .* listens there", "basic_port", id="other-engine"
+        ),
         pytest.param(NGINX, ((5000, "r", True),), r"nginx \(pid 7\) listens there", "port", id="ours-is-elsewhere"),
     ],
 )
