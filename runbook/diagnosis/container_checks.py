@@ -87,7 +87,10 @@ def container_missing(situation: Situation) -> Finding:
     project = situation.parameters.compose_project
     if situation.containers:
         return no(f"there is {situation.container.name}")
-    return yes(f"there is no container {compose.SERVICE} of the Compose project {project}")
+    volume = compose.volume_name(project, situation.parameters.data_volume)
+    has_volume = engine.volume_labels(situation.require_engine(), volume) is not None
+    beside = f"but its volume {volume}" if has_volume else f"and no volume {volume}"
+    return yes(f"there is no container {compose.SERVICE} of the Compose project {project}, {beside}")
 
 
 def container_twice(situation: Situation) -> Finding:

@@ -6,7 +6,7 @@ import re
 import shutil
 
 from runbook.errors import HostError
-from runbook.outside import daemon_json, engine, engine_configuration, engine_flags
+from runbook.outside import daemon_json, engine, engine_configuration, engine_flags, systemd
 from runbook.redaction import redact
 
 from .situation import Finding, Situation, UntoldError, no, untold, yes
@@ -43,6 +43,32 @@ def hangs(situation: Situation) -> Finding:
     if "says nothing" in situation.engine_obstacle:
         return yes(situation.engine_obstacle)
     return no("it answers") if situation.client else no(situation.engine_obstacle)
+
+
+def masked(situation: Situation) -> Finding:
+    """Ask systemd whether it may start the engine's units."""
+    if situation.supervisor != "systemd" or not engine.is_installed():
+        return no("no systemd, or no engine here")
+    found = engine.masked(is_up=situation.client is not None)
+    return yes(f"{', '.join(found)}: `{'`, `'.join(found.values())}`") if found else no("none of its units is masked")
+
+
+def deaf(situation: Situation) -> Finding:
+    """Look whether the engine has neither chains nor a proxy, and the registry's port is not reached."""
+    if not engine_configuration.is_deaf(situation.flags):
+        return no("it has chains, or a proxy")
+    if situation.anonymous.status is not None:
+        return no("the registry's port is reached all the same")
+    return yes("iptables and userland-proxy are both off")
+
+
+def stores_apart(situation: Situation) -> Finding:
+    """Look where the engine stores, and whether the registry's volume is elsewhere."""
+    try:
+        situation.require_own_root()
+    except UntoldError as error:
+        return yes(error.found) if situation.client else untold(error.found)
+    return no("it stores where the registry's volume is")
 
 
 def stopped(situation: Situation) -> Finding:
@@ -121,6 +147,8 @@ def not_at_boot(situation: Situation) -> Finding:
     """Ask systemd whether it starts the engine at boot."""
     if situation.supervisor != "systemd":
         return untold("no systemd here")
+    if systemd.masked("docker.service"):
+        return no("it is masked, and so cannot be")
     return no("it is enabled") if engine.is_enabled() else yes("docker.service is not enabled")
 
 

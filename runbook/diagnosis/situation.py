@@ -118,6 +118,15 @@ class Situation:
             raise UntoldError(f"the engine cannot be asked: {self.engine_obstacle}")
         return self.client
 
+    def require_own_root(self) -> engine.Client:
+        """Return a client of the engine; raises UntoldError where it does not see what it stored before."""
+        name = compose.volume_name(self.parameters.compose_project, self.parameters.data_volume)
+        try:
+            engine.refuse_other_root(self.require_engine(), name)
+        except HostError as error:
+            raise UntoldError(error.found) from error
+        return self.require_engine()
+
     @cached_property
     def engine_information(self) -> Mapping[str, Any]:
         """What `docker info` says."""
@@ -151,7 +160,7 @@ class Situation:
     @cached_property
     def containers(self) -> Sequence[engine.ContainerFacts]:
         """The containers of the registry with TLS, running or not."""
-        return compose.registry_containers(self.require_engine(), self.parameters.compose_project)
+        return compose.registry_containers(self.require_own_root(), self.parameters.compose_project)
 
     @property
     def container(self) -> engine.ContainerFacts:
@@ -191,7 +200,7 @@ class Situation:
     @cached_property
     def image(self) -> images.RegistryImage | None:
         """The image that the parameters ask for, None where it is not here."""
-        return images.find(self.require_engine(), self.parameters)
+        return images.find(self.require_own_root(), self.parameters)
 
     @cached_property
     def inside(self) -> Path:

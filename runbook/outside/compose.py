@@ -68,9 +68,12 @@ def own_networks(client: engine.Client, project: str) -> list[str]:
 def require_own(client: engine.Client, project: str, volume: str, *, is_kept: bool) -> None:
     """Raise HostError where a container, network or volume of somebody else's is where the project's would be.
 
+    The same where the engine does not see what it stored before.
+
     `volume` is the volume's key in the Compose file; `is_kept` says that this host has secrets of the runbook's: then a
     volume without its label is one that a version without labels has left. So is a network of its containers.
     """
+    engine.refuse_other_root(client, volume_name(project, volume))
     found = containers(client, project)
     foreign = [f"the container {item.name}" for item in found if not item.label(engine.LABEL)]
     is_ours = bool(found) and not foreign

@@ -35,6 +35,7 @@ GROUP = "docker"
 _WHICH_ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 _OWN = re.compile(r"unix:///(?:var/)?run/docker\.sock")
 THIS_HOST_S = "for this host's engine: unset DOCKER_HOST and DOCKER_CONTEXT, and `docker context use default`"
+_DATA_ROOT = Path("/var/lib/docker")
 _PID_FILE = Path("/var/run/docker.pid")
 
 
@@ -105,6 +106,34 @@ def require(timeout_seconds: float = 60) -> Client:
 def is_desktop(client: Client) -> bool:
     """Return whether this is the engine of Docker Desktop, in a virtual machine with settings of its own."""
     return str(client.info()["OperatingSystem"]) == "Docker Desktop"
+
+
+def refuse_other_root(client: Client, volume: str) -> None:
+    """Raise HostError where the engine stores apart from what was stored before, or cannot read what root alone may.
+
+    That is so with userns-remap, and with another data-root while a volume of that name is in the usual one. Source:
+    Docker Engine documentation, "Isolate containers with a user namespace" and "Daemon data directory".
+    """
+    found = client.info()
+    root, there = str(found["DockerRootDir"]), _DATA_ROOT / "volumes" / volume
+    key = "userns-remap" if any("name=userns" in option for option in found["SecurityOptions"] or ()) else "data-root"
+    apart = root != str(_DATA_ROOT) and os.path.isdir(there) and volume_labels(client, volume) is None  # noqa: PTH112 (no error where this user may not look)
+    if key == "userns-remap" or apart:
+        raise HostError(
+            f"an engine that stores in {_DATA_ROOT}, as root",
+            f"{key} is set, so it stores in {root}" + (f"; the volume {volume} is in {_DATA_ROOT}" if apart else ""),
+            f"take {key} out of daemon.json, or of the engine's flags, then `systemctl restart docker`: what it stored"
+            " before is there again",
+        )
+
+
+def masked(*, is_up: bool) -> dict[str, str]:
+    """Return the masked units that keep systemd from starting the engine, each with the command that ends that.
+
+    Of one that is up, only its own counts: how it listens, and which containerd it has, may be somebody's choice.
+    """
+    others = () if is_up else ("docker.socket", "containerd.service")
+    return systemd.masked("docker.service", *others)
 
 
 def supervisor() -> Supervisor:

@@ -18,6 +18,10 @@ from runbook.errors import HostError, RunbookError
 from runbook.outside import commands, daemon_json, engine, engine_flags, files, temporary
 from runbook.parameters import Parameters
 
+UNDEAFEN = (
+    f"iptables and userland-proxy are both off: take one of the two out of {daemon_json.PATH}, or of the engine's"
+    " flags, then `systemctl restart docker`"
+)
 _GRACE_SECONDS = 2.0  # a reload takes milliseconds: an engine that has complained, and lists nothing then, has refused
 
 
@@ -84,9 +88,21 @@ def wants_nat_chain(client: engine.Client, flags: Sequence[engine_flags.Flag]) -
     backend = client.info().get("FirewallBackend") or {}
     if str(backend.get("Driver", "")).startswith("nftables"):
         return False
-    if any(flag.name == "iptables" and re.search(r"--iptables[= ]+(?:false|0)\b", flag.line) for flag in flags):
-        return False
-    return daemon_json.value(read_file(), "iptables") is not False
+    return not _is_off("iptables", flags)
+
+
+def _is_off(name: str, flags: Sequence[engine_flags.Flag]) -> bool:
+    by_flag = [flag for flag in flags if flag.name == name and re.search(rf"--{name}[= ]+(?:false|0)\b", flag.line)]
+    return bool(by_flag) or daemon_json.value(read_file(), name) is False
+
+
+def is_deaf(flags: Sequence[engine_flags.Flag]) -> bool:
+    """Return whether an engine with these flags, and its file, lets nobody reach a port that a container publishes.
+
+    It has neither chains nor a proxy then; somebody may have rules of their own for it. Source: Docker Engine
+    documentation, "Packet filtering and firewalls".
+    """
+    return _is_off("iptables", flags) and _is_off("userland-proxy", flags)
 
 
 def validate(text: str) -> None:

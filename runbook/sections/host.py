@@ -34,6 +34,7 @@ from runbook.outside import (
     packages,
     ports,
     registry_api,
+    systemd,
 )
 from runbook.parameters import Parameters
 
@@ -63,7 +64,8 @@ class EngineFacts:
 class HostFacts:
     """How the host is now; `engine` is None where none answers, `compose` where there is none.
 
-    `elsewhere` says which other engine the client asks, and is empty where it asks this host's.
+    `elsewhere` says which other engine the client asks, and is empty where it asks this host's. `masked` are units of
+    the engine that systemd may not start, each with the command that lets it again.
     """
 
     distribution: str
@@ -81,6 +83,7 @@ class HostFacts:
     listeners: tuple[kernel.Listener, ...]
     has_nginx_site: bool
     elsewhere: str = ""
+    masked: tuple[tuple[str, str], ...] = ()
 
 
 def gather(parameters: Parameters) -> HostFacts:
@@ -116,6 +119,7 @@ def gather(parameters: Parameters) -> HostFacts:
         listeners=listeners,
         has_nginx_site=nginx.read_site() is not None,
         elsewhere="" if found_engine is not None and found_engine.is_desktop else engine.elsewhere(),
+        masked=tuple(engine.masked(is_up=found_engine is not None).items()) if asked_boot else (),
     )
 
 
@@ -169,10 +173,11 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
     """Return what makes the host ready; empty where it is.
 
     On Docker Desktop it is the image alone: engine and kernel are in its virtual machine. Raises HostError where the
-    runbook cannot repair it: a port taken by another process, a daemon.json with which the engine does not start, no
-    engine and no apt.
+    runbook cannot repair it: a port taken by another process, a daemon.json with which the engine does not start, a
+    unit that is masked, no engine and no apt.
     """
     _refuse_other_engine(facts)
+    systemd.refuse_masked(dict(facts.masked))
     _refuse_taken_ports(parameters, facts)
     engine_flags.refuse(facts.daemon_json, facts.flags)
     if facts.engine is not None and facts.engine.is_desktop:
@@ -272,12 +277,15 @@ def check_container(parameters: Parameters) -> list[Result]:
         except NotReadyError as error:
             answered = error.found
     afterwards = probed.ask("/v2/")
+    is_deaf = engine_configuration.is_deaf(engine_flags.gather(engine.supervisor()))
     return [
         works(
             f"a container with a published port answers at {address}",
             expected=200,
             found=answered,
-            remedy="see `iptables -t nat -L DOCKER` and any firewall of this host",
+            remedy=engine_configuration.UNDEAFEN
+            if is_deaf
+            else "see `iptables -t nat -L DOCKER` and any firewall of this host",
         ),
         refused(
             "the same address, once that container is gone",

@@ -13,7 +13,7 @@ from runbook.changes import Change, ConfigureNginx, InstallPackages, Supervisor
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, MissingError
 from runbook.forms import split_reference
-from runbook.outside import compose, docker_client, engine, kernel, nginx, packages, registry_api, storage, tls
+from runbook.outside import compose, docker_client, engine, kernel, nginx, packages, registry_api, storage, systemd, tls
 from runbook.outside.registry_configuration import PLAIN_PORT
 from runbook.parameters import Parameters
 
@@ -29,7 +29,7 @@ class NginxFacts:
 
     `reads_sites` is whether it is laid out as the distribution's; `served` the fingerprint of the certificate that is
     served under the registry's name, or why none is; `certificate` that of the one on disk. `others` are FILE:LINE of
-    sites with the registry's name that the runbook did not make.
+    sites with the registry's name that the runbook did not make; `masked` is its unit where systemd may not start it.
     """
 
     has_apt: bool
@@ -44,6 +44,7 @@ class NginxFacts:
     served: str
     certificate: str
     others: tuple[str, ...] = ()
+    masked: tuple[tuple[str, str], ...] = ()
 
 
 def gather(parameters: Parameters) -> NginxFacts | None:
@@ -66,6 +67,7 @@ def gather(parameters: Parameters) -> NginxFacts | None:
         served=nginx.served(parameters.domain, f"{address}:{parameters.port}"),
         certificate=tls.fingerprint(tls.require_certificate(parameters.certificate_path)),
         others=nginx.places_of(parameters.domain),
+        masked=tuple(systemd.masked("nginx.service").items()) if supervisor == "systemd" and installed else (),
     )
 
 
@@ -95,6 +97,7 @@ def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
     """
     if facts is None:
         return []
+    systemd.refuse_masked(dict(facts.masked))
     if facts.others:
         raise HostError(
             f"no site of nginx for {parameters.domain} but the runbook's own",

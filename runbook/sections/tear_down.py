@@ -41,12 +41,17 @@ class TearDownFacts:
 
 
 def gather(parameters: Parameters) -> TearDownFacts:
-    """Return the ledger, and what is there of it; raises MissingError where an engine does not answer that has some."""
+    """Return the ledger, and what is there of it.
+
+    Raises MissingError where an engine does not answer that has some of it, HostError where it stores apart from that.
+    """
     found = earlier.find(parameters)
     entries = ledger.of_earlier(found) if found else ledger.read()
     things = [entry.thing for entry in entries]
     if any(thing.kind in ("container", "project", "volume", "image") for thing in things) and engine.is_installed():
-        engine.require(parameters.timeout_seconds)
+        client = engine.require(parameters.timeout_seconds)
+        volumes = [thing.name for thing in things if thing.kind == "volume"]
+        engine.refuse_other_root(client, volumes[0] if volumes else "")
     folders = [Path(thing.name) for thing in things if thing.kind == "folder"]
     now = {thing: made.now(thing, parameters.timeout_seconds) for thing in things}
     return TearDownFacts(

@@ -294,3 +294,14 @@ def test_plan_names_another_engine_before_anything_else() -> None:
     facts = dataclasses.replace(READY, elsewhere="the Docker context other, tcp://other.test:2376", compose=None)
     with pytest.raises(HostError, match=r"the client asks the Docker context other.*docker context use default"):
         host.plan(Parameters(), facts)
+
+
+def test_plan_names_a_masked_unit_before_it_fails() -> None:
+    """Fails if systemd is told to start or enable what somebody has masked, which it refuses each time."""
+    masked = (
+        ("docker.service", "systemctl unmask docker.service"),
+        ("docker.socket", "systemctl unmask docker.socket"),
+    )
+    told = r"docker.service, docker.socket to be startable .* run `systemctl unmask docker.service`, `systemctl unmask"
+    with pytest.raises(HostError, match=told):
+        host.plan(Parameters(), dataclasses.replace(READY, engine=None, engine_enabled=False, masked=masked))
