@@ -32,10 +32,11 @@ def compose_file_broken(situation: Situation) -> Finding:
     situation.text(path)
     if not any(isinstance(change, WriteFile) and change.path == path for change in situation.planned(compose_section)):
         return no("it is as the notebook writes it")
-    done = commands.run(
-        *(*compose.require().argv, "--file", str(path), "config", "--quiet"), allowed=None, timeout_seconds=10
-    )
-    return no("Compose reads it") if done.code == 0 else yes(done.said.splitlines()[-1])
+    try:
+        compose.resolved(path, situation.parameters.compose_project)
+    except CommandError as error:
+        return yes(redact(error.found.splitlines()[-1]))
+    return no("Compose reads it")
 
 
 def compose_other_name(situation: Situation) -> Finding:
@@ -115,6 +116,14 @@ def container_stopped(situation: Situation) -> Finding:
         return no(f"{situation.container.name} runs")
     state = situation.inspected["State"]
     return yes(f"{situation.container.name} is {state['Status']}, exit code {state['ExitCode']}{last_words(situation)}")
+
+
+def off_network(situation: Situation) -> Finding:
+    """Ask the engine for the networks of the registry's container."""
+    wanted = compose.default_network(situation.parameters.compose_project)
+    found = situation.container.networks
+    told = f"it is on {', '.join(found) or 'no network'}"
+    return no(told) if wanted in found else yes(f"{told}, to be on {wanted}")
 
 
 def container_paused(situation: Situation) -> Finding:

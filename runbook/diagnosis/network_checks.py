@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 from runbook.errors import HostError
-from runbook.outside import engine, engine_configuration, engine_flags, files, hosts_file, kernel, nginx, ports
+from runbook.outside import compose, engine, engine_configuration, engine_flags, files, hosts_file, kernel, nginx, ports
 from runbook.sections.host import FORWARDING
 
-from .situation import Finding, Situation, UntoldError, no, resolve, yes
+from .situation import Finding, Situation, UntoldError, no, yes
 
 _SECONDS = 3.0
 _PUBLIC = "registry-1.docker.io"
@@ -78,16 +78,31 @@ def port_of_container(situation: Situation) -> Finding:
     return yes(f"the container {', '.join(other)} has it") if other else no("no other container has it")
 
 
+def hosts_file_not_read(situation: Situation) -> Finding:
+    """Look in nsswitch.conf whether names are looked up in /etc/hosts."""
+    if hosts_file.is_read() or situation.address in situation.resolved:
+        return no("it is read, or the name is known without it")
+    error = hosts_file.unread(situation.parameters.domain)
+    return yes(error.found, error.remedy)
+
+
+def _resolved(situation: Situation) -> tuple[str, ...]:
+    """Return the addresses of the registry's name; raises UntoldError where a line in /etc/hosts has no effect."""
+    if hosts_file_not_read(situation).confirmed:
+        raise UntoldError("names are not looked up in /etc/hosts")
+    return situation.resolved
+
+
 def name_unknown(situation: Situation) -> Finding:
     """Look the registry's name up, as a client does."""
     domain = situation.parameters.domain
-    found = situation.resolved
+    found = _resolved(situation)
     return no(f"{domain} stands for {', '.join(found)}") if found else yes(f"nobody here knows {domain}")
 
 
 def name_on_loopback(situation: Situation) -> Finding:
     """Look the registry's name up, and see whether it leads to this host's loopback."""
-    found = situation.resolved
+    found = _resolved(situation)
     loopback = [item for item in found if ipaddress.ip_address(item.partition("%")[0]).is_loopback]
     told = f"{situation.parameters.domain} stands for {', '.join(found) or 'nothing'}"
     return yes(told) if loopback else no(told)
@@ -95,7 +110,7 @@ def name_on_loopback(situation: Situation) -> Finding:
 
 def name_elsewhere(situation: Situation) -> Finding:
     """Look the registry's name up, and compare with the address that it is to stand for."""
-    domain, found = situation.parameters.domain, situation.resolved
+    domain, found = situation.parameters.domain, _resolved(situation)
     if not found:
         raise UntoldError(f"nobody here knows {domain}")
     told = f"{domain} stands for {', '.join(found)}, to be {situation.address}"
@@ -174,7 +189,7 @@ def is_exempt(name: str, exempt: str) -> bool:
 def public_registry_unreachable(situation: Situation) -> Finding:
     """Look the public registry's name up, and open a connection to it."""
     del situation
-    if not resolve(_PUBLIC):
+    if not kernel.addresses_of(_PUBLIC):
         return yes(f"no name server here knows {_PUBLIC}")
     try:
         with closing(socket.create_connection((_PUBLIC, 443), timeout=_SECONDS)):
@@ -207,6 +222,14 @@ def clock_behind(situation: Situation) -> Finding:
     ahead = [f"{told} {at:%Y-%m-%d %H:%M}" for told, at in begins.items() if at > situation.now]
     told = f"this host's clock says {situation.now:%Y-%m-%d %H:%M} UTC"
     return yes(f"{told}, and {'; '.join(ahead)}") if ahead else no(told)
+
+
+def network_takes_larger(situation: Situation) -> Finding:
+    """Compare the largest packet of the registry's network with that of the interface with its address."""
+    inside = compose.network_mtu(situation.require_engine(), situation.parameters.compose_project) or 0
+    outside = kernel.mtu_at(situation.address)
+    told = f"{inside} bytes inside, {outside} outside"
+    return yes(told) if inside > outside else no(told)
 
 
 # nginx in front.

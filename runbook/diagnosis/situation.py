@@ -255,7 +255,7 @@ class Situation:
     @cached_property
     def resolved(self) -> tuple[str, ...]:
         """The addresses that the registry's name stands for on this host; none where nobody knows it in time."""
-        return resolve(self.parameters.domain)
+        return kernel.addresses_of(self.parameters.domain)
 
     @cached_property
     def listeners(self) -> Sequence[kernel.Listener]:
@@ -339,15 +339,6 @@ class Situation:
         if isinstance(found, RunbookError):
             raise found
         return found
-
-
-def resolve(name: str) -> tuple[str, ...]:
-    """Return the addresses of a name, sorted; none where there is none, or no name server answers in time."""
-    try:
-        said = commands.run("getent", "ahosts", name, allowed=None, timeout_seconds=_SECONDS).output
-    except NotReadyError:  # a look-up in this process could not be ended
-        return ()
-    return tuple(sorted({line.split()[0] for line in said.splitlines()}))
 
 
 def look(check: Callable[[Situation], Finding], situation: Situation) -> Finding:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import HostError, MissingError
-from runbook.outside import commands, engine
+from runbook.outside import commands, engine, files
 
 PROJECT_LABEL = "com.docker.compose.project"
 _VOLUME_LABEL = "com.docker.compose.volume"
 SERVICE = "registry"
+USUAL_MTU = 1500  # of Ethernet, and what the engine gives to a network
+_MTU = "com.docker.network.driver.mtu"
+_NO_VARIABLES = Path(__file__).with_name("no-variables.env")  # in place of a .env beside the file, whatever is in that
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +98,27 @@ def default_network(project: str) -> str:
     return f"{project}_default"
 
 
+def network_options(mtu: int) -> dict[str, object]:
+    """Return what a Compose file says of a network with packets of so many bytes at most.
+
+    Source: Docker Engine documentation, "Bridge network driver", Options.
+    """
+    return {"driver_opts": {_MTU: str(mtu)}}
+
+
+def stated_mtu(text: str) -> int | None:
+    """Return the largest packet, in bytes, that a Compose file of ours gives to its network; None without one."""
+    found = re.search(rf"{re.escape(_MTU)}: ['\"]?(\d+)", text)
+    return int(found[1]) if found else None
+
+
+def network_mtu(client: engine.Client, project: str) -> int | None:
+    """Return the largest packet, in bytes, of a project's network, None where there is no such network."""
+    name = default_network(project)
+    found = [network for network in client.networks.list(names=[name]) if network.name == name]
+    return int((found[0].attrs["Options"] or {}).get(_MTU, USUAL_MTU)) if found else None
+
+
 def volume_name(project: str, volume: str) -> str:
     """Return the name by which the engine knows a project's volume."""
     return f"{project}_{volume}"
@@ -110,6 +134,15 @@ def remove_own(client: engine.Client, project: str) -> None:
             network.remove()
 
 
+def _refuse_used_network(client: engine.Client, project: str) -> None:
+    name = default_network(project)
+    for network in client.networks.list(names=[name]):
+        network.reload()
+        if network.name == name and (users := sorted(item["Name"] for item in network.attrs["Containers"].values())):
+            remedy = f"disconnect them: `docker network disconnect {name} NAME`"
+            raise HostError(f"nobody on the network {name}, which is to be made anew", ", ".join(users), remedy)
+
+
 def registry_containers(client: engine.Client, project: str) -> list[engine.ContainerFacts]:
     """Return the containers of a project's registry that the runbook has made, running or not."""
     labels = (f"{PROJECT_LABEL}={project}", f"com.docker.compose.service={SERVICE}", engine.LABEL)
@@ -117,9 +150,10 @@ def registry_containers(client: engine.Client, project: str) -> list[engine.Cont
 
 
 def _call(path: Path, project: str, *arguments: str, timeout_seconds: float = 60) -> commands.Completed:
-    """Call Compose for exactly one file and project: no override file, no COMPOSE_* of this environment."""
+    """Call Compose for exactly one file and project: no override file, no .env, no COMPOSE_* of this environment."""
     unset = {name: "" for name in os.environ if name.startswith("COMPOSE_")}
-    argv = (*require().argv, "--project-name", project, "--file", str(path), *arguments)
+    options = ("--env-file", str(_NO_VARIABLES), "--project-name", project, "--file", str(path))
+    argv = (*require().argv, *options, *arguments)
     return commands.run(*argv, environment=unset, timeout_seconds=timeout_seconds)
 
 
@@ -132,9 +166,16 @@ def up(path: Path, project: str, timeout_seconds: float) -> None:
     """Bring the file's services up in the background, each container made anew.
 
     What an `up` that was cut off has left beside the container goes first, where Compose takes the file: Compose 2
-    stumbles over its name. Raises CommandError with Compose's words where it refuses.
+    stumbles over its name. So does a network with another MTU than the file's: Compose leaves that as it is, or refuses
+    it. Raises CommandError with Compose's words where it refuses.
     """
     client = engine.require(timeout_seconds)
+    wanted, is_now = stated_mtu(files.read_text(path) or "") or USUAL_MTU, network_mtu(client, project)
+    if is_now not in (None, wanted):
+        resolved(path, project)
+        remove_own(client, project)
+        if is_now > wanted:
+            _refuse_used_network(client, project)
     found = registry_containers(client, project)
     if len(found) > 1:
         resolved(path, project)

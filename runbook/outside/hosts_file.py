@@ -4,10 +4,14 @@ Source: hosts(5): the address first, then its names; case does not count.
 """
 
 import re
+from pathlib import Path
 
 from runbook.changes import HOSTS_FILE
+from runbook.errors import HostError
+from runbook.outside import files
 
 PATH = HOSTS_FILE
+_SWITCH = Path("/etc/nsswitch.conf")
 _BEGIN, _END = "# registry-runbook begin", "# registry-runbook end"
 
 
@@ -45,3 +49,23 @@ def _without(line: str, name: str) -> str | None:
     if rest == fields:
         return line
     return f"{' '.join(rest)} {hash_sign}{comment}".rstrip() if len(rest) > 1 else None
+
+
+def sources() -> str:
+    """Return where this host looks names up, as nsswitch.conf(5) has it; the usual places where it says nothing."""
+    lines = re.findall(r"(?m)^\s*hosts:\s*([^#\n]*)", files.read_text(_SWITCH.resolve()) or "")
+    return lines[-1].strip() if lines else "files dns"
+
+
+def is_read() -> bool:
+    """Return whether this host looks names up in the file: by itself, or through systemd-resolved(8)."""
+    return not {"files", "resolve"}.isdisjoint(sources().split())
+
+
+def unread(name: str) -> HostError:
+    """Return the error for a host on which a line for a name in the file has no effect."""
+    return HostError(
+        f"this host to look {name} up in {PATH}",
+        f"`hosts: {sources()}` in {_SWITCH}, without files",
+        f"run `sed -i --follow-symlinks 's/^[[:space:]]*hosts:/& files/' {_SWITCH}`, then this again",
+    )

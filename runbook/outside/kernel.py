@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from runbook.errors import HostError
+from runbook.errors import HostError, NotReadyError
 from runbook.outside import commands
 
 DROP_IN = Path("/etc/sysctl.d/99-registry-runbook.conf")  # the settings that the runbook keeps over a restart
@@ -67,6 +67,22 @@ def host_addresses() -> list[str]:
         for address in addresses
         if address.family == socket.AF_INET and not ipaddress.ip_address(address.address).is_loopback
     ]
+
+
+def mtu_at(address: str) -> int:
+    """Return the largest packet, in bytes, that the interface with an address of this host passes on."""
+    stats = psutil.net_if_stats()
+    there = [name for name, found in psutil.net_if_addrs().items() if address in {item.address for item in found}]
+    return min(stats[name].mtu for name in there if name in stats)
+
+
+def addresses_of(name: str, timeout_seconds: float = 3) -> tuple[str, ...]:
+    """Return the addresses of a name, sorted; none where there is none, or no name server answers in time."""
+    try:
+        said = commands.run("getent", "ahosts", name, allowed=None, timeout_seconds=timeout_seconds).output
+    except NotReadyError:  # a look-up in this process could not be ended
+        return ()
+    return tuple(sorted({line.split()[0] for line in said.splitlines()}))
 
 
 def has_ipv6() -> bool:

@@ -146,6 +146,7 @@ def _why_run(parameters: Parameters, facts: BasicRegistryFacts) -> str | None:
     compared = (
         ("it is not running", found.running, True),
         ("it is paused", found.paused, False),
+        ("it is not connected to its network", "bridge" in found.networks, True),
         ("it runs another image", found.image_id, facts.image.image_id),
         ("its port differs", found.publish, (_publish(parameters),)),
         ("its data are elsewhere", found.binds, (f"{parameters.basic_data_directory}:{storage.ROOT}",)),

@@ -45,7 +45,8 @@ class ComposeFacts:
     `configuration` is the text of config.yml, secrets hidden; `certificate` the fingerprint of the server certificate
     on disk, empty behind nginx, which serves it; `changed` when the later of the two files was written. They decide,
     beside the Compose file, whether the container runs what is wanted. `nginx_site` is the runbook's site of nginx,
-    `is_labelled` false where an earlier version has made the volume: its labels cannot be changed.
+    `is_labelled` false where an earlier version has made the volume: its labels cannot be changed. `mtu` is the largest
+    packet, in bytes, that leaves this host at its address, `network_mtu` that of the project's network, None without.
     """
 
     address: str
@@ -59,12 +60,15 @@ class ComposeFacts:
     is_desktop: bool = False
     nginx_site: str | None
     is_labelled: bool = True
+    mtu: int = compose.USUAL_MTU
+    network_mtu: int | None = None
 
 
 def gather(parameters: Parameters) -> ComposeFacts:
     """Return the facts; raises MissingError for what an earlier notebook provides.
 
-    Raises HostError for an unknown key, and for what somebody else has in the Compose project.
+    Raises HostError for an unknown key, for what somebody else has in the Compose project, and where this host does not
+    look names up in /etc/hosts.
     """
     client = engine.require(parameters.timeout_seconds)
     with ThreadPoolExecutor(1) as beside:
@@ -75,13 +79,17 @@ def gather(parameters: Parameters) -> ComposeFacts:
         labels = engine.volume_labels(client, volume)
         containers = tuple(compose.registry_containers(client, parameters.compose_project))
         is_desktop = engine.is_desktop(client)
+        network_mtu = compose.network_mtu(client, parameters.compose_project)
     asked_compose.result()
     configuration = _configuration(parameters)
     certificate = tls.fingerprint(tls.require_certificate(parameters.certificate_path))
     behind = parameters.proxy == "nginx"
+    address = kernel.address_of(parameters.address)
+    if not (is_desktop or hosts_file.is_read() or address in kernel.addresses_of(parameters.domain)):
+        raise hosts_file.unread(parameters.domain)
     read_at_start = (parameters.configuration_path, *(() if behind else (parameters.certificate_path,)))
     return ComposeFacts(
-        address=kernel.address_of(parameters.address),
+        address=address,
         image=images.require(client, parameters),
         configuration=configuration,
         certificate="" if behind else certificate,
@@ -92,6 +100,8 @@ def gather(parameters: Parameters) -> ComposeFacts:
         is_desktop=is_desktop,
         nginx_site=nginx.read_site(),
         is_labelled=labels is None or engine.LABEL in labels,
+        mtu=compose.USUAL_MTU if is_desktop else kernel.mtu_at(address),
+        network_mtu=network_mtu,
     )
 
 
@@ -124,8 +134,16 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
     return {
         "services": {compose.SERVICE: service | {"labels": labels}},
         "volumes": {parameters.data_volume: label if facts.is_labelled else {}},
-        "networks": {"default": label},
+        "networks": {"default": label | _network(facts)},
     }
+
+
+def _network(facts: ComposeFacts) -> dict[str, object]:
+    """Return what the file says of the network's packets: nothing where they are as usual, and pass by themselves."""
+    wanted = min(facts.mtu, compose.USUAL_MTU)
+    is_stated = compose.stated_mtu(facts.text or "") == wanted  # since the engine's own default takes larger ones
+    says = wanted < compose.USUAL_MTU or is_stated or (facts.network_mtu or 0) > facts.mtu
+    return compose.network_options(wanted) if says else {}
 
 
 def _publish(parameters: Parameters) -> str:
@@ -165,7 +183,7 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
         changes.append(
             WriteFile(path=parameters.compose_path, before=facts.text, after=wanted, mode=0o644, keep=foreign)
         )
-    reason = _why_up(data, facts) or ("its Compose file changes" if facts.text != wanted else None)
+    reason = _why_up(parameters, data, facts) or ("its Compose file changes" if facts.text != wanted else None)
     if reason is not None:
         changes.append(
             ComposeUp(
@@ -178,15 +196,18 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
     return changes
 
 
-def _why_up(data: dict[str, object], facts: ComposeFacts) -> str | None:
+def _why_up(parameters: Parameters, data: dict[str, object], facts: ComposeFacts) -> str | None:
     """Return why the service is to be brought up, None where it runs as wanted."""
     if len(facts.containers) != 1:
         return "it is not there" if not facts.containers else f"there are {len(facts.containers)} containers of it"
     [found] = facts.containers
+    network = compose.default_network(parameters.compose_project)
     revision = data["services"][compose.SERVICE]["labels"][_REVISION]  # type: ignore[index] # YAML data
     compared: tuple[tuple[str, object, object], ...] = (
         ("it is not running", found.running, True),
         ("it is paused", found.paused, False),
+        ("it is not connected to its network", network in found.networks, True),
+        ("its network takes larger packets than this host passes on", (facts.network_mtu or 0) > facts.mtu, False),
         ("it started before its configuration or certificate was written", found.started > facts.changed, True),
         (
             "it was made from another Compose file, configuration, certificate or image",

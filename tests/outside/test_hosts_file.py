@@ -1,7 +1,11 @@
 """The file /etc/hosts, where the name stands for one address of this host."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from runbook.outside import hosts_file
 from runbook.outside.hosts_file import with_name
 
 BLOCK = "# registry-runbook begin\n192.168.1.2 registry.test\n# registry-runbook end\n"
@@ -57,3 +61,36 @@ def test_with_name_keeps_what_follows_half_a_block(stray: str) -> None:
     for _ in range(2):
         text = with_name(text, "192.168.1.2", "registry.test")
         assert LOCALHOST in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(None, True, id="no-file"),
+        pytest.param("passwd: files\n", True, id="no-line"),
+        pytest.param("hosts: files dns\n", True, id="files"),
+        pytest.param("hosts:\tmymachines resolve [!UNAVAIL=return] dns\n", True, id="systemd-resolved"),
+        pytest.param("  hosts: dns files # later\n", True, id="last"),
+        pytest.param("hosts: dns\n", False, id="without"),
+        pytest.param("hosts: dns # files\n", False, id="in-a-comment"),
+        pytest.param("#hosts: files\nhosts: dns\n", False, id="commented-out"),
+        pytest.param("hosts: myfiles dns\n", False, id="another-word"),
+    ],
+)
+def test_is_read_follows_nsswitch(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str | None,
+    expected: bool,  # noqa: FBT001 (a row's value)
+) -> None:
+    """Fails if a line in /etc/hosts is taken to count where nobody reads it, or not to where it is read."""
+    switch = tmp_path / "nsswitch.conf"
+    if text is not None:
+        (tmp_path / "target").write_text(text, encoding="utf-8")
+        switch.symlink_to("target")  # as authselect has it
+    monkeypatch.setattr(hosts_file, "_SWITCH", switch)
+    assert hosts_file.is_read() == expected
+    if not expected:
+        command = hosts_file.unread("registry.test").remedy.split("`")[1]
+        subprocess.run(["sh", "-c", command], check=True, stdin=subprocess.DEVNULL)
+        assert hosts_file.is_read()

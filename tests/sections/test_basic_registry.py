@@ -33,6 +33,7 @@ RUNNING = ContainerFacts(
     volumes=(),
     labels=LABELS,
     environment=(),
+    networks=("bridge",),
 )
 NEW = BasicRegistryFacts(
     image=IMAGE,
@@ -71,6 +72,7 @@ PLANS = [
     pytest.param(dataclasses.replace(NEW, data_directory_exists=True), [RUN], id="data-of-an-earlier-one"),
     pytest.param(but(running=False), [replaced("it is not running")], id="stopped"),
     pytest.param(but(paused=True), [replaced("it is paused")], id="paused"),
+    pytest.param(but(networks=()), [replaced("it is not connected to its network")], id="disconnected"),
     pytest.param(but(image_id="sha256:2"), [replaced("it runs another image")], id="other-image"),
     pytest.param(but(publish=((EVERYWHERE, 5000, 5000),)), [replaced("its port differs")], id="open-to-all"),
     pytest.param(but(publish=()), [replaced("its port differs")], id="no-port"),
@@ -98,6 +100,7 @@ def after(facts: BasicRegistryFacts, changes: Sequence[Change]) -> BasicRegistry
                     volumes=(),
                     labels=change.labels,
                     environment=(),
+                    networks=("bridge",),
                 )
                 facts = dataclasses.replace(facts, container=run)
             case ConfigureEngine():

@@ -64,6 +64,7 @@ def after(facts: ComposeFacts, changes: Sequence[Change], parameters: Parameters
                     volumes=(),
                     labels=tuple(sorted(labels_of(facts, parameters).items())),
                     environment=facts.image.environment,
+                    networks=(f"{change.project}_default",),
                 )
                 facts = dataclasses.replace(facts, containers=(container,))
             case _:
@@ -99,6 +100,8 @@ OTHER = "it was made from another Compose file, configuration, certificate or im
         ),
         pytest.param(but(running=False), up("it is not running"), id="stopped"),
         pytest.param(but(paused=True), up("it is paused"), id="paused"),
+        pytest.param(but(networks=("bridge",)), up("it is not connected to its network"), id="disconnected"),
+        pytest.param(dataclasses.replace(MADE, network_mtu=1400), [], id="packets-that-pass"),
         pytest.param(but(started=NEW.changed), up(OLDER), id="started-while-they-were-written"),
         pytest.param(but(labels=((REVISION, "0"),)), up(OTHER), id="from-another-file"),
         pytest.param(but(labels=()), up(OTHER), id="by-hand"),
@@ -227,3 +230,29 @@ def test_plan_shows_on_docker_desktop_the_line_for_hosts() -> None:
     left = compose.plan(Parameters(), dataclasses.replace(NEW, is_desktop=True))[0]
     assert isinstance(left, LeftToUser)
     assert left.text.splitlines()[1] == "192.168.1.2 registry.test"
+
+
+def test_plan_makes_the_network_anew_where_its_packets_do_not_pass() -> None:
+    """Fails if the registry answers with packets that this host cannot pass on, or what Compose makes takes such."""
+    narrow = dataclasses.replace(MADE, mtu=1400, network_mtu=1500)
+    [written, up_again] = compose.plan(Parameters(), narrow)
+    assert isinstance(written, WriteFile)
+    assert yaml_text.read_back(written.after)["networks"] == {  # type: ignore[index] # YAML data
+        "default": LABELLED | {"driver_opts": {"com.docker.network.driver.mtu": "1400"}}
+    }
+    assert isinstance(up_again, ComposeUp)
+    assert "larger packets" in up_again.reason
+    narrowed = dataclasses.replace(narrow, text=written.after, network_mtu=1400)
+    assert compose.plan(Parameters(), narrowed) == []
+    [back, _] = compose.plan(Parameters(), dataclasses.replace(narrowed, mtu=1500))
+    assert isinstance(back, WriteFile)
+    assert back.after == MADE.text
+
+
+def test_plan_states_the_usual_packets_where_the_engine_s_own_are_larger() -> None:
+    """Fails if an engine's default for networks is taken again, so that each run makes the network anew."""
+    jumbo = dataclasses.replace(MADE, network_mtu=9000)
+    [written, _] = compose.plan(Parameters(), jumbo)
+    assert isinstance(written, WriteFile)
+    assert 'mtu: "1500"' in written.after
+    assert compose.plan(Parameters(), dataclasses.replace(jumbo, text=written.after, network_mtu=1500)) == []
