@@ -37,8 +37,14 @@ def _missing(path: Path) -> Finding:
 
 def configuration_no_yaml(situation: Situation) -> Finding:
     """Read config.yml."""
+    path = situation.parameters.configuration_path
+    data = files.read_bytes(path)
+    if data is None:
+        raise UntoldError(f"there is no {path}")
     try:
-        found = yaml_text.read_back(situation.text(situation.parameters.configuration_path))
+        found = yaml_text.read_back(data.decode())
+    except UnicodeDecodeError as error:
+        return yes(str(error), "mend or move the file")
     except HostError as error:
         return yes(" ".join(error.found.split())[:200])
     return no("it is YAML") if isinstance(found, dict) else yes("it is no mapping of names to values")

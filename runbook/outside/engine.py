@@ -322,8 +322,9 @@ def _port(text: str) -> int:
 
 
 def containers(client: Client, labels: tuple[str, ...] = ()) -> list[ContainerFacts]:
-    """Return the containers that have all `labels` (`name` or `name=value`), running or not."""
-    return [_facts_of(found) for found in client.containers.list(all=True, filters={"label": list(labels)})]
+    """Return the containers that have all `labels` (`name` or `name=value`), running or not, but for one that goes."""
+    found = client.containers.list(all=True, filters={"label": list(labels)}, ignore_removed=True)
+    return [_facts_of(item) for item in found]
 
 
 def container(client: Client, name: str) -> ContainerFacts | None:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from runbook.outside import engine_configuration
 from runbook.outside.engine_configuration import Registries, is_listed, names_insecure
+from runbook.outside.engine_flags import Flag
 from runbook.parameters import Parameters
 
 LISTED = Registries(insecure=("192.168.1.2:5000", "10.0.0.0/8", "127.0.0.0/8"), mirrors=("https://m.test",))
@@ -53,3 +55,28 @@ def test_names_insecure_finds_each_way_to_mean_the_registry(listed: list[str], e
     """Fails if an engine that does not verify the registry passes, or another registry's entry fails."""
     parameters = Parameters(domain="r.test", insecure_registries=["192.168.1.0/24"])
     assert expected == names_insecure(parameters, "192.168.1.2", listed)
+
+
+NO_CHAINS, NO_PROXY = "--iptables=false", "--userland-proxy=false"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "expected"),
+    [
+        pytest.param(None, "", False, id="as-it-comes"),
+        pytest.param('{"iptables": false}', "", False, id="no-chains"),
+        pytest.param('{"userland-proxy": false}', "", False, id="no-proxy"),
+        pytest.param('{"iptables": false, "userland-proxy": false}', "", True, id="neither"),
+        pytest.param('{"iptables": false}', NO_PROXY, True, id="file-and-flag"),
+        pytest.param(None, f"{NO_CHAINS} {NO_PROXY}", True, id="flags"),
+        pytest.param(None, f"--iptables=true {NO_PROXY}", False, id="flag-that-is-on"),
+        pytest.param('{"iptables": true, "userland-proxy": false}', "", False, id="key-that-is-on"),
+    ],
+)
+def test_is_deaf_wants_neither_chains_nor_proxy(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, line: str, *, expected: bool
+) -> None:
+    """Fails if an engine that lets others reach a port is said to let nobody, or the other way round."""
+    monkeypatch.setattr(engine_configuration, "read_file", lambda: text)
+    flags = [Flag(name=word.strip("-").partition("=")[0], place="p", line=line) for word in line.split()]
+    assert engine_configuration.is_deaf(flags) == expected
