@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import CommandError, NotReadyError
+from runbook.outside import patience
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +77,7 @@ def run(
     Raises CommandError for an exit code that is not `allowed` (None allows any) and for a program that is not
     there, NotReadyError when `timeout_seconds` have passed: the command and all that it has started are ended then.
     """
-    told = " ".join(argv)
+    told, timeout_seconds = " ".join(argv), patience.left(timeout_seconds)
     try:
         process = subprocess.Popen(
             argv,

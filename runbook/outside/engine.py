@@ -23,7 +23,7 @@ from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_
 
 from runbook.changes import RunContainer, Supervisor
 from runbook.errors import ChangedError, HostError, MissingError, NotReadyError
-from runbook.outside import commands, systemd
+from runbook.outside import commands, patience, systemd
 
 Client = docker.DockerClient
 LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
@@ -37,6 +37,8 @@ _OWN = re.compile(r"unix:///(?:var/)?run/docker\.sock")
 THIS_HOST_S = "for this host's engine: unset DOCKER_HOST and DOCKER_CONTEXT, and `docker context use default`"
 _DATA_ROOT = Path("/var/lib/docker")
 _PID_FILE = Path("/var/run/docker.pid")
+SOCKET = Path("/run/docker.sock")
+_ENGINE = "the engine"
 
 
 def connect(timeout_seconds: float = 60) -> Client | None:
@@ -44,11 +46,15 @@ def connect(timeout_seconds: float = 60) -> Client | None:
 
     Raises HostError where one is there that this user may not speak to, NotReadyError where it says nothing in time.
     """
+    timeout_seconds = patience.for_answer(timeout_seconds)
     try:
+        if patience.has_hung(_ENGINE):
+            raise TimeoutError("timed out before, and is not asked again")
         client = _client(int(timeout_seconds), os.geteuid(), *(os.environ.get(name) for name in _WHICH_ENGINE))
         client.ping()
     except (DockerException, OSError) as error:  # requests' errors are the latter
         if _is_timeout(error):
+            patience.note_hung(_ENGINE)
             raise NotReadyError(
                 f"the engine to answer within {timeout_seconds:g} s",
                 "it takes the connection, and says nothing",

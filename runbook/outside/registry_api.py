@@ -21,6 +21,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.errors import HostError, NotReadyError
 from runbook.forms import split_reference
+from runbook.outside import patience
 from runbook.outside import tls as certificates
 
 MANIFEST_TYPES = (
@@ -244,6 +245,12 @@ def _public(url: str) -> ssl.SSLContext | bool:
     return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
+def _server(url: str) -> str:
+    """Return scheme, host and port of a URL, without a login that may be in it."""
+    found = httpx.URL(url)
+    return f"{found.scheme}://{found.netloc.decode()}"
+
+
 class _RandomContent:
     """Bytes that nobody has had before, made while they are sent; `digest` is that of those made so far."""
 
@@ -285,14 +292,22 @@ def _stream(  # noqa: PLR0913 (all that a request is made from)
     extensions = {"sni_hostname": server_name} if server_name else {}
     if host:
         headers["Host"] = host
-    with (
-        _deadline(_SECONDS_IN_ALL if seconds_in_all is None else seconds_in_all) as limited,
-        httpx.Client(verify=tls or _public(url), trust_env=False, timeout=timeout_seconds) as client,
-        client.stream(
-            method, url, headers=headers, auth=credentials, content=content, extensions=extensions | limited
-        ) as response,
-    ):
-        yield response
+    seconds = patience.left(timeout_seconds)
+    whom = _server(url)
+    if patience.has_hung(whom):
+        raise httpx.ReadTimeout(f"{whom} did not answer in time before, and is not asked again")
+    try:
+        with (
+            _deadline(patience.left(_SECONDS_IN_ALL if seconds_in_all is None else seconds_in_all)) as limited,
+            httpx.Client(verify=tls or _public(url), trust_env=False, timeout=seconds) as client,
+            client.stream(
+                method, url, headers=headers, auth=credentials, content=content, extensions=extensions | limited
+            ) as response,
+        ):
+            yield response
+    except httpx.TimeoutException:
+        patience.note_hung(whom)
+        raise
 
 
 def ask(  # noqa: PLR0913 (what is asked, as whom, and whom to trust)
@@ -324,7 +339,7 @@ def ask(  # noqa: PLR0913 (what is asked, as whom, and whom to trust)
             host=host,
             content=sent,
             media_type=media_type,
-            timeout_seconds=timeout_seconds,
+            timeout_seconds=patience.for_answer(timeout_seconds),
         ) as response:
             stream = response.extensions["network_stream"]
             secured = stream.get_extra_info("ssl_object")
@@ -389,8 +404,8 @@ def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
     """
 
     @retry(
-        retry=retry_if_result(lambda answer: not _is_final(answer)),
-        stop=stop_after_delay(timeout_seconds),
+        retry=retry_if_result(lambda answer: not (_is_final(answer) or patience.has_hung(_server(registry.url)))),
+        stop=stop_after_delay(patience.left(timeout_seconds)),
         wait=wait_fixed(0.1),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
