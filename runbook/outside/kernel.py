@@ -1,6 +1,7 @@
 """The kernel's settings, its nat table, the addresses and listening ports of this host."""
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from runbook.outside import commands
 
 DROP_IN = Path("/etc/sysctl.d/99-registry-runbook.conf")  # the settings that the runbook keeps over a restart
 _CONTAINER_INTERFACES = ("docker", "br-", "veth")
+_COMES_IN = re.compile(r"-A (?:PREROUTING|INPUT|FORWARD)\b|:INPUT DROP")
+_OF_THE_ENGINE = re.compile(r"DOCKER|\bdocker\d|\bbr-[0-9a-f]{12}\b|-d 127\.0\.0\.\d+/32 ! -i lo\b")
 
 
 def _setting_path(name: str) -> Path:
@@ -55,6 +58,25 @@ def user_rules() -> str:
     """
     done = commands.run(*commands.as_root("iptables", "--wait", "-S", "DOCKER-USER"), allowed=None)
     rules = [line for line in done.output.splitlines() if line.startswith("-A") and not line.endswith(" -j RETURN")]
+    return "; ".join(rules)
+
+
+def rules_for_what_comes_in() -> str:
+    """Return the rules of other hands for packets that come in, one line; empty where this user may not look."""
+    return rules_of_others(commands.run(*commands.as_root("iptables-save"), allowed=None).output)
+
+
+def rules_of_others(saved: str) -> str:
+    """Return of what iptables-save(8) prints the rules for packets that come in, in one line.
+
+    Those of the engine are left out: they change with its containers.
+    """
+    rules, table = [], ""
+    for line in saved.splitlines():
+        if line.startswith("*"):
+            table = line[1:]
+        elif _COMES_IN.match(line) and not _OF_THE_ENGINE.search(line):
+            rules.append(f"{table}: {line.partition(' [')[0].strip()}")
     return "; ".join(rules)
 
 
