@@ -15,17 +15,18 @@ import platformdirs
 from cryptography import x509
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from runbook import secrets
+from runbook import secrets, surroundings
 from runbook.changes import Change, MakeDirectory, WriteFile
-from runbook.checks import Result, works
+from runbook.checks import Result
 from runbook.errors import HostError
-from runbook.outside import compose, daemon_json, engine, engine_configuration, kernel, registry_api, tls
+from runbook.outside import compose, daemon_json, engine, engine_configuration, kernel, registry_api, stored, tls
 from runbook.outside import registry_configuration as inside
 from runbook.parameters import Parameters
 from runbook.sections import configuration
 
 State = dict[str, str]
 _NONE = "none"
+STORED = "what is stored, at least"
 
 
 class Accepted(BaseModel):
@@ -74,16 +75,24 @@ def folder_for(path: Path) -> list[Change]:
 
 
 def compare(accepted: Accepted, found: State) -> list[Result]:
-    """Return one result for each thing that was accepted: it passes where it is as it was then."""
+    """Return one result for each thing that was accepted: it passes where it is as it was then, or more is stored."""
     return [
-        works(
-            f"as on {accepted.accepted:%Y-%m-%d}: {name}",
+        Result(
+            claim=f"as on {accepted.accepted:%Y-%m-%d}: {name}",
             expected=value,
-            found=found.get(name, _NONE),
+            found=(now := found.get(name, _NONE)),
+            passed=now == value or (name == STORED and _is_as_much(now, value)),
+            refusal=False,
             remedy="find out who changed it; undo it, or take it for the right state with `prove --accept`",
         )
         for name, value in accepted.state.items()
     ]
+
+
+def _is_as_much(found: str, accepted: str) -> bool:
+    """Return whether no number in what is found is less than that which was accepted."""
+    numbers = [list(map(int, re.findall(r"\d+", text))) for text in (found, accepted)]
+    return len(numbers[0]) == len(numbers[1]) and all(now >= then for now, then in zip(*numbers, strict=True))
 
 
 def gather(parameters: Parameters) -> State:
@@ -101,9 +110,18 @@ def gather(parameters: Parameters) -> State:
         "the registry's users": ", ".join(sorted(configuration.users_of(parameters.htpasswd_path))) or _NONE,
         "who owns the private files": _owners(parameters),
         "the firewall's own rules for containers": kernel.user_rules() or _NONE,
+        "the firewall's rules for what comes in": kernel.rules_for_what_comes_in() or _NONE,
+        STORED: _stored(client, parameters),
         **_container(client, found[0], parameters),
         **_engine(client),
     }
+
+
+def _stored(client: engine.Client, parameters: Parameters) -> str:
+    try:
+        return stored.count(surroundings.folder_of(client, parameters))
+    except surroundings.UnseenError as error:
+        return f"not counted: {error}"
 
 
 def _owners(parameters: Parameters) -> str:
@@ -150,6 +168,7 @@ def _container(client: engine.Client, found: engine.ContainerFacts, parameters: 
         "files changed in the container": ", ".join(sorted(changed)) or _NONE,
         "REGISTRY_* in the container": ", ".join(overrides) or _NONE,
         "the container's command": " ".join(attributes["Config"]["Cmd"] or ()),
+        "the container's entry point": " ".join(attributes["Config"]["Entrypoint"] or ()) or _NONE,
         "the container's restart policy": found.restart_policy,
         "the container's published ports": _ports(attributes["NetworkSettings"]["Ports"] or {}),
         "the container's volumes": ", ".join(sorted(map(_mount, attributes["Mounts"]))),

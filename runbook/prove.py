@@ -2,19 +2,22 @@
 
 Notebook: 75-prove. A section's own proof is its plan, which must find nothing to change, and its `check`. Sections are
 proven beside each other, since they wait for commands and answers; what pushes images or runs a container comes last,
-one after the other, since those proofs take away each other's images.
+one after the other, since those proofs take away each other's images. Whatever hangs, a proof ends: what has no answer
+in time is a row that fails, and who has hung is not asked again.
 """
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from docker.errors import DockerException
 
-from runbook import accepted, overview
+from runbook import accepted, overview, surroundings
 from runbook.accepted import Accepted, State
 from runbook.changes import Change
 from runbook.checks import Result, refused, works
@@ -31,6 +34,7 @@ from runbook.outside import (
     storage,
     tls,
 )
+from runbook.outside.patience import Patience
 from runbook.parameters import Parameters
 from runbook.sections import basic_registry, certificates, host, nginx, push_pull
 
@@ -48,6 +52,11 @@ _ANSWER_SECONDS = 10  # a registry that runs answers at once; one that was resta
 _UPLOAD_BYTES = 2 << 20  # above the body limit that nginx has by itself
 _PLANNED = "planning again finds nothing to change"
 _AGAIN = "run the notebook {}"
+_CHECKED = "its own checks can be made"
+_IMAGES = "its proof with a container or an image"
+_HANGS = "see what hangs: `docker logs`, `journalctl -u docker`, `df`, `dmesg`; `registry-runbook diagnose`"
+_FOR_COMPARING = 3.0  # seconds that the proof leaves to the comparison after it
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +100,9 @@ def plan(parameters: Parameters, facts: ProveFacts) -> list[Change]:
 
 def check(parameters: Parameters) -> list[Result]:
     """Return all rows, each claim with its section before it: the proof, and the comparison where one was accepted."""
-    whole = {**prove(parameters), **compare(parameters.accepted_path, lambda: accepted.gather(parameters))}
+    patience = Patience()
+    proven = prove(parameters, patience=patience)
+    whole = proven | compare(parameters.accepted_path, lambda: accepted.gather(parameters), patience=patience)
     return [replace(row, claim=f"{name}: {row.claim}") for name, rows in whole.items() for row in rows]
 
 
@@ -105,23 +116,56 @@ def require(proof: Proof) -> None:
         )
 
 
-def prove(parameters: Parameters, *, images: bool = True) -> dict[str, list[Result]]:
+def prove(parameters: Parameters, *, images: bool = True, patience: Patience | None = None) -> dict[str, list[Result]]:
     """Return the rows of each section, and of what time changes; what goes wrong with a proof is a row that fails.
 
-    Without `images` nothing is pushed or pulled, and no container is run.
+    Without `images` nothing is pushed or pulled, and no container is run: then it ends within the seconds of its
+    `patience`. Where somebody has hung, nothing of that is done either.
     """
-    names = overview.sections(parameters)
-    patient = parameters.model_copy(update={"timeout_seconds": min(parameters.timeout_seconds, _ANSWER_SECONDS)})
-    with ThreadPoolExecutor(2 * len(names) + 1) as beside:
-        lasting = beside.submit(_check_lasting, patient)
-        planned = {name: beside.submit(_plan_again, name, patient) for name in names}
-        checked = {name: beside.submit(_check_again, name, patient) for name in names}
-        found = {name: _both(planned[name].result(), checked[name].result()) for name in names}
-        found[LASTING] = lasting.result()
+    names, patience = overview.sections(parameters), patience or Patience()
+    hasty = parameters.model_copy(update={"timeout_seconds": min(parameters.timeout_seconds, _ANSWER_SECONDS)})
+    parts: dict[tuple[str, str], Callable[[], list[Result]]]
+    parts = {(name, _PLANNED): partial(_plan_again, name, hasty) for name in names}
+    parts |= {(name, _CHECKED): partial(_check_again, name, hasty) for name in names}
+    parts |= {(LASTING, claim): check for claim, check in _lasting(hasty).items()}
+    with patience.spent(keep=_FOR_COMPARING):
+        proven = _beside(parts, patience)
+    rows = {part: [_unended(part[1])] if found is None else found for part, found in proven.items()}
+    found = {name: _both(rows[name, _PLANNED], rows[name, _CHECKED]) for name in names}
+    found[LASTING] = [row for (section, _), part in rows.items() if section == LASTING for row in part]
+    hung = sorted(patience.hung) or [f"{name}, {claim}" for (name, claim), part in proven.items() if part is None]
     for name in names if images else ():
         if name in _SPLIT:
-            found[name] += _tried("its proof with a container or an image", name, _SPLIT[name][1], parameters)
+            found[name] += [_untried(hung)] if hung else _tried(_IMAGES, name, _SPLIT[name][1], parameters)
     return _once(found)
+
+
+def _beside(parts: Mapping[_Key, Callable[[], list[Result]]], patience: Patience) -> dict[_Key, list[Result] | None]:
+    """Return what each part gives, all of them made beside each other; None for one that has not ended in time.
+
+    Nothing waits for that one any more, not even the end of this process.
+    """
+    found: dict[_Key, list[Result]] = {}
+
+    def make(key: _Key) -> None:
+        found[key] = parts[key]()
+
+    threads = [threading.Thread(target=make, args=(key,), daemon=True) for key in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(patience.left, 0))
+    return {key: found.get(key) for key in parts}
+
+
+def _unended(claim: str) -> Result:
+    return works(claim, expected="an end in time", found="none: something hangs", remedy=_HANGS)
+
+
+def _untried(hung: Sequence[str]) -> Result:
+    return works(
+        _IMAGES, expected="to be tried", found=f"not tried, since this hangs: {', '.join(hung)}", remedy=_HANGS
+    )
 
 
 def _once(found: Mapping[str, Sequence[Result]]) -> dict[str, list[Result]]:
@@ -156,7 +200,7 @@ def _plan_again(name: str, parameters: Parameters) -> list[Result]:
 def _check_again(name: str, parameters: Parameters) -> list[Result]:
     """Return the rows of a section's own check, as far as it needs neither container nor image."""
     check = _SPLIT[name][0] if name in _SPLIT else overview.section(name).check
-    return _tried("its own checks can be made", name, check, parameters)
+    return _tried(_CHECKED, name, check, parameters)
 
 
 def _tried(claim: str, name: str, check: Callable[..., list[Result]], *arguments: Parameters) -> list[Result]:
@@ -174,15 +218,20 @@ def _tried(claim: str, name: str, check: Callable[..., list[Result]], *arguments
         return [works(claim, expected="an answer", found=said, remedy=_AGAIN.format(name))]
 
 
-def _check_lasting(parameters: Parameters) -> list[Result]:
-    """Return the rows of what only time, or somebody else, changes: days left, trust, refusals beyond /v2/, storage."""
+def _lasting(parameters: Parameters) -> dict[str, Callable[[], list[Result]]]:
+    """Return the checks of what only time, or somebody else, changes, each by its claim."""
     parts: Mapping[str, tuple[str, Check]] = {
         "the dates of the certificates": ("30-certificates", _check_days),
         "the authority's key": ("30-certificates", _check_key),
         "the engine's trust": ("30-certificates", _check_trust),
         "what can be uploaded": ("50-compose", _check_uploads),
+        **{claim.claim: ("50-compose", partial(_check_around, claim)) for claim in surroundings.CLAIMS},
     }
-    return [row for claim, (name, check) in parts.items() for row in _tried(claim, name, check, parameters)]
+    return {claim: partial(_tried, claim, name, check, parameters) for claim, (name, check) in parts.items()}
+
+
+def _check_around(claim: surroundings.Claim, parameters: Parameters) -> list[Result]:
+    return [surroundings.check(engine.require(parameters.timeout_seconds), parameters, claim)]
 
 
 def _check_days(parameters: Parameters) -> list[Result]:
@@ -288,12 +337,17 @@ def check_uploads(known: registry_api.Registry, repository: str, *, size: int, r
     ]
 
 
-def compare(path: Path, gather_state: Callable[[], State]) -> dict[str, list[Result]]:
+def compare(
+    path: Path, gather_state: Callable[[], State], *, patience: Patience | None = None
+) -> dict[str, list[Result]]:
     """Return the rows of the comparison with the state in a file; no section where none was accepted yet."""
+    patience, claim = patience or Patience(), "the comparison with the accepted state"
 
     def compared() -> list[Result]:
         kept = files.read_text(path)
         return [] if kept is None else accepted.compare(accepted.read(kept), gather_state())
 
-    rows = _tried("the comparison with the accepted state", "75-prove", compared)
+    with patience.spent():
+        rows = _beside({claim: partial(_tried, claim, "75-prove", compared)}, patience)[claim]
+    rows = [_unended(claim)] if rows is None else rows
     return {COMPARED: rows} if rows else {}

@@ -20,17 +20,20 @@ from runbook.changes import Change, as_json
 from runbook.checks import Result
 from runbook.errors import HostError, ParameterError, SecretError
 from runbook.outside import commands, files, lock, own_code, proof_timer, registry_api, tls
+from runbook.outside.patience import Patience
 from runbook.parameters import Parameters
 from runbook.report import Table
 
 _TIMER_WAITS = 900  # seconds for a run that the timer meets
+_LAYER_SECONDS = 3600.0  # a layer of any size, which --layer-megabytes asks for; who hangs is asked once all the same
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
     """What is proven: how that is done, what is compared, and the file that keeps what was accepted.
 
-    `password_path` is the file with the password, None where it comes from elsewhere.
+    `password_path` is the file with the password, None where it comes from elsewhere. `patience` is that of the proof
+    and of the comparison after it.
     """
 
     registry: str
@@ -38,6 +41,7 @@ class Subject:
     gather: Callable[[], State]
     path: Path
     password_path: Path | None
+    patience: Patience
     alone: bool = False
 
     def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
@@ -82,12 +86,14 @@ class Told:
 
 def own(parameters: Parameters, *, images: bool) -> Subject:
     """Return this host's own registry as what is proven."""
+    patience = Patience()
     return Subject(
         registry=parameters.registry_host,
-        prove=lambda: prove.prove(parameters, images=images),
+        prove=lambda: prove.prove(parameters, images=images, patience=patience),
         gather=lambda: accepted.gather(parameters),
         path=parameters.accepted_path,
         password_path=parameters.password_path,
+        patience=patience,
         alone=True,
     )
 
@@ -110,12 +116,19 @@ def elsewhere(  # noqa: PLR0913 (one an option)
         url=f"https://{host}", tls=tls.trusting(authority), login=(username, _password(password_file, username, host))
     )
     target = prove_url.Target(known=known, days=days, repository=repository, layer_bytes=megabytes << 20)
+    patience = Patience(_LAYER_SECONDS)
+
+    def proven() -> dict[str, list[Result]]:
+        with patience.spent():
+            return prove_url.prove(target)
+
     return Subject(
         registry=host,
-        prove=lambda: prove_url.prove(target),
+        prove=proven,
         gather=lambda: prove_url.gather(target),
         path=accepted.path_elsewhere(host),
         password_path=password_file,
+        patience=patience,
     )
 
 
@@ -147,7 +160,8 @@ def run(subject: Subject, *, accept: bool, wait_seconds: float = 0) -> Told:
         sections = subject.prove()
         if accept and all(row.passed for rows in sections.values() for row in rows):
             changes = _accept(subject, started)
-        sections |= prove.compare(subject.path, subject.gather) if changes or not accept else {}
+        if changes or not accept:
+            sections |= prove.compare(subject.path, subject.gather, patience=subject.patience)
     kept = files.read_text(subject.path)
     return Told(
         registry=subject.registry,

@@ -64,6 +64,24 @@ def test_compare_tells_each_drift_and_nothing_else() -> None:
     assert [row.found for row in accepted.compare(KEPT, {})] == ["none", "none"]
 
 
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param("2 repositories, 5 tags", True, id="as-much"),
+        pytest.param("3 repositories, 9 tags", True, id="more"),
+        pytest.param("2 repositories, 4 tags", False, id="a-tag-less"),
+        pytest.param("1 repositories, 9 tags", False, id="a-repository-less"),
+        pytest.param("0 repositories, 0 tags", False, id="emptied"),
+        pytest.param("not counted: only root sees what the container sees", False, id="not-counted"),
+    ],
+)
+def test_compare_takes_less_for_drift_and_more_for_use(found: str, *, expected: bool) -> None:
+    """Fails if a push is taken for drift, or a storage that was emptied is not."""
+    kept = KEPT.model_copy(update={"state": {accepted.STORED: "2 repositories, 5 tags"}})
+    [row] = accepted.compare(kept, {accepted.STORED: found})
+    assert (row.passed, row.found) == (expected, found)
+
+
 def test_folder_for_makes_one_only_where_it_is_missing(tmp_path: Path) -> None:
     """Fails if the first state cannot be kept, or a folder's mode is changed."""
     assert accepted.folder_for(tmp_path / "r.json") == []

@@ -35,6 +35,7 @@ LINE = (
         "secrets",
         "earlier",
         "sections",
+        "surroundings",
         "accepted",
         "undo",
         "apply",

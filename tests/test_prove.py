@@ -1,6 +1,7 @@
 """The proof of all sections: what goes wrong is a row, nothing is claimed twice, nothing is lost."""
 
 import datetime
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from runbook.accepted import Accepted
 from runbook.changes import WriteFile
 from runbook.checks import Result, refused, works
 from runbook.errors import CheckError
+from runbook.outside.patience import Patience
 from runbook.outside.tls import Certificate
 from runbook.parameters import Parameters
 from runbook.prove import ProveFacts
@@ -94,9 +96,27 @@ def test_prove_shows_once_what_two_sections_claim(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("runbook.overview.sections", lambda _parameters: list(rows))
     monkeypatch.setattr(prove, "_plan_again", lambda _name, _parameters: [])
     monkeypatch.setattr(prove, "_check_again", lambda name, _parameters: rows[name])
-    monkeypatch.setattr(prove, "_check_lasting", lambda _parameters: [])
+    monkeypatch.setattr(prove, "_lasting", lambda _parameters: {})
     found = prove.prove(Parameters(), images=False)
     assert {**rows, "60-push-pull": [wrong, push], prove.LASTING: []} == found
+
+
+def test_prove_ends_whatever_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a check that never ends keeps the others from being told, or an image is pushed to what hangs."""
+    ends = threading.Event()
+    row = works("the login", expected=200, found=200, remedy="")
+    monkeypatch.setattr("runbook.overview.sections", lambda _parameters: ["10-host", "60-push-pull"])
+    monkeypatch.setattr(prove, "_plan_again", lambda _name, _parameters: [])
+    monkeypatch.setattr(prove, "_check_again", lambda name, _p: [row] if name == "10-host" else [row] * ends.wait())
+    monkeypatch.setattr(prove, "_lasting", lambda _parameters: {})
+    try:
+        found = prove.prove(Parameters(), patience=Patience(3.5))
+    finally:
+        ends.set()
+    hung = found["60-push-pull"][0]
+    assert (hung.claim, hung.found) == ("its own checks can be made", "none: something hangs")
+    told = "not tried, since this hangs: 60-push-pull, its own checks can be made"
+    assert [row.found for row in found["10-host"]] == ["200", told]
 
 
 def test_require_names_each_row_that_fails_with_its_section() -> None:

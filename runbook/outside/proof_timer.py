@@ -16,7 +16,8 @@ _STAMP = Path(f"/var/lib/systemd/timers/stamp-{NAME}.timer")  # when it ran last
 FOLDER = Path("/etc/systemd/system")
 SERVICE, TIMER, FAILED = (FOLDER / f"{NAME}{end}" for end in (".service", ".timer", "-failed.service"))
 _HEADER = "# Made by registry-runbook; `registry-runbook prove --remove-timer` takes it away.\n"
-# What a proof needs not, it must not have. It does need the engine's socket, iptables, the lock, and the network.
+# What a proof needs not, it must not have. It does need the engine's socket, iptables, the lock, the
+# network, and a network namespace for its client from outside.
 _HARDENED = """\
 NoNewPrivileges=yes
 ProtectSystem=strict
@@ -30,7 +31,7 @@ ProtectKernelLogs=yes
 ProtectKernelTunables=yes
 ProtectControlGroups=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-RestrictNamespaces=yes
+RestrictNamespaces=net
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes

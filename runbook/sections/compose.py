@@ -27,6 +27,7 @@ from runbook.outside import (
     nginx,
     registry_api,
     registry_configuration,
+    rights,
     storage,
     tls,
     yaml_text,
@@ -35,6 +36,7 @@ from runbook.parameters import Parameters
 
 _REVISION = "org.registry-runbook.revision"
 _POLICY = "unless-stopped"
+_COMMAND = ("serve", str(registry_configuration.INSIDE / "config.yml"))
 _HEALTH = ("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{registry_configuration.HEALTH_PORT}/debug/health")
 
 
@@ -47,6 +49,7 @@ class ComposeFacts:
     beside the Compose file, whether the container runs what is wanted. `nginx_site` is the runbook's site of nginx,
     `is_labelled` false where an earlier version has made the volume: its labels cannot be changed. `mtu` is the largest
     packet, in bytes, that leaves this host at its address, `network_mtu` that of the project's network, None without.
+    `more_rights` is what the container may do beyond what the Compose file asks for.
     """
 
     address: str
@@ -62,6 +65,7 @@ class ComposeFacts:
     is_labelled: bool = True
     mtu: int = compose.USUAL_MTU
     network_mtu: int | None = None
+    more_rights: tuple[str, ...] = ()
 
 
 def gather(parameters: Parameters) -> ComposeFacts:
@@ -102,7 +106,31 @@ def gather(parameters: Parameters) -> ComposeFacts:
         is_labelled=labels is None or engine.LABEL in labels,
         mtu=compose.USUAL_MTU if is_desktop else kernel.mtu_at(address),
         network_mtu=network_mtu,
+        more_rights=() if is_desktop else more_rights(client, parameters),
     )
+
+
+def more_rights(client: engine.Client, parameters: Parameters) -> tuple[str, ...]:
+    """Return what the registry's container may do beyond what the Compose file asks for; none where there is none."""
+    found = compose.registry_containers(client, parameters.compose_project)
+    if len(found) != 1:
+        return ()
+    attributes = client.containers.get(found[0].name).attrs
+    image = images.local(client, attributes["Image"])
+    made_with = image.attrs["Config"] if image else attributes["Config"]
+    outside, inside = _ports(parameters)
+    volume = compose.volume_name(parameters.compose_project, parameters.data_volume)
+    wanted = rights.Wanted(
+        command=_COMMAND,
+        entry_point=tuple(made_with.get("Entrypoint") or ()),
+        network=compose.default_network(parameters.compose_project),
+        ports=((outside, inside),),
+        mounts=(
+            (parameters.configuration_directory, str(registry_configuration.INSIDE), False),
+            (volume, str(storage.ROOT), True),
+        ),
+    )
+    return tuple(rights.more_rights(attributes, wanted))
 
 
 def _configuration(parameters: Parameters) -> str:
@@ -118,7 +146,7 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
     """Return the Compose file as data; its label changes with all that the container is made from."""
     service: dict[str, object] = {
         "image": facts.image.reference,
-        "command": ["serve", str(registry_configuration.INSIDE / "config.yml")],
+        "command": [*_COMMAND],
         "restart": _POLICY,
         "ports": [_publish(parameters)],
         "volumes": [
@@ -147,9 +175,14 @@ def _network(facts: ComposeFacts) -> dict[str, object]:
 
 
 def _publish(parameters: Parameters) -> str:
+    outside, inside = _ports(parameters)
+    return f"{'127.0.0.1:' if parameters.proxy == 'nginx' else ''}{outside}:{inside}"
+
+
+def _ports(parameters: Parameters) -> tuple[int, int]:
     if parameters.proxy == "nginx":
-        return f"127.0.0.1:{parameters.backend_port}:{registry_configuration.PLAIN_PORT}"
-    return f"{parameters.port}:{registry_configuration.TLS_PORT}"
+        return parameters.backend_port, registry_configuration.PLAIN_PORT
+    return parameters.port, registry_configuration.TLS_PORT
 
 
 def is_made(facts: ComposeFacts) -> bool:
@@ -217,6 +250,7 @@ def _why_up(parameters: Parameters, data: dict[str, object], facts: ComposeFacts
         ("it runs another image", found.image_id, facts.image.image_id),
         ("its restart policy differs", found.restart_policy, _POLICY),
         ("REGISTRY_* is set in it", [name for name in found.environment if name.startswith("REGISTRY_")], []),
+        (f"it has more rights than it needs: {'; '.join(facts.more_rights)}", facts.more_rights, ()),
     )
     return next((reason for reason, is_now, wanted in compared if is_now != wanted), None)
 

@@ -46,6 +46,20 @@ listen() { setsid python3 -m http.server $1 >/dev/null 2>&1 & echo $! >/root/sab
 hush() { kill $(cat /root/sabotage/listener); }
 restart_engine() { systemctl reset-failed docker; systemctl restart docker; }
 break_engine() { systemctl reset-failed docker; if systemctl restart docker; then return 1; fi; }
+process() { docker inspect --format '{{.State.Pid}}' $(ours); }
+card() { ip -o -4 address | grep " $ADDRESS/" | cut -d' ' -f2; }
+bridge() { docker network inspect --format '{{slice .Id 0 12}}' registry_default; }
+V2=$DATA/docker/registry/v2; IMAGE=$V2/repositories/kept/image
+layer() { ls $IMAGE/_layers/sha256 | while read -r one; do
+    place=$V2/blobs/sha256/$(echo $one | cut -c1-2)/$one/data
+    if head -c 1 $place | grep -q '[{]'; then continue; fi; echo $place; break; done; }
+keep_image() {
+    export DOCKER_CONFIG=$(mktemp -d); head -c 2048 /dev/urandom >$DOCKER_CONFIG/random
+    docker login --username admin --password-stdin registry.test <$P/secrets/password-admin
+    tar -c -C $DOCKER_CONFIG random | docker import - registry.test/kept/image:1
+    docker push registry.test/kept/image:1; docker rmi registry.test/kept/image:1
+    rm -r $DOCKER_CONFIG; unset DOCKER_CONFIG; }
+forget_image() { rm -rf $V2/repositories/kept; }
 """
 )
 EDIT = """
@@ -105,9 +119,15 @@ else:
 RESTORE = r"""
 umount /tmp $DATA 2>/dev/null; chattr -R -i $DATA/docker 2>/dev/null; kill -CONT $(pidof dockerd); hush 2>/dev/null
 iptables -D OUTPUT -p tcp --dport 443 -j DROP; iptables -D DOCKER-USER -s 198.51.100.9 -j DROP
-docker rm --force squatter; docker update --memory 0 --memory-swap 0 $(ours)
+docker rm --force squatter beside; docker update --memory 0 --memory-swap 0 $(ours)
 rm -rf /etc/docker $P /etc/systemd/system/docker.service.d; tar -C / -xpf /root/sabotage/before.tar; umount $TRUST
+iptables -D FORWARD -p tcp --dport 443 -j DROP; iptables -t raw -D PREROUTING -p tcp --dport 443 -j DROP
+iptables -D FORWARD -i eth0 -j DROP; iptables -t nat -D PREROUTING -p tcp --dport 443 -j REDIRECT --to-ports 5000
+sysctl -w net.ipv4.ip_forward=0 net.ipv4.ip_forward=1
+chmod o-w / /etc /var/lib/docker $(readlink -f $(command -v dockerd)); rm -f /opt/data/registry/old.key $DATA/backup.pem
+if test -d /root/sabotage/stored; then rm -rf $DATA/docker; cp -a /root/sabotage/stored $DATA/docker; fi
 systemctl daemon-reload; systemctl enable docker.service docker.socket; restart_engine; systemctl restart nginx
+chown root:docker /run/docker.sock; chmod 660 /run/docker.sock
 docker rm --force $(ours) registry
 true
 """
@@ -122,7 +142,8 @@ class Sabotage:
 
     `how` is made by a shell, and shows in a row of the proof that has `row` in it; `cause` is the first that a
     diagnosis names then. `by_hand` is what its remedy leaves to a person, `notebooks` what it leaves to the product.
-    `images` is set where only the whole proof finds it, `accepted` where only the comparison with an accepted state.
+    `images` is set where only the whole proof finds it, `accepted` where only the comparison with an accepted state;
+    `stored` where an image of somebody's is to lie in the registry before.
     """
 
     name: str
@@ -134,6 +155,7 @@ class Sabotage:
     hosts: tuple[str, ...] = BOTH
     images: bool = False
     accepted: bool = False
+    stored: bool = False
 
 
 HOST, COMPOSE, FRONT = ("10-host",), ("50-compose",), ("55-nginx",)
@@ -568,6 +590,190 @@ def _containers() -> Iterator[Sabotage]:
     )
 
 
+def _owners() -> Iterator[Sabotage]:
+    """Yield what others than root can change of all that the registry relies on, and keys that others get."""
+    for name, how, by_hand in (
+        ("configuration-folder-for-all", "chmod 777 $R", "chmod go-w $R"),
+        ("folder-above-for-all", "chmod o+w /etc/docker", "chmod o-w /etc/docker"),
+        ("etc-for-all", "chmod o+w /etc", "chmod o-w /etc"),
+        ("trust-for-all", "chmod 666 $TRUST/ca.crt", "chmod go-w $TRUST/ca.crt"),
+        ("socket-for-all", "chmod 666 /run/docker.sock", "chmod o-rw /run/docker.sock"),
+        ("socket-of-another-group", "chgrp nogroup /run/docker.sock", "chgrp docker /run/docker.sock"),
+        ("private-folder-of-somebody", "chown 1234 $P", "chown root $P"),
+        ("certificate-folder-of-somebody", "chown 1234 $R/ssl", "chown root $R/ssl"),
+        ("compose-file-for-all", "chmod 666 $R/docker-compose.yml", "chmod go-w $R/docker-compose.yml"),
+        (
+            "folder-above-of-a-group",
+            "chgrp nogroup /etc/docker; chmod g+w /etc/docker",
+            "chmod g-w /etc/docker; chgrp root /etc/docker",
+        ),
+        (
+            "program-for-all",
+            "chmod o+w $(readlink -f $(command -v dockerd))",
+            "chmod o-w $(readlink -f $(command -v dockerd))",
+        ),
+        ("names-for-all", "chmod o+w /etc/hosts", "chmod o-w /etc/hosts"),
+        ("images-for-all", "chmod o+w /var/lib/docker", "chmod o-w /var/lib/docker"),
+        (
+            "engine-on-the-network",
+            "echo 'DOCKER_OPTS=\"-H tcp://127.0.0.1:2375\"' >/etc/default/docker; restart_engine",
+            ": >/etc/default/docker; restart_engine",
+        ),
+    ):
+        yield Sabotage(name=name, how=how, row="others than root could", cause="changed-by-others", by_hand=by_hand)
+    for name, place in (
+        ("key-beside-the-server-s", "$R/ssl/old.key"),
+        ("key-in-the-basic-registry", "/opt/data/registry/old.key"),
+        ("key-among-the-images", "$DATA/backup.pem"),
+    ):
+        yield Sabotage(
+            name=name,
+            how=f"cp $P/ca/ca.key {place}",
+            row="another private key",
+            cause="key-exposed",
+            by_hand=f"mv {place} /root/sabotage",
+        )
+
+
+def _rights() -> Iterator[Sabotage]:
+    """Yield a container with more rights than it needs, and others beside it."""
+    for name, service in (
+        ("privileged", "s['privileged'] = True"),
+        ("capability", "s['cap_add'] = ['SYS_ADMIN']"),
+        ("network-of-the-host", "del s['ports']; s['network_mode'] = 'host'"),
+        ("processes-of-the-host", "s['pid'] = 'host'"),
+        ("memory-of-the-host", "s['ipc'] = 'host'"),
+        ("device", "s['devices'] = ['/dev/null:/dev/other']"),
+        ("mount-of-the-host", "s['volumes'].append('/:/host')"),
+        ("mount-of-the-socket", "s['volumes'].append('/run/docker.sock:/run/docker.sock:ro')"),
+        ("configuration-writable", "s['volumes'][0] = s['volumes'][0].replace(':ro', '')"),
+        ("seccomp-off", "s['security_opt'] = ['seccomp=unconfined']"),
+        ("apparmor-off", "s['security_opt'] = ['apparmor=unconfined']"),
+        ("debug-port", "s['ports'].append('5001:5001')"),
+        ("another-entry-point", "s['entrypoint'] = ['/bin/registry']"),
+    ):
+        yield Sabotage(
+            name=name,
+            how=f'service "{service}"; up',
+            row="more rights of the container",
+            cause="container-rights",
+            notebooks=COMPOSE,
+        )
+    yield Sabotage(
+        name="privileged-by-another-file",
+        how="cp $R/docker-compose.yml /root/sabotage; edit /root/sabotage/docker-compose.yml"
+        " \"c['services']['registry']['privileged'] = True\"\n"
+        "docker-compose -p registry -f /root/sabotage/docker-compose.yml up -d --force-recreate",
+        row="more rights of the container",
+        cause="container-rights",
+        notebooks=COMPOSE,
+    )
+    yield Sabotage(
+        name="one-network-more",
+        how="docker network connect bridge $(ours)",
+        row="more rights of the container",
+        cause="container-rights",
+        notebooks=COMPOSE,
+    )
+    for name, how, by_hand in (
+        ("few-files", "service \"s['ulimits'] = {'nofile': 128}\"; up", ""),
+        ("few-files-later", "prlimit --nofile=128:128 --pid $(process)", "docker restart --time 1 $(ours)"),
+    ):
+        yield Sabotage(
+            name=name, how=how, row="too few files", cause="few-open-files", by_hand=by_hand, notebooks=COMPOSE
+        )
+    for name, options in (
+        ("beside-on-the-volume", "--volume registry_registry-data:/other"),
+        ("beside-on-the-network", "--network registry_default"),
+        ("beside-in-its-network", "--network container:$(ours)"),
+        ("beside-with-its-keys", "--volume $R:/other:ro"),
+        ("beside-above-its-keys", "--volume /etc:/other"),
+    ):
+        yield Sabotage(
+            name=name,
+            how=f"docker create --name beside {options} $(image)",
+            row="another container with",
+            cause="container-beside",
+            by_hand="docker rm --force beside",
+        )
+    yield Sabotage(
+        name="frozen",
+        how="kill -STOP $(process)",
+        row="did not answer|timed out|hangs",
+        cause="container-frozen",
+        by_hand="docker kill --signal=CONT $(ours)",
+    )
+
+
+def _losses() -> Iterator[Sabotage]:
+    """Yield images that are lost or damaged, of which another copy is in the sabotage's folder."""
+    keep, back = (
+        "cp -a $DATA/docker /root/sabotage/stored",
+        "rm -rf $DATA/docker; cp -a /root/sabotage/stored $DATA/docker",
+    )
+    for name, how in (
+        ("blob-removed", "rm $(layer)"),
+        ("blob-changed", "place=$(layer); size=$(stat -c %s $place); head -c $size /dev/zero >$place"),
+        ("link-emptied", ": >$IMAGE/_manifests/tags/1/current/link"),
+        ("link-removed", "rm -r $IMAGE/_layers/sha256"),
+    ):
+        yield Sabotage(
+            name=name, how=f"{keep}; {how}", row="damage", cause="storage-damaged", by_hand=back, stored=True
+        )
+    for name, how, by_hand in (
+        ("images-emptied", f"{keep}; rm -r $DATA/docker", back),
+        ("repository-removed", f"{keep}; rm -r $IMAGE", back),
+        ("images-covered", "mount -t tmpfs tmpfs $DATA; load", "umount $DATA; load"),
+    ):
+        yield Sabotage(
+            name=name,
+            how=how,
+            row="what is stored",
+            cause="accepted-is-another",
+            by_hand=by_hand,
+            accepted=True,
+            stored=True,
+        )
+
+
+def _packets() -> Iterator[Sabotage]:
+    """Yield what keeps packets from outside away, and lets those of this host through."""
+    for name, rule in (
+        ("forward-dropped", "FORWARD -p tcp --dport 443 -j DROP"),
+        ("prerouting-dropped", "PREROUTING -t raw -p tcp --dport 443 -j DROP"),
+        ("prerouting-redirected", "PREROUTING -t nat -p tcp --dport 443 -j REDIRECT --to-ports 5000"),
+    ):
+        yield Sabotage(
+            name=name,
+            how=f"iptables -I {rule}",
+            row="obstacle to a client from outside",
+            cause="outsiders-kept-out",
+            by_hand=f"iptables -D {rule}",
+        )
+    yield Sabotage(
+        name="card-passes-nothing-on",
+        how="sysctl -w net.ipv4.conf.$(card).forwarding=0",
+        row="passes on nothing",
+        cause="card-forwarding-off",
+        by_hand="sysctl -w net.ipv4.conf.$(card).forwarding=1",
+    )
+    yield Sabotage(
+        name="bridge-passes-nothing-on",
+        how="sysctl -w net.ipv4.conf.br-$(bridge).forwarding=0",
+        row="obstacle to a client from outside",
+        cause="outsiders-kept-out",
+        by_hand="sysctl -w net.ipv4.conf.br-$(bridge).forwarding=1",
+    )
+    yield Sabotage(
+        name="card-dropped",
+        how="iptables -I FORWARD -i eth0 -j DROP",
+        row="firewall's rules for what comes in",
+        cause="accepted-is-another",
+        by_hand="iptables -D FORWARD -i eth0 -j DROP",
+        accepted=True,
+    )
+
+
 def _ways() -> Iterator[Sabotage]:
     """Yield what is wrong with the way to the registry: names, ports, a firewall."""
     for name, how, cause in (
@@ -673,6 +879,10 @@ SABOTAGES: tuple[Sabotage, ...] = (
     *_engines(),
     *_storages(),
     *_containers(),
+    *_owners(),
+    *_rights(),
+    *_losses(),
+    *_packets(),
     *_ways(),
     *_basics(),
     *_fronts(),

@@ -138,6 +138,8 @@ def sabotage_and_repair(finished: Finished, sabotage: Sabotage) -> str:
     """
     is_repaired = False
     try:
+        if sabotage.stored:
+            finished.shell("keep_image")
         if sabotage.accepted:
             finished.shell(ACCEPT.format(options=" ".join(finished.options)))
         finished.shell(sabotage.how)
@@ -160,6 +162,7 @@ def sabotage_and_repair(finished: Finished, sabotage: Sabotage) -> str:
         if not is_repaired:
             finished.restore()
         finished.host.run("rm", "-f", ACCEPTED)
+        finished.shell("forget_image")
         own = ("!", "-name", "*.py", "!", "-name", "before.tar")  # what others have put there is in the next one's way
         finished.host.run("find", FOLDER, "-mindepth", "1", "-maxdepth", "1", *own, "-exec", "rm", "-rf", "{}", "+")
 

@@ -108,6 +108,11 @@ OTHER = "it was made from another Compose file, configuration, certificate or im
         pytest.param(but(image_id="sha256:2"), up("it runs another image"), id="other-image"),
         pytest.param(but(restart_policy="no"), up("its restart policy differs"), id="gone-after-a-reboot"),
         pytest.param(but(environment=("REGISTRY_AUTH=none",)), up("REGISTRY_* is set in it"), id="overridden"),
+        pytest.param(
+            dataclasses.replace(MADE, more_rights=("privileged", "the network host")),
+            up("it has more rights than it needs: privileged; the network host"),
+            id="more-rights",
+        ),
     ],
 )
 def test_plan_makes_the_container_anew_where_it_is_not_as_wanted(facts: ComposeFacts, expected: list[Change]) -> None:
