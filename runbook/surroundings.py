@@ -40,6 +40,7 @@ from runbook.parameters import Parameters
 from runbook.sections import compose as section
 
 _HOLDS = "nothing"
+_SECONDS = 3.0
 _PROGRAMS = ("dockerd", "containerd", "runc", "docker-proxy", "docker", "docker-compose", "iptables")
 _PLUGINS = tuple(Path(f"/usr/{name}/docker/cli-plugins/docker-compose") for name in ("libexec", "lib", "local/lib"))
 _UNITS = ("docker.service", "docker.socket", "containerd.service", f"{proof_timer.NAME}.service")
@@ -112,17 +113,18 @@ def changed_by_others(client: engine.Client, parameters: Parameters) -> list[str
     _require_here(client)
     private, mounted = Path(parameters.private_directory), Path(parameters.configuration_directory)
     information: Mapping[str, Any] = client.info()
+    remapped = any("name=userns" in option for option in information["SecurityOptions"] or ())
     found = owners.changed_by_others(
         (
-            *(Path(parameters.basic_data_directory), parameters.password_path),
+            Path(parameters.basic_data_directory),
             *(hosts_file.PATH, kernel.DROP_IN, daemon_json.PATH, engine_flags.DEFAULTS, ledger.FOLDER),
             *(engine.SOCKET, _CONTAINERD, nginx.PATH, *_PLUGINS, *_programs(), *_units()),
-            _volume(information, parameters),
+            Path(information["DockerRootDir"]) if remapped else _volume(information, parameters),
         ),
         trees=(private, mounted, parameters.trust_path.parent),
     )
-    open_to_all = [item for item in information.get("Warnings") or () if "API is accessible on http" in item]
-    return [*found, *(item.split(" without")[0].removeprefix("WARNING: ") for item in open_to_all)]
+    warnings = " ".join(information.get("Warnings") or ())
+    return [*found, *(f"the engine's API at {place}" for place in re.findall(r"API is accessible on (\S+)", warnings))]
 
 
 def _programs() -> Iterator[Path]:
@@ -252,7 +254,11 @@ def kept_out(client: engine.Client, parameters: Parameters) -> list[str]:
     address = kernel.address_of(parameters.address)
     url = f"https://{address}:{parameters.port}/v2/"
     served = registry_api.ask(
-        url, tls=tls.trusting_anybody(), server_name=parameters.domain, host=parameters.registry_host
+        url,
+        tls=tls.trusting_anybody(),
+        server_name=parameters.domain,
+        host=parameters.registry_host,
+        timeout_seconds=_SECONDS,
     )
     if not served.server_certificate:
         raise UnseenError("it does not answer to this host itself")
