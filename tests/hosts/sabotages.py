@@ -131,6 +131,16 @@ chown root:docker /run/docker.sock; chmod 660 /run/docker.sock
 docker rm --force $(ours) registry
 true
 """
+# What is usual on a host, and no sabotage: how it is made, and undone.
+USUAL = r"""
+chgrp staff /opt; chmod 2775 /opt; chmod 710 /etc/docker; chmod 711 /var/lib/docker
+docker create --name beside --volume /:/host:ro --volume /run/docker.sock:/run/docker.sock $(image)
+docker network create other; keep_image; iptables -A DOCKER -p tcp --dport 65000 -j ACCEPT
+"""
+UNDO_USUAL = r"""
+chgrp root /opt; chmod 0755 /opt; chmod 755 /etc/docker; chmod 710 /var/lib/docker
+docker rm --force beside; docker network rm other; forget_image; iptables -D DOCKER -p tcp --dport 65000 -j ACCEPT
+"""
 KEEP = "tar -C / -cpf /root/sabotage/before.tar etc/docker etc/registry-runbook etc/hosts etc/default/docker"
 BOTH = ("bookworm", "trixie")
 NGINX = ("nginx",)

@@ -19,7 +19,7 @@ from tests.draws import tries_all
 from .conftest import start_with_project
 from .lab import Host
 from .product import PROJECT, run
-from .sabotages import CERTIFY, EDIT, KEEP, NGINX, PRELUDE, RESTORE, SABOTAGES, Sabotage
+from .sabotages import CERTIFY, EDIT, KEEP, NGINX, PRELUDE, RESTORE, SABOTAGES, UNDO_USUAL, USUAL, Sabotage
 
 SAMPLE = 3  # ways on each kind of host; each takes some ten seconds
 CLEAN_RUNS = 100 if tries_all() else 1  # on each kind of host
@@ -193,3 +193,18 @@ def test_healthy_registry_gives_no_false_alarm(finished: Finished) -> None:
     for _ in range(CLEAN_RUNS):
         found = finished.look()
         assert (found.codes, found.failed, found.confirmed) == ((0, 0), [], [])
+
+
+def test_what_is_usual_on_a_host_gives_no_false_alarm(finished: Finished) -> None:
+    """Fails if a proof takes for wrong what administrators do: a group that nobody is in, a watching container, a push.
+
+    The state was accepted before all that.
+    """
+    finished.shell(ACCEPT.format(options=" ".join(finished.options)))
+    try:
+        finished.shell(USUAL)
+        found = finished.look()
+    finally:
+        finished.shell(f"set +e\n{UNDO_USUAL}\ntrue")
+        finished.host.run("rm", "-f", ACCEPTED)
+    assert (found.codes, found.failed, found.confirmed) == ((0, 0), [], [])
