@@ -20,8 +20,8 @@ from runbook.outside import (
     kernel,
     ledger,
     nginx,
-    own_certificate,
     proof_timer,
+    validation,
 )
 from runbook.parameters import Parameters
 
@@ -184,4 +184,4 @@ def _is_issued_by_authority(parameters: Parameters, path: Path) -> bool:
         chain = x509.load_pem_x509_certificates(pair or b"")
     except ValueError:
         return False
-    return any(certificate == authority or own_certificate.is_issued(certificate, authority) for certificate in chain)
+    return any(certificate == authority or validation.is_issued(certificate, authority) for certificate in chain)

@@ -19,7 +19,7 @@ from runbook.accepted import Accepted, State
 from runbook.changes import Change, as_json
 from runbook.checks import Result
 from runbook.errors import HostError, ParameterError, SecretError
-from runbook.outside import commands, files, lock, own_code, proof_timer, registry_api, tls
+from runbook.outside import commands, files, lock, own_certificate, own_code, proof_timer, registry_api, tls
 from runbook.outside.patience import Patience
 from runbook.parameters import Parameters
 from runbook.report import Table
@@ -115,7 +115,9 @@ def elsewhere(  # noqa: PLR0913 (one an option)
     known = registry_api.Registry(
         url=f"https://{host}", tls=tls.trusting(authority), login=(username, _password(password_file, username, host))
     )
-    target = prove_url.Target(known=known, days=days, repository=repository, layer_bytes=megabytes << 20)
+    target = prove_url.Target(
+        known=known, authority=authority, days=days, repository=repository, layer_bytes=megabytes << 20
+    )
     patience = Patience(_LAYER_SECONDS)
 
     def proven() -> dict[str, list[Result]]:
@@ -133,8 +135,7 @@ def elsewhere(  # noqa: PLR0913 (one an option)
 
 
 def _authority(path: Path) -> str:
-    certificate = tls.require_certificate(path)
-    return tls.certificate_text(certificate).decode()
+    return b"".join(tls.certificate_text(certificate) for certificate in own_certificate.load_chain(path)).decode()
 
 
 def _password(path: Path | None, username: str, host: str) -> str:

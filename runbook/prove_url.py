@@ -18,9 +18,10 @@ from runbook import accepted, secrets
 from runbook.accepted import State
 from runbook.checks import Result, refused, says, works
 from runbook.errors import HostError, ParameterError
-from runbook.outside import registry_api, tls
+from runbook.outside import registry_api, tls, validation
 from runbook.prove import check_days, check_uploads
 from runbook.sections import push_pull
+from runbook.sections.certificates import note_stricter
 
 SECTIONS = ("certificate", "login", "images")
 _LOG = "read the log of the registry, and of the proxy in front of it"
@@ -32,13 +33,14 @@ _ON = (404, 400, 202)  # to the deletion of what is not there, where deleting is
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """A registry to prove: `known` asks with the login; `authority` is what to trust, None for the system's own.
+    """A registry to prove: `known` asks with the login; `authority` (PEM) is whom to trust, None for the system's own.
 
     `days` are those that its certificate must still be valid for; `repository` is where the test image goes, and
     `layer_bytes` its size.
     """
 
     known: registry_api.Registry
+    authority: str | None
     days: int
     repository: str
     layer_bytes: int
@@ -76,11 +78,8 @@ def _check_certificate(target: Target, anonymous: registry_api.Answer) -> list[R
     mismatch = push_pull.refusal_of_another_name(
         seen, registry_api.ask(url, tls=tls.trusting_anybody(), server_name=name)
     )
-    reached = "an answer" if anonymous.status is not None else str(anonymous)
     rows = [
-        works(
-            f"a client that verifies reaches {target.host}", expected="an answer", found=reached, remedy=_CERTIFICATE
-        ),
+        _check_reached(target, anonymous, seen.server_certificate),
         refused(
             "the same by a client that trusts another authority",
             expected="certificate verify failed",
@@ -95,10 +94,28 @@ def _check_certificate(target: Target, anonymous: registry_api.Answer) -> list[R
         ),
     ]
     if seen.server_certificate:
-        certificate = tls.describe(x509.load_der_x509_certificate(seen.server_certificate))
+        loaded = x509.load_der_x509_certificate(seen.server_certificate)
+        certificate = tls.describe(loaded)
         now = datetime.datetime.now(datetime.UTC)
         rows.append(check_days("its certificate", certificate, days=target.days, now=now, remedy="renew it"))
+        strict = registry_api.ask(url, tls=tls.trusting(target.authority, strict=True))
+        rows += note_stricter(loaded, "accepted" if anonymous.status is None or strict.status else str(strict))
     return rows
+
+
+def _check_reached(target: Target, anonymous: registry_api.Answer, served: bytes) -> Result:
+    """Return whether engine, curl and Go's clients verify the registry: what only some refuse is refused here."""
+    found, remedy = "an answer" if anonymous.status is not None else str(anonymous), _CERTIFICATE
+    if served and target.authority and (fault := _fault(served, target.authority)):
+        found, remedy = str(fault), fault.remedy
+    return works(f"a client that verifies reaches {target.host}", expected="an answer", found=found, remedy=remedy)
+
+
+def _fault(served: bytes, authority: str) -> validation.Fault | None:
+    """Return what is wrong with the served certificate, or with the authority where that has signed it itself."""
+    server, trusted = x509.load_der_x509_certificate(served), x509.load_pem_x509_certificates(authority.encode())
+    paths = validation.paths(server, (), trusted) or [(server,)]
+    return validation.first_fault(paths, datetime.datetime.now(datetime.UTC))
 
 
 def _check_login(target: Target, anonymous: registry_api.Answer) -> list[Result]:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from runbook.apply import apply
 from runbook.changes import IssueAuthority, IssueCertificate
 from runbook.errors import ApplyError, HostError
-from runbook.outside import drift, tls
+from runbook.outside import drift, tls, validation
 
 NAME = "registry.test"
 
@@ -63,9 +63,9 @@ def test_issued_pair_is_one_that_a_client_accepts(tmp_path: Path) -> None:
     server, authority = load(tmp_path / "server.pem"), load(tmp_path / "ca.crt")
     assert tls.load_key(tmp_path / "server.pem", None).public_key() == server.public_key()
     now = datetime.datetime.now(datetime.UTC)
-    found = [tls.why_refused(server, authority, name, now) for name in (NAME, "192.168.1.2")]
+    found = [validation.why_refused(server, authority, name, now) for name in (NAME, "192.168.1.2")]
     assert found == [None, None]
-    assert tls.why_refused(server, authority, "127.0.0.1", now) is not None
+    assert validation.why_refused(server, authority, "127.0.0.1", now) is not None
     assert (tls.describe(server).lifetime_days, tls.describe(authority).lifetime_days) == (366, 3650)
 
 

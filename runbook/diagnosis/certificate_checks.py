@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from runbook import secrets
 from runbook.changes import SetMode
-from runbook.outside import files, tls
+from runbook.outside import files, tls, validation
 from runbook.sections import certificates, configuration
 
 from .situation import Finding, Situation, UntoldError, no, yes
@@ -119,26 +118,20 @@ def of_another_authority(situation: Situation) -> Finding:
     """Verify the server certificate, on disk and as served, with the authority's key."""
     authority = situation.authority
     for where, found in _judged(situation):
-        if found == situation.chain[0] and len(situation.chain) > 1:
-            reason = tls.why_refused(
-                *(found, authority, situation.parameters.domain, found.not_valid_before_utc), chain=situation.chain[1:]
-            )
-            if reason is None:
-                continue
-        try:
-            found.verify_directly_issued_by(authority)
-        except InvalidSignature:
+        if validation.paths(found, situation.chain[1:], [authority]):
+            continue
+        if found.issuer == authority.subject:
             return yes(f"the server certificate {where} is signed by another authority of the same name")
-        except (ValueError, TypeError):
-            issuer = found.issuer.rfc4514_string() or "nobody who is named"
-            return yes(f"the server certificate {where} is signed by {issuer}")
+        return yes(
+            f"the server certificate {where} is signed by {found.issuer.rfc4514_string() or 'nobody who is named'}"
+        )
     return no("the authority on disk has signed it")
 
 
 def intermediate_missing(situation: Situation) -> Finding:
     """Look whether the file holds what stands between the server certificate and the authority."""
     server, *rest = situation.chain
-    if server.issuer == situation.authority.subject:
+    if server == situation.authority or server.issuer == situation.authority.subject:
         return no("the authority itself has signed it")
     there = {certificate.subject for certificate in rest}
     if server.issuer in there:

@@ -9,25 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from runbook.errors import HostError
-from runbook.outside import files, temporary, tls
-
-# What the registry serves and a verifying client takes; RSA of at least this many bits (RFC 9325 section 4.5).
-CURVES = ("ecdsa-p256", "ecdsa-p384", "ecdsa-p521")
-RSA_BITS = 2048
-KEY_TYPES = f"a key of type {', '.join(CURVES)}, or RSA of {RSA_BITS} bits or more"
+from runbook.outside import files, temporary, tls, validation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BroughtCertificate:
     """What was brought along, without the key; `key_place` is the place in the chain of the certificate it belongs to.
 
-    `authority` is the one that clients should trust, None where neither its file nor the chain holds it. `handshake` is
-    what a client that trusts it says of the files; `text_fits` whether the registry's file holds this pair already.
+    `authorities` are those that clients may trust, none where neither their file nor the chain holds one. `handshake`
+    is what a client that trusts them says of the files; `text_fits` whether the registry's file holds this pair.
     """
 
     key_path: Path
@@ -35,7 +30,7 @@ class BroughtCertificate:
     authority_path: Path
     key_place: int | None
     chain: tuple[x509.Certificate, ...]
-    authority: x509.Certificate | None
+    authorities: tuple[x509.Certificate, ...]
     handshake: str
     text_fits: bool
 
@@ -58,24 +53,23 @@ def gather(
     Raises HostError for a file that is not there, cannot be read as what it is, or holds a key that is not safe.
     """
     key, chain = load_key(key_path), load_chain(chain_path)
-    authority = chain[-1] if is_issued(chain[-1], chain[-1]) else None
+    authorities = tuple(found for found in chain if validation.is_issued(found, found))
     if authority_path is not None:
-        authority = _load_authority(authority_path)
-    public = [certificate.public_key() for certificate in chain]
-    place = public.index(key.public_key()) if key.public_key() in public else None
+        authorities = load_chain(authority_path)
+    place = next((place for place, found in enumerate(chain) if _has_key(found, key)), None)
     return BroughtCertificate(
         key_path=key_path,
         chain_path=chain_path,
         authority_path=authority_path or chain_path,
         key_place=place,
         chain=chain,
-        authority=authority,
-        handshake=_handshake(key, chain, authority, name) if place == 0 and authority else "not tried",
+        authorities=authorities,
+        handshake=_handshake(key, chain, authorities, name) if place == 0 and authorities else "not tried",
         text_fits=text is not None and text.encode() == pair_text(key, chain),
     )
 
 
-def pair_text(key: tls.PrivateKey, chain: Sequence[x509.Certificate]) -> bytes:
+def pair_text(key: tls.ServedKey, chain: Sequence[x509.Certificate]) -> bytes:
     """Return what the registry's one file holds: the key, then the chain in its order."""
     return tls.key_text(key) + b"".join(tls.certificate_text(certificate) for certificate in chain)
 
@@ -137,7 +131,7 @@ def _not_in_pem(what: str, data: bytes, path: Path) -> HostError:
     return HostError(f"{what} in PEM in {path}", form, remedy)
 
 
-def load_key(path: Path) -> tls.PrivateKey:
+def load_key(path: Path) -> tls.ServedKey:
     """Return the key; raises HostError where others can read it, it is encrypted, or it is none that can be served."""
     data = _read(path)
     mode = files.mode_of(Path(os.path.realpath(path)))
@@ -153,8 +147,10 @@ def load_key(path: Path) -> tls.PrivateKey:
         raise HostError(f"a key without a passphrase in {path}", "it is encrypted", remedy) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise HostError(f"a private key in PEM in {path}", str(error), "bring the right file there") from error
-    if not isinstance(key, tls.PrivateKey):
-        raise HostError(f"{KEY_TYPES} in {path}", tls.key_type_of(key), "ask for a certificate with such a key")
+    if not isinstance(key, tls.ServedKey):
+        raise HostError(
+            f"{validation.KEY_TYPES} in {path}", tls.key_type_of(key), "ask for a certificate with such a key"
+        )
     return key
 
 
@@ -172,30 +168,21 @@ def load_chain(path: Path) -> tuple[x509.Certificate, ...]:
         raise HostError(f"certificates in PEM in {path}", str(error), "bring the right file there") from error
 
 
-def _load_authority(path: Path) -> x509.Certificate:
-    found = load_chain(path)
-    if len(found) != 1:
-        raise HostError(
-            f"one certificate in {path}, that of the authority", f"{len(found)} of them", "leave only the root there"
-        )
-    return found[0]
+def _has_key(certificate: x509.Certificate, key: tls.ServedKey) -> bool:
+    """Return whether a certificate is that of a key; one whose own key nobody can read is not."""
+    with suppress(ValueError, UnsupportedAlgorithm):
+        return certificate.public_key() == key.public_key()
+    return False
 
 
-def _handshake(key: tls.PrivateKey, chain: Sequence[x509.Certificate], authority: x509.Certificate, name: str) -> str:
-    answering = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def _handshake(
+    key: tls.ServedKey, chain: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate], name: str
+) -> str:
     try:
         with temporary.folder() as folder:
             files.write(folder / "pair", pair_text(key, chain), 0o600)
-            answering.load_cert_chain(folder / "pair")
-        return tls.handshake(answering, tls.trusting(tls.certificate_text(authority).decode()), name)
+            answering = tls.answering(folder / "pair")
+        trusted = b"".join(tls.certificate_text(authority) for authority in authorities).decode()
+        return tls.handshake(answering, tls.trusting(trusted), name)
     except ssl.SSLError as error:  # of the server's side: a key or a signature that it does not serve
         return str(error)
-
-
-def is_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Return whether `issuer` has signed a certificate, by name and by signature."""
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True

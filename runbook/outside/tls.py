@@ -1,4 +1,4 @@
-"""Certificates and handshakes: issued, read as facts, and judged as a verifying client judges them.
+"""Certificates and handshakes: issued, read as facts, and made with a server as a verifying client makes them.
 
 Source: RFC 5280 section 4.2 (extensions, and which are critical), RFC 6125 section 6.4 (names are matched in the SAN).
 """
@@ -6,21 +6,23 @@ Source: RFC 5280 section 4.2 (extensions, and which are critical), RFC 6125 sect
 import datetime
 import ipaddress
 import ssl
-from collections.abc import Sequence
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509 import verification
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from runbook.errors import HostError, MissingError
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+ServedKey = PrivateKey | ed25519.Ed25519PrivateKey  # of a certificate that was brought along
 Subject = tuple[tuple[str, str], ...]
 
+# A serial number of 0 is against RFC 5280, and each client takes it: the library's warning is no user's concern.
+warnings.filterwarnings("ignore", message="Parsed a serial number")
 # A client whose clock is a little behind accepts a certificate made a moment ago.
 _BACKDATED = datetime.timedelta(hours=1)
 _ATTRIBUTES = {
@@ -45,6 +47,11 @@ class Certificate:
     not_after: datetime.datetime
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The host names and addresses that it is for."""
+        return (*self.dns_names, *self.addresses)
+
+    @property
     def lifetime_days(self) -> int:
         """Whole days from the first to the last moment at which it is valid."""
         return (self.not_after - self.not_before).days
@@ -56,16 +63,18 @@ def key_type_of(key: object) -> str:
         return f"rsa-{key.key_size}"
     if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
         return f"ecdsa-{key.curve.name.replace('secp', 'p').removesuffix('r1')}"
+    if isinstance(key, ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey):
+        return "ed25519"
     return type(key).__name__
 
 
 def describe(certificate: x509.Certificate) -> Certificate:
-    """Return the facts of a certificate."""
+    """Return the facts of a certificate; names that cannot be read are none."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         dns_names = tuple(names.get_values_for_type(x509.DNSName))
         addresses = tuple(str(address) for address in names.get_values_for_type(x509.IPAddress))
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, ValueError):
         dns_names = addresses = ()
     return Certificate(
         subject=certificate.subject.rfc4514_string(),
@@ -123,7 +132,7 @@ def load_key(path: Path, passphrase: bytes | None) -> PrivateKey:
     return key
 
 
-def key_text(key: PrivateKey, passphrase: bytes | None = None) -> bytes:
+def key_text(key: ServedKey, passphrase: bytes | None = None) -> bytes:
     """Return a private key as PEM (PKCS #8), encrypted where a passphrase is given."""
     encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
@@ -135,8 +144,12 @@ def certificate_text(certificate: x509.Certificate) -> bytes:
 
 
 def covers(certificate: Certificate, name: str) -> bool:
-    """Return whether a certificate is for a host name (`*` stands for its first label) or an address."""
-    wildcard = f"*.{name.partition('.')[2]}"
+    """Return whether a certificate is for a host name or an address.
+
+    `*` stands for the first label, where two others follow: curl takes `*.test` for nothing.
+    """
+    _, _, domain = name.partition(".")
+    wildcard = f"*.{domain}" if "." in domain else None
     return name in certificate.addresses or any(known.lower() in (name, wildcard) for known in certificate.dns_names)
 
 
@@ -226,38 +239,30 @@ def issue_server(  # noqa: PLR0913 (a certificate has that many parts)
     )
 
 
-def why_refused(
-    server: x509.Certificate,
-    authority: x509.Certificate,
-    name: str,
-    at: datetime.datetime,
-    *,
-    chain: Sequence[x509.Certificate] = (),
-) -> str | None:
-    """Return why a client that trusts only `authority` refuses `server` for a name or address `at` a time, None if not.
-
-    `chain` is what the server sends after its own certificate: the intermediates.
-    Source: RFC 5280 section 6.1 (path validation), as cryptography's verifier does it.
-    """
-    try:
-        wanted: x509.DNSName | x509.IPAddress = x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        wanted = x509.DNSName(name)
-    store = verification.Store([authority])
-    verifier = verification.PolicyBuilder().store(store).time(at).build_server_verifier(wanted)
-    try:
-        verifier.verify(server, list(chain))
-    except verification.VerificationError as error:
-        return str(error)
-    return None
-
-
-def trusting(authority: str | None) -> ssl.SSLContext:
+def trusting(authority: str | None, *, strict: bool = False) -> ssl.SSLContext:
     """Return a client's context that trusts only `authority` (PEM), checks the name, and speaks TLS 1.2 or later.
 
-    Without an authority it trusts those that this system does.
+    Without an authority it trusts those that this system does. Whatever Python it is, it verifies as curl does: what is
+    trusted need not have signed itself, and RFC 5280 is held to the letter only where `strict` asks for that (which is
+    the default since Python 3.13). A common name is no name, as for the engine.
     """
-    return ssl.create_default_context(cadata=authority)
+    context = ssl.create_default_context(cadata=authority)
+    context.hostname_checks_common_name = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    if not strict:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def answering(pair: Path) -> ssl.SSLContext:
+    """Return a server's context with the key and chain of a file; as the registry, it serves what it is given.
+
+    Raises SSLError for a key that does not fit.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.load_cert_chain(pair)
+    return context
 
 
 def trusting_anybody() -> ssl.SSLContext:

@@ -7,7 +7,6 @@ Notebook: 30-certificates. Source: RFC 5280; Docker Engine documentation, "Verif
 """
 
 import datetime
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from runbook.changes import (
 )
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError
-from runbook.outside import drift, engine, files, kernel, own_certificate, own_certificate_rules, tls
+from runbook.outside import drift, engine, files, kernel, own_certificate, own_certificate_rules, tls, validation
 from runbook.parameters import Parameters
 
 _FOLDER, _FILE = 0o700, 0o600
@@ -413,7 +412,7 @@ def check(parameters: Parameters) -> list[Result]:
         works(
             f"a client that verifies accepts it for {name}",
             expected="accepted",
-            found=tls.why_refused(chain[0], authority, name, now, chain=chain[1:]) or "accepted",
+            found=validation.why_refused(chain[0], authority, name, now, chain=chain[1:]) or "accepted",
             remedy=reissue,
         )
         for name in (*dns_names, *addresses)
@@ -422,6 +421,7 @@ def check(parameters: Parameters) -> list[Result]:
         *accepted,
         *_check_refusals(parameters.domain, chain, authority, stranger),
         *_check_handshakes(parameters, authority, stranger),
+        *note_stricter(chain[0], _handshake(parameters, authority, strict=True)),
         works(
             f"the engine trusts the authority for {parameters.registry_host}",
             expected=f"SHA-256 {tls.fingerprint(authority)}",
@@ -438,12 +438,12 @@ def _check_refusals(
     server, rest = chain[0], chain[1:]
     expired = server.not_valid_after_utc + datetime.timedelta(days=1)
     tries = (
-        ("for another name", tls.why_refused(server, authority, f"other.{domain}", now, chain=rest)),
+        ("for another name", validation.why_refused(server, authority, f"other.{domain}", now, chain=rest)),
         (
             "by a client that trusts another authority of the same name",
-            tls.why_refused(server, stranger, domain, now, chain=rest),
+            validation.why_refused(server, stranger, domain, now, chain=rest),
         ),
-        ("on the day after it expires", tls.why_refused(server, authority, domain, expired, chain=rest)),
+        ("on the day after it expires", validation.why_refused(server, authority, domain, expired, chain=rest)),
     )
     return [
         refused(
@@ -457,21 +457,30 @@ def _check_refusals(
 
 
 def _check_handshakes(parameters: Parameters, authority: x509.Certificate, stranger: x509.Certificate) -> list[Result]:
-    answering = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    answering.load_cert_chain(parameters.certificate_path)
-    trusting = tls.trusting(tls.certificate_text(authority).decode())
-    other = tls.trusting(tls.certificate_text(stranger).decode())
     return [
         works(
             "a TLS handshake with the file on disk",
             expected="accepted",
-            found=tls.handshake(answering, trusting, parameters.domain),
+            found=_handshake(parameters, authority),
             remedy="run this notebook again",
         ),
         refused(
             "a TLS handshake with a client that trusts another authority",
             expected="refused",
-            found="accepted" if tls.handshake(answering, other, parameters.domain) == "accepted" else "refused",
+            found="accepted" if _handshake(parameters, stranger) == "accepted" else "refused",
             remedy="do not use this certificate; report this",
         ),
+    ]
+
+
+def _handshake(parameters: Parameters, authority: x509.Certificate, *, strict: bool = False) -> str:
+    trusting = tls.trusting(tls.certificate_text(authority).decode(), strict=strict)
+    return tls.handshake(tls.answering(parameters.certificate_path), trusting, parameters.domain)
+
+
+def note_stricter(server: x509.Certificate, strict: str) -> list[Result]:
+    """Return a row for each kind of client that refuses what engine and curl accept; it passes, and tells of it."""
+    return [
+        refused(f"the certificate by stricter clients: {who}", expected=why, found=why, remedy="have it issued anew")
+        for who, why in validation.stricter(server, strict)
     ]
