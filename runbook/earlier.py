@@ -50,7 +50,7 @@ def files_of(parameters: Parameters) -> dict[Path, Belonging]:
 
 def names_of(parameters: Parameters) -> frozenset[str]:
     """Return the names of all things that a run with these parameters makes or needs; folders are not among them."""
-    names = [str(path) for path in (*files_of(parameters), hosts_file.PATH, daemon_json.PATH, nginx.PATH)]
+    names = [str(path) for path in (*files_of(parameters), hosts_file.PATH, daemon_json.PATH, *nginx.PLACES)]
     units = (*map(str, (proof_timer.SERVICE, proof_timer.TIMER, proof_timer.FAILED)), proof_timer.TIMER.name)
     objects = (
         parameters.basic_container,
@@ -81,7 +81,13 @@ def find(parameters: Parameters) -> tuple[Earlier, ...]:
 
 def _is_any_marked(parameters: Parameters) -> bool:
     """Return whether something on this host carries a mark of the runbook's."""
-    written = (kernel.DROP_IN, parameters.configuration_path, parameters.compose_path, nginx.PATH, proof_timer.SERVICE)
+    written = (
+        kernel.DROP_IN,
+        parameters.configuration_path,
+        parameters.compose_path,
+        *nginx.PLACES,
+        proof_timer.SERVICE,
+    )
     if any(_has_header(path) for path in written):
         return True
     text = files.read_text(hosts_file.PATH) or ""
@@ -150,7 +156,7 @@ def _of_engine(parameters: Parameters) -> list[Earlier]:
 
 
 def _of_nginx() -> list[Earlier]:
-    return [] if nginx.read_site() is None else [_earlier("site", nginx.PATH)]
+    return [] if nginx.read_site() is None else [_earlier("site", nginx.path())]
 
 
 def _is_marked(parameters: Parameters, path: Path) -> bool:  # noqa: PLR0911 (one return a kind of file)

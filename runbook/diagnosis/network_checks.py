@@ -246,7 +246,7 @@ def nginx_site_gone(situation: Situation) -> Finding:
     """Look for the runbook's site among those of nginx."""
     if situation.parameters.proxy == "none":
         return no("no proxy is asked for")
-    return no(f"{nginx.PATH} is there") if nginx.read_site() else yes(f"there is no {nginx.PATH}")
+    return no(f"{nginx.path()} is there") if nginx.read_site() else yes(f"there is no {nginx.path()}")
 
 
 def nginx_stopped(situation: Situation) -> Finding:
@@ -293,8 +293,7 @@ def nginx_passes_elsewhere(situation: Situation) -> Finding:
 def _sites(situation: Situation) -> Mapping[Path, str]:
     """Return the text of each site of nginx that names the registry, by its path."""
     name = re.compile(rf"server_name[^;]*\s{re.escape(situation.parameters.domain)}[\s;]")
-    folders = (nginx.PATH.parent, Path("/etc/nginx/conf.d"))
-    paths = [path for folder in folders for path in sorted(folder.glob("*")) if path.is_file()]
+    paths = [path for place in nginx.PLACES for path in sorted(place.parent.glob("*")) if path.is_file()]
     found = {path: path.read_text(encoding="utf-8", errors="replace") for path in paths}
     return {path: text for path, text in found.items() if name.search(text)}
 

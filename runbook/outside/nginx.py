@@ -18,10 +18,22 @@ from cryptography import x509
 
 from runbook.changes import ConfigureNginx, RemoveSite, Supervisor
 from runbook.errors import HostError, RunbookError
-from runbook.outside import commands, drift, files, kernel, registry_api, systemd, temporary, tls, yaml_text
+from runbook.outside import (
+    commands,
+    drift,
+    files,
+    kernel,
+    nginx_configuration,
+    registry_api,
+    systemd,
+    temporary,
+    tls,
+    yaml_text,
+)
 
 # The last of the distribution's sites: the first site of a port answers for all names that no site has.
 PATH = Path("/etc/nginx/sites-enabled/zz-registry-runbook")
+PLACES = (PATH, Path("/etc/nginx/conf.d/zz-registry-runbook.conf"))  # the latter where there are no folders of sites
 HEADER = yaml_text.HEADER
 UNREAD = "# nginx has not read this yet\n"
 # Source: ssl-config.mozilla.org, "Intermediate"; of several sites on one port, the first one's curves count for all.
@@ -73,34 +85,28 @@ def site(
 """
 
 
+def path(found: Sequence[nginx_configuration.Directive] | None = None) -> Path:
+    """Return where the runbook's site is; where there is none, the first place that nginx reads.
+
+    Where nginx reads none of them, that is the first of all.
+    """
+    for place in PLACES:
+        if files.mode_of(place) is not None:
+            return place
+    found = nginx_configuration.read() if found is None else found
+    return next((place for place in PLACES if _is_read(found, place)), PLACES[0])
+
+
+def _is_read(found: Sequence[nginx_configuration.Directive], place: Path) -> bool:
+    return place.parent.is_dir() and (not found or nginx_configuration.includes(found, place))
+
+
 def read_site() -> str | None:
     """Return the text of the runbook's site, None where there is none; raises HostError for a file of somebody else."""
-    text = files.read_text(PATH)
+    text = files.read_text(place := path(()))
     if text is not None and not text.startswith(HEADER):
-        raise HostError(f"only the runbook's own site at {PATH}", "a file that it did not make", "move it elsewhere")
+        raise HostError(f"only the runbook's own site at {place}", "a file that it did not make", "move it elsewhere")
     return text
-
-
-def places_of(name: str) -> tuple[str, ...]:
-    """Return FILE:LINE of each `server_name` of nginx's that says a name, but for the runbook's site.
-
-    Empty where nginx is not there, or refuses its configuration. Source: nginx(8), `-T`.
-    """
-    if not is_installed():
-        return ()
-    return _places_in(commands.run("nginx", "-T", "-q", allowed=None).output, name)
-
-
-def _places_in(dump: str, name: str) -> tuple[str, ...]:
-    found, file, number = [], "", 0
-    for line in dump.splitlines():
-        number += 1
-        if header := re.fullmatch(r"# configuration file (/.*):", line):
-            file, number = header[1], 0
-        names = re.search(r"^[^#]*\bserver_name\s([^;#]*)", line)
-        if names and name in names[1].split() and Path(file) != PATH:
-            found.append(f"{file}:{number}")
-    return tuple(found)
 
 
 def is_installed() -> bool:
@@ -108,9 +114,9 @@ def is_installed() -> bool:
     return commands.which("nginx") is not None
 
 
-def reads_sites() -> bool:
-    """Return whether this nginx is laid out as the distribution's, with a folder of sites."""
-    return PATH.parent.is_dir()
+def reads_sites(found: Sequence[nginx_configuration.Directive]) -> bool:
+    """Return whether nginx reads the place of the runbook's site, as the distribution's and nginx.org's do."""
+    return _is_read(found, path(found))
 
 
 def _master() -> psutil.Process:

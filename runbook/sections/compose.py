@@ -202,7 +202,7 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
         )
     changes: list[Change] = []
     if parameters.proxy == "none" and facts.nginx_site is not None:
-        changes.append(RemoveSite(path=nginx.PATH, before=facts.nginx_site, frees_port=parameters.port))
+        changes.append(RemoveSite(path=nginx.path(), before=facts.nginx_site, frees_port=parameters.port))
     hosts = hosts_file.with_name(facts.hosts, facts.address, parameters.domain)
     if facts.hosts != hosts and facts.is_desktop:
         task = f"as an administrator: make {hosts_file.PATH} (on Windows, that of System32) name the registry"

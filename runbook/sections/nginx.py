@@ -5,6 +5,7 @@ Notebook: 55-nginx. Source: distribution.github.io, "Authenticate proxy with ngi
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 
@@ -13,13 +14,24 @@ from runbook.changes import Change, ConfigureNginx, InstallPackages, Supervisor
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, MissingError
 from runbook.forms import split_reference
-from runbook.outside import compose, docker_client, engine, kernel, nginx, packages, registry_api, storage, systemd, tls
+from runbook.outside import (
+    compose,
+    docker_client,
+    engine,
+    kernel,
+    nginx,
+    nginx_configuration,
+    packages,
+    registry_api,
+    storage,
+    systemd,
+    tls,
+)
 from runbook.outside.registry_configuration import PLAIN_PORT
 from runbook.parameters import Parameters
 
 _AGAIN = "run this notebook again"
 _COMPOSE = "run the notebooks 40-configuration and 50-compose, then this one"
-_SITE = f"see {nginx.PATH}, and nginx's error log"
 _MEGABYTE = 1_000_000
 
 
@@ -27,9 +39,10 @@ _MEGABYTE = 1_000_000
 class NginxFacts:
     """How nginx is now.
 
-    `reads_sites` is whether it is laid out as the distribution's; `served` the fingerprint of the certificate that is
-    served under the registry's name, or why none is; `certificate` that of the one on disk. `others` are FILE:LINE of
-    sites with the registry's name that the runbook did not make; `masked` is its unit where systemd may not start it.
+    `reads_sites` is whether it reads `path`, the place of the registry's site; `served` the fingerprint of the
+    certificate that is served under the registry's name, or why none is; `certificate` that of the one on disk.
+    `others` are FILE:LINE of sites with the registry's name that the runbook did not make, and `listens` the sockets of
+    its port that nginx has; `masked` is its unit where systemd may not start it.
     """
 
     has_apt: bool
@@ -45,6 +58,12 @@ class NginxFacts:
     certificate: str
     others: tuple[str, ...] = ()
     masked: tuple[tuple[str, str], ...] = ()
+    path: Path = nginx.PATH
+    listens: tuple[nginx_configuration.Listen, ...] = ()
+
+
+def _see_site() -> str:
+    return f"see {nginx.path(())}, and nginx's error log"
 
 
 def gather(parameters: Parameters) -> NginxFacts | None:
@@ -54,11 +73,13 @@ def gather(parameters: Parameters) -> NginxFacts | None:
     docker_client.refuse_occupied(_stored(parameters), parameters.test_reference, "test_reference")
     supervisor, address = engine.supervisor(), kernel.address_of(parameters.address)
     installed = nginx.is_installed()
+    configured = nginx_configuration.read() if installed else []
+    path = nginx.path(configured)
     return NginxFacts(
         has_apt=packages.has_apt(),
         supervisor=supervisor,
         installed=installed,
-        reads_sites=nginx.reads_sites(),
+        reads_sites=nginx.reads_sites(configured),
         running=nginx.is_running(),
         enabled=supervisor == "none" or (installed and nginx.is_enabled()),
         text=nginx.read_site(),
@@ -66,8 +87,10 @@ def gather(parameters: Parameters) -> NginxFacts | None:
         has_ipv6=kernel.has_ipv6(),
         served=nginx.served(parameters.domain, f"{address}:{parameters.port}"),
         certificate=tls.fingerprint(tls.require_certificate(parameters.certificate_path)),
-        others=nginx.places_of(parameters.domain),
         masked=tuple(systemd.masked("nginx.service").items()) if supervisor == "systemd" and installed else (),
+        others=nginx_configuration.places_of(configured, parameters.domain, parameters.port, but=path),
+        path=path,
+        listens=tuple(nginx_configuration.listens(configured, parameters.port, own=path)),
     )
 
 
@@ -92,8 +115,8 @@ def is_made(facts: NginxFacts | None) -> bool:
 def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
     """Return what puts nginx in front; empty where it is, and where no proxy is asked for.
 
-    Raises HostError where there is no nginx and no apt, an nginx that is not laid out as the distribution's, or another
-    site with the registry's name.
+    Raises HostError where there is no nginx and no apt, an nginx that reads no folder of sites, another site with the
+    registry's name, or a server on its port that no site of TLS can be beside.
     """
     if facts is None:
         return []
@@ -108,21 +131,21 @@ def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
         raise HostError("nginx", "none, and no apt here", "install nginx, then run this again")
     if facts.installed and not facts.reads_sites:
         raise HostError(
-            f"an nginx with the folder {nginx.PATH.parent}, as the distribution's has it",
-            "no such folder",
-            "make it, and include its files at the end of the block `http` of nginx.conf",
+            f"a block `http` in {nginx_configuration.MAIN} that includes {nginx.PATH.parent}/*, or conf.d/*.conf",
+            "it includes none of them, or there is no such folder",
+            f"`mkdir -p {nginx.PATH.parent}`, and `include {nginx.PATH.parent}/*;` at the end of that block",
         )
     changes: list[Change] = [] if facts.installed else [InstallPackages(names=("nginx",))]
     wanted = nginx.site(
         (parameters.domain, *parameters.extra_names),
-        (str(parameters.port), *((f"[::]:{parameters.port}",) if facts.has_ipv6 else ())),
+        nginx_configuration.choose_listen(facts.listens, parameters.port, facts.address, has_ipv6=facts.has_ipv6),
         certificate=parameters.certificate_path,
         backend_port=parameters.backend_port,
     )
     if (reason := _why_configure(facts, wanted)) is not None:
         changes.append(
             ConfigureNginx(
-                path=nginx.PATH,
+                path=facts.path,
                 before=facts.text,
                 after=wanted,
                 supervisor=facts.supervisor,
@@ -194,7 +217,7 @@ def _check_no_site() -> Result:
     return refused(
         "a site of nginx, since no proxy is asked for (proxy: none)",
         expected="no site",
-        found="no site" if nginx.read_site() is None else str(nginx.PATH),
+        found="no site" if nginx.read_site() is None else str(nginx.path()),
         remedy="run the notebook 50-compose, which removes it",
     )
 
@@ -208,7 +231,7 @@ def _check_front(parameters: Parameters, anonymous: registry_api.Answer, known: 
             f"nginx answers for {parameters.registry_host}, and a client that verifies accepts it",
             expected=f"nginx at {kernel.address_of(parameters.address)}",
             found=f"{anonymous.headers.get('server', 'nobody').partition('/')[0]} at {anonymous.server_address}",
-            remedy=_SITE,
+            remedy=_see_site(),
         ),
         works(
             "it serves the certificate that is on disk",
@@ -224,7 +247,7 @@ def _check_front(parameters: Parameters, anonymous: registry_api.Answer, known: 
         ),
         refused("an anonymous request", expected=401, found=anonymous.status, remedy=_COMPOSE),
         works(f"the login of {parameters.username}", expected=200, found=known.ask("/v2/").status, remedy=_COMPOSE),
-        refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=_SITE),
+        refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=_see_site()),
     ]
 
 
@@ -235,7 +258,7 @@ def _check_headers(parameters: Parameters, known: registry_api.Registry, reposit
             "an upload is sent to the public address",
             expected=known.url,
             found=_origin(known.begin_upload(repository)),
-            remedy=_SITE,
+            remedy=_see_site(),
         ),
         refused(
             "the public address, for an upload past nginx and without its headers",
@@ -266,8 +289,8 @@ def _check_limit(parameters: Parameters, known: registry_api.Registry, repositor
         _, passed = tried.upload(repository, _MEGABYTE // 2)
         _, stopped = tried.upload(repository, 2 * _MEGABYTE)
     return [
-        works("half a megabyte, with nginx's own body limit back", expected="201", found=passed, remedy=_SITE),
-        refused("two megabytes, with nginx's own body limit back", expected="413", found=stopped, remedy=_SITE),
+        works("half a megabyte, with nginx's own body limit back", expected="201", found=passed, remedy=_see_site()),
+        refused("two megabytes, with nginx's own body limit back", expected="413", found=stopped, remedy=_see_site()),
     ]
 
 
@@ -279,12 +302,12 @@ def _check_layer(parameters: Parameters, known: registry_api.Registry, repositor
             f"a layer of {parameters.proxy_layer_megabytes} MB goes through nginx",
             expected="201",
             found=stored,
-            remedy=_SITE,
+            remedy=_see_site(),
         ),
         works(
             "it comes back with the digest that was sent",
             expected=digest or "a digest",
             found=known.download(repository, digest, most=size) if digest else "nothing was sent",
-            remedy=_SITE,
+            remedy=_see_site(),
         ),
     ]

@@ -96,8 +96,9 @@ def _users(now: Mapping[Thing, str | None], timeout_seconds: float) -> list[tupl
             case "packages" if _is_engine(thing):
                 using = of_engine
             case "packages" if "nginx" in thing.name.split():
-                sites = files.names_in(nginx.PATH.parent)
-                using = [f"the site {name}" for name in sites if name not in ("default", nginx.PATH.name)]
+                sites = [name for place in nginx.PLACES for name in files.names_in(place.parent)]
+                own = ("default", *(place.name for place in nginx.PLACES))
+                using = [f"the site {name}" for name in sites if name not in own]
         if using:
             found.append((thing, ", ".join(using)))
     return found

@@ -1,9 +1,14 @@
 """The registry behind a real nginx that has other sites on port 443: there, back, and taken away again."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
+
+from tests import draws
+from tests.draws import tries_all
+from tests.waiting import UNTIL_SO
 
 from .conftest import start_with_project
 from .lab import Host, NewHost
@@ -37,6 +42,127 @@ mkdir /etc/nginx/theirs
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=theirs.test -addext subjectAltName=DNS:theirs.test \
   -keyout /etc/nginx/theirs/key.pem -out /etc/nginx/theirs/cert.pem
 """
+MAIN = """
+user www-data;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log;
+include /etc/nginx/modules-enabled/*.conf;
+events {{ }}
+{stream}
+http {{ {http} }}
+"""
+SERVER = """
+server {{ {listen} server_name {name}; ssl_certificate /etc/nginx/theirs/cert.pem;
+          ssl_certificate_key /etc/nginx/theirs/key.pem; location / {{ return 200 "theirs"; }} }}
+"""
+BOTH_FOLDERS = "include /etc/nginx/conf.d/*.conf; include /etc/nginx/sites-enabled/*;"
+STREAM = "stream { server { listen 443; proxy_pass 127.0.0.1:9443; } }"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetUp:
+    """How somebody's nginx is set up: the sockets of a site, or files of another kind; `{address}` is the registry's.
+
+    The registry's site then has these sockets, or is refused with `says`. `at` is where the other site is asked.
+    """
+
+    title: str
+    listen: str = "listen 443 ssl;"
+    name: str = "theirs.test"
+    more: str = ""
+    stream: str = ""
+    http: str = BOTH_FOLDERS
+    place: str = THEIRS
+    at: str = "{address}"
+    options: str = ""
+    first: str = ""
+    sockets: Sequence[str] = ()
+    says: str = ""
+    site: str = SITE
+
+
+EVERYWHERE, EVERYWHERE_6, OURS = "443 ssl", "[::]:443 ssl", "{address}:443 ssl"
+SET_UPS = (
+    SetUp(title="all of IPv4", sockets=(EVERYWHERE, EVERYWHERE_6)),
+    SetUp(title="all of both", listen="listen 443 ssl; listen [::]:443 ssl;", sockets=(EVERYWHERE, EVERYWHERE_6)),
+    SetUp(title="one socket for both", listen="listen [::]:443 ssl ipv6only=off;", sockets=(EVERYWHERE_6,)),
+    SetUp(title="the registry's address", listen="listen {address}:443 ssl;", sockets=(EVERYWHERE_6, OURS)),
+    SetUp(title="another address", listen="listen 127.0.0.2:443 ssl;", at="127.0.0.2", sockets=(EVERYWHERE_6, OURS)),
+    SetUp(
+        title="all, and the registry's address",
+        listen="listen {address}:443 ssl;",
+        more=SERVER.format(listen="listen 443 ssl;", name="third.test"),
+        sockets=(EVERYWHERE, EVERYWHERE_6, OURS),
+    ),
+    SetUp(
+        title="options",
+        listen="listen 443 ssl reuseport default_server backlog=100;",
+        sockets=(EVERYWHERE, EVERYWHERE_6),
+    ),
+    SetUp(
+        title="conf.d alone",
+        http="include /etc/nginx/conf.d/*.conf;",
+        place="/etc/nginx/conf.d/theirs.conf",
+        sockets=(EVERYWHERE, EVERYWHERE_6),
+        site="/etc/nginx/conf.d/zz-registry-runbook.conf",
+    ),
+    SetUp(
+        title="in a folder of its own",
+        listen="listen {address}:443\n ssl;",
+        http=f"include /srv/theirs/*.conf; {BOTH_FOLDERS}",
+        place="/srv/theirs/site.conf",
+        sockets=(EVERYWHERE_6, OURS),
+    ),
+    SetUp(
+        title="the registry's name on port 80",
+        more="server { listen 80; server_name registry.test; return 301 https://$host$request_uri; }",
+        sockets=(EVERYWHERE, EVERYWHERE_6),
+    ),
+    SetUp(
+        title="stream",
+        listen="listen 9443 ssl;",
+        stream=STREAM,
+        first="apt-get -qq install -y libnginx-mod-stream >/dev/null",
+        says="`listen *:443` at /etc/nginx/nginx.conf:7, in a block `stream`",
+    ),
+    SetUp(
+        title="behind a proxy",
+        listen="listen 443 ssl proxy_protocol;",
+        options="--haproxy-protocol",
+        says=f"`listen *:443 ssl proxy_protocol` at {THEIRS}:2, which lets nobody in but a proxy",
+    ),
+    SetUp(
+        title="the registry's name",
+        name="theirs.test\n registry.test",
+        says=f"no site of nginx for registry.test but the runbook's own; found {THEIRS}:2",
+    ),
+    SetUp(
+        title="no folder of sites",
+        http="include /srv/theirs/*.conf;",
+        place="/srv/theirs/site.conf",
+        says="a block `http` in /etc/nginx/nginx.conf that includes /etc/nginx/sites-enabled/*",
+    ),
+)
+SAMPLE = 3  # of them, each some seven seconds
+# The other site is asked again and again while the product is at work; each failure is a line.
+ASK = """
+theirs() { curl -sk $OPTIONS --max-time 5 --resolve theirs.test:443:$AT https://theirs.test/ | grep -qx theirs; }
+"""
+BEGIN = f"""
+{UNTIL_SO}{ASK}
+cp -a /etc/nginx /root/nginx-before; mkdir -p /srv/theirs; rm -f {SITE} {THEIRS}
+"""
+ASKED = f"""
+{UNTIL_SO}{ASK}
+systemctl restart nginx; until_so 'the other site' theirs
+touch /root/asking; : >/root/missed
+(while [ -e /root/asking ]; do theirs || date >>/root/missed; sleep 0.02; done) >/dev/null 2>&1 </dev/null &
+"""
+ASKED_NO_MORE = f"""
+{ASK}
+rm /root/asking; cat /root/missed; theirs || echo gone afterwards
+"""
+RESTORE = "rm -rf /etc/nginx /srv/theirs; mv /root/nginx-before /etc/nginx; systemctl restart nginx"
 LARGE = """
 mkdir /root/large; head -c 200000000 /dev/urandom >/root/large/layer
 tar -C /root/large -c layer | docker import - registry.test/theirs/large:1; rm -r /root/large
@@ -178,6 +304,38 @@ def test_nginx_puts_its_site_back_where_a_reload_is_not_taken(front: Front) -> N
     assert "nginx says: bind() to 0.0.0.0:8443 failed" in str(refused.error)
     assert host.read(SITE) == before
     assert "UNAUTHORIZED" in ask(host, "registry.test")
+
+
+def put_beside(host: Host, found: SetUp) -> None:
+    """Set nginx up in this way, let the product put the registry beside the other site, which answers all the while."""
+    texts = {name: getattr(found, name).replace("{address}", host.address) for name in ("listen", "at")}
+    asked = {"AT": texts["at"], "OPTIONS": found.options}
+    host.run("bash", "-ec", BEGIN + found.first, timeout_seconds=300)
+    host.write("/etc/nginx/nginx.conf", MAIN.format(stream=found.stream, http=found.http))
+    host.write(found.place, SERVER.format(listen=texts["listen"], name=found.name) + found.more)
+    host.run("bash", "-ec", ASKED, environment=asked)
+    as_it_was = files(host)
+    made = run(host, "55-nginx", *QUICK, check=False)
+    assert host.run("bash", "-ec", ASKED_NO_MORE, environment=asked).stdout == ""
+    if found.says:
+        assert found.says in str(made.error)
+        assert (files(host), host.run("test", "-e", SITE, check=False).code) == (as_it_was, 1)
+        return
+    assert (made.error, made.failed) == (None, [])
+    sockets = [item.replace("{address}", host.address) for item in found.sockets]
+    assert re.findall(r"listen (.*);", host.read(found.site)) == sockets
+    assert "UNAUTHORIZED" in ask(host, "registry.test")
+    assert run(host, "55-nginx", *QUICK).changes == []
+
+
+def test_nginx_is_put_beside_however_it_is_set_up(front: Front, subtests: pytest.Subtests) -> None:
+    """Fails where another site answers less than before, the registry does not, or no file and line is named."""
+    for found in SET_UPS if tries_all() else draws.source("nginx").sample(SET_UPS, SAMPLE):
+        with subtests.test(set_up=found.title):
+            try:
+                put_beside(front.host, found)
+            finally:
+                front.host.run("bash", "-ec", RESTORE)
 
 
 def test_nginx_leads_back_to_none_and_is_taken_away(front: Front) -> None:

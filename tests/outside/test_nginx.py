@@ -54,29 +54,12 @@ def test_site_with_a_limit_differs_in_nothing_else() -> None:
     assert SITE.replace("client_max_body_size 0;", "client_max_body_size 1m;") == limited
 
 
-def test_place_of_a_name_is_that_of_another_site() -> None:
-    """Fails if a site of somebody else's for the registry's name is not found, or another name or a comment is."""
-    dump = """# configuration file /etc/nginx/nginx.conf:
-http {
-# configuration file /etc/nginx/sites-enabled/www:
-server {
-    listen 443 ssl; server_name www.test registry.test;
-    # server_name registry.test;
-}
-server { server_name registry.test.example; }
-# configuration file /etc/nginx/sites-enabled/zz-registry-runbook:
-server { server_name registry.test; }
-"""
-    assert nginx._places_in(dump, "registry.test") == ("/etc/nginx/sites-enabled/www:2",)  # noqa: SLF001
-    assert nginx._places_in(dump, "other.test") == ()  # noqa: SLF001
-
-
 @pytest.mark.parametrize(("text", "expected"), [(None, None), (SITE, SITE)], ids=["absent", "ours"])
 def test_read_site_gives_the_runbook_s_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, expected: str | None
 ) -> None:
     """Fails if a site that is there is not found, or one is found where none is."""
-    monkeypatch.setattr(nginx, "PATH", tmp_path / "site")
+    monkeypatch.setattr(nginx, "PLACES", (tmp_path / "site",))
     if text is not None:
         (tmp_path / "site").write_text(text, encoding="ascii")
     assert expected == nginx.read_site()
@@ -84,7 +67,7 @@ def test_read_site_gives_the_runbook_s_own(
 
 def test_read_site_refuses_another_s_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if an operator's file of the same name would be written over, or removed."""
-    monkeypatch.setattr(nginx, "PATH", tmp_path / "site")
+    monkeypatch.setattr(nginx, "PLACES", (tmp_path / "site",))
     (tmp_path / "site").write_text("server {}\n", encoding="ascii")
     with pytest.raises(HostError, match="found a file that it did not make"):
         nginx.read_site()

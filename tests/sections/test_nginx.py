@@ -1,12 +1,15 @@
 """55-nginx: what puts nginx in front of the registry, and when there is nothing to do."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
 from runbook.changes import Change, ConfigureNginx, InstallPackages
 from runbook.errors import HostError
 from runbook.outside import nginx as outside
+from runbook.outside.nginx_configuration import Listen
 from runbook.parameters import Parameters
 from runbook.sections import nginx
 from runbook.sections.nginx import NginxFacts
@@ -52,6 +55,17 @@ def test_plan_names_another_site_of_the_registry_s_name() -> None:
     facts = dataclasses.replace(THERE, others=("/etc/nginx/sites-enabled/www:2",))
     with pytest.raises(HostError, match=r"sites-enabled/www:2.*set domain to another name"):
         nginx.plan(PARAMETERS, facts)
+
+
+def test_plan_listens_as_others_do_where_nginx_reads_it() -> None:
+    """Fails if what nginx says of its sockets and folders does not reach the site."""
+    place = Path("/etc/nginx/conf.d/zz-registry-runbook.conf")
+    other = Listen(place="w:1", module="http", address="192.168.1.2", port=443, options=("ssl",), has_tls=True)
+    change = site_of(PARAMETERS, dataclasses.replace(THERE, path=place, listens=(other,)))
+    assert (change.path, re.findall("listen (.*);", change.after)) == (place, ["192.168.1.2:443 ssl"])
+    stream = dataclasses.replace(other, module="stream", address="*", options=())
+    with pytest.raises(HostError, match=r"`listen \*:443` at w:1, in a block `stream`"):
+        nginx.plan(PARAMETERS, dataclasses.replace(THERE, listens=(stream,)))
 
 
 def configured(facts: NginxFacts, reason: str) -> ConfigureNginx:
@@ -122,7 +136,7 @@ def test_plan_renders_the_site_from_the_parameters() -> None:
     ("facts", "told"),
     [
         pytest.param(dataclasses.replace(NEW, has_apt=False), "found none, and no apt here", id="no-apt"),
-        pytest.param(dataclasses.replace(THERE, reads_sites=False), "the folder /etc/nginx/sites-enabled", id="layout"),
+        pytest.param(dataclasses.replace(THERE, reads_sites=False), "includes /etc/nginx/sites-enabled/", id="layout"),
     ],
 )
 def test_plan_refuses_where_it_cannot_put_a_site(facts: NginxFacts, told: str) -> None:
