@@ -16,7 +16,8 @@ from cryptography import x509
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from runbook import secrets, surroundings
-from runbook.changes import Change, MakeDirectory, WriteFile
+from runbook.changes.base import Change
+from runbook.changes.files import MakeDirectory, WriteFile
 from runbook.checks import Result
 from runbook.errors import HostError
 from runbook.outside import compose, daemon_json, engine, engine_configuration, kernel, registry_api, stored, tls

@@ -230,7 +230,8 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
     """Show what a run would change, section by section, without running a notebook; exit 1 if a section refuses."""
     file = file or _default_file()
     parameters = read(checked_values(file, given), where=f"set in {file} or with -p")
-    from runbook import changes, overview, report  # after it: who has misspelt a name need not wait for all this
+    from runbook import overview, report
+    from runbook.changes import base  # after it: who has misspelt a name need not wait for all this
 
     states = [overview.state(name, parameters) for name in overview.sections(parameters)]
     if as_json:
@@ -239,7 +240,7 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
                 "notebook": item.notebook,
                 "state": item.name,
                 "reason": item.reason,
-                "changes": [changes.as_json(change) for change in item.changes],
+                "changes": [base.as_json(change) for change in item.changes],
             }
             for item in states
         ]

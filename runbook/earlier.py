@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from runbook.changes import PACKAGE_REPOSITORY, Belonging, Earlier, Kind, Thing
+from runbook.operations import proof_timer
 from runbook.outside import (
     client_kit,
     compose,
@@ -20,9 +20,11 @@ from runbook.outside import (
     kernel,
     ledger,
     nginx,
-    proof_timer,
     validation,
 )
+from runbook.outside.images import PACKAGE_REPOSITORY
+from runbook.outside.ledger import Earlier
+from runbook.outside.made import Belonging, Kind, Thing
 from runbook.parameters import Parameters
 
 _HEADER = b"# Made by registry-runbook"  # all of them begin so

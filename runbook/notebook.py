@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import IPython.display
 from docker.errors import DockerException
 
-from runbook import apply as executor
 from runbook import earlier, report
-from runbook.changes import Change, EnterEarlier, LeftToUser
+from runbook.changes import apply as executor
+from runbook.changes.base import Change
+from runbook.changes.manual import LeftToUser
+from runbook.changes.undo import EnterEarlier
 from runbook.checks import Result, works
 from runbook.drawing import Drawing
 from runbook.errors import CheckError, HostError, InterruptError, MissingError, RunbookError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from runbook import earlier
-from runbook.changes import Change
+from runbook.changes.base import Change
 from runbook.errors import HostError, MissingError, RunbookError
 from runbook.outside import kernel, ledger
 from runbook.outside.ledger import Entry

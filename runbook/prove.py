@@ -19,7 +19,7 @@ from docker.errors import DockerException
 
 from runbook import accepted, overview, surroundings
 from runbook.accepted import Accepted, State
-from runbook.changes import Change
+from runbook.changes.base import Change
 from runbook.checks import Result, refused, works
 from runbook.errors import CheckError, HostError, RunbookError
 from runbook.forms import split_reference

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import click
 
-from runbook import accepted, apply, forms, prove, prove_url, report, secrets
+from runbook import accepted, forms, prove, prove_url, report, secrets
 from runbook.accepted import Accepted, State
-from runbook.changes import Change, as_json
+from runbook.changes.apply import apply
+from runbook.changes.base import Change, as_json
 from runbook.checks import Result
 from runbook.errors import HostError, ParameterError, SecretError
-from runbook.outside import commands, files, lock, own_certificate, own_code, proof_timer, registry_api, tls
+from runbook.operations import proof_timer
+from runbook.outside import commands, files, lock, own_certificate, own_code, registry_api, tls
 from runbook.outside.patience import Patience
 from runbook.parameters import Parameters
 from runbook.report import Table
@@ -185,7 +187,7 @@ def _accept(subject: Subject, now: datetime.datetime) -> list[Change]:
     wanted = Accepted(registry=subject.registry, accepted=now, state=subject.gather())
     changes = accepted.plan(subject.path, files.read_text(subject.path), wanted)
     changes = [*(accepted.folder_for(subject.path) if changes else ()), *changes]
-    apply.apply(changes, entering=subject.alone)
+    apply(changes, entering=subject.alone)
     return changes
 
 
@@ -278,4 +280,4 @@ def command_of(text: str) -> tuple[str, ...]:
 def _make(changes: Sequence[Change]) -> None:
     report.show(report.changes_table(changes))
     with lock.hold():
-        report.show(report.outcomes_table(apply.apply(changes)))
+        report.show(report.outcomes_table(apply(changes)))

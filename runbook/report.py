@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table as TextTable
 from rich.text import Text
 
-from runbook.apply import Outcome
-from runbook.changes import Change, ConfigureEngine, ConfigureNginx, LeftToUser, WriteFile, as_json
+from runbook.changes.apply import Outcome
+from runbook.changes.base import Change, as_json
 from runbook.checks import Result
 from runbook.errors import visible
 from runbook.parameters import Parameters
@@ -141,19 +141,9 @@ def changes_table(changes: Sequence[Change]) -> Table:
         rows=tuple((str(number), str(change)) for number, change in enumerate(changes, start=1)),
         empty="Nothing to do: the host is as this section describes it.",
         caption="The plan: what will be changed, in this order",
-        details=tuple(detail for change in changes if (detail := _detail(change))),
+        details=tuple(detail for change in changes if (detail := change.detail())),
         record={"kind": "plan", "changes": [as_json(change) for change in changes]},
     )
-
-
-def _detail(change: Change) -> str:
-    """Return what is shown below a plan of a change: the diff of a file, a text to paste, or nothing."""
-    match change:
-        case WriteFile() | ConfigureEngine() | ConfigureNginx():
-            return change.diff()
-        case LeftToUser():
-            return change.text
-    return ""
 
 
 def outcomes_table(outcomes: Sequence[Outcome]) -> Table:

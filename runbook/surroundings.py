@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from runbook.checks import Result
+from runbook.operations import proof_timer
 from runbook.outside import (
     commands,
     compose,
@@ -29,11 +30,11 @@ from runbook.outside import (
     nginx,
     outsider,
     owners,
-    proof_timer,
     registry_api,
     rights,
     storage,
     stored,
+    systemd,
     tls,
 )
 from runbook.parameters import Parameters
@@ -132,7 +133,7 @@ def _programs() -> Iterator[Path]:
 
 
 def _units() -> Iterator[Path]:
-    for folder in (proof_timer.FOLDER, Path("/usr/lib/systemd/system"), Path("/usr/local/lib/systemd/system")):
+    for folder in (systemd.UNITS, Path("/usr/lib/systemd/system"), Path("/usr/local/lib/systemd/system")):
         for name in _UNITS:
             yield folder / name
             yield from (folder / f"{name}.d").glob("*")

@@ -9,7 +9,7 @@ import psutil
 from docker.errors import DockerException
 
 from runbook.errors import RunbookError
-from runbook.outside import compose, engine, images, kernel, packages
+from runbook.outside import compose, engine, images, kernel, packages, systemd
 from runbook.parameters import Parameters
 
 _SECONDS = 5
@@ -57,7 +57,7 @@ def host(parameters: Parameters) -> dict[str, str]:
         "processors": str(os.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "address": _told(lambda: kernel.address_of(parameters.address)),
-        "services started by": engine.supervisor(),
+        "services started by": systemd.supervisor(),
     }
 
 

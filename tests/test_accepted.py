@@ -8,7 +8,7 @@ import pytest
 
 from runbook import accepted
 from runbook.accepted import Accepted
-from runbook.changes import MakeDirectory, WriteFile
+from runbook.changes.files import MakeDirectory, WriteFile
 from runbook.errors import HostError
 
 NOW = datetime.datetime(2026, 3, 1, 12, 30, tzinfo=datetime.UTC)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from runbook import ledger_command
-from runbook.apply import apply
-from runbook.changes import MakeDirectory, WriteFile
+from runbook.changes.apply import apply
+from runbook.changes.files import MakeDirectory, WriteFile
 from runbook.outside import ledger
 
 

@@ -12,7 +12,8 @@ import docker
 import pytest
 
 from runbook import checks, drawing, notebook, report
-from runbook.changes import Change, MakeDirectory, SetMode, as_json
+from runbook.changes.base import Change, as_json
+from runbook.changes.files import MakeDirectory, SetMode
 from runbook.diagnosis import answer
 from runbook.diagnosis.catalogue import Cause
 from runbook.diagnosis.situation import no, yes

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runbook import overview, runner
-from runbook.apply import apply
+from runbook.changes.apply import apply
 from runbook.overview import State
 from runbook.parameters import Parameters
 from runbook.sections import basic_registry

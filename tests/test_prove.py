@@ -8,7 +8,7 @@ import pytest
 
 from runbook import prove
 from runbook.accepted import Accepted
-from runbook.changes import WriteFile
+from runbook.changes.files import WriteFile
 from runbook.checks import Result, refused, works
 from runbook.errors import CheckError
 from runbook.outside.patience import Patience

@@ -12,11 +12,13 @@ import pytest
 from rich.console import Console
 
 from runbook import checks, report
-from runbook.apply import Outcome
-from runbook.changes import EnableEngine, LeftToUser, MakeDirectory, WriteFile
+from runbook.changes.apply import Outcome
+from runbook.changes.engine import EnableEngine
+from runbook.changes.files import MakeDirectory, WriteFile
+from runbook.changes.manual import LeftToUser
 from runbook.parameters import Parameters
 from runbook.report import Table, Tone
-from tests.test_changes import LINES
+from tests.changes.test_base import LINES
 
 MADE = MakeDirectory(path=Path("/p"), mode=0o700)
 WRITTEN = WriteFile(path=Path("/f"), before=None, after="<b>&\n", mode=0o600)
@@ -28,7 +30,7 @@ def test_changes_table_numbers_the_changes_and_shows_their_diffs() -> None:
     """Fails if a plan is shown in another order than it is made, or a file's text is not shown."""
     table = report.changes_table([MADE, WRITTEN])
     assert table.rows == (("1", "make the folder /p (0700)"), ("2", "write /f (0600)"))
-    assert (WRITTEN.diff(),) == table.details
+    assert (WRITTEN.detail(),) == table.details
     shown = [" ".join(line.split()) for line in table.text().splitlines()]
     rows = ["# Change", "1 make the folder /p (0700)", "2 write /f (0600)"]
     assert [*rows, "--- (no file)", "+++ /f", "@@ -0,0 +1 @@", "+<b>&"] == shown
@@ -36,9 +38,9 @@ def test_changes_table_numbers_the_changes_and_shows_their_diffs() -> None:
 
 def test_changes_table_shows_the_diff_of_each_change_that_has_one() -> None:
     """Fails if a file's text is planned, and not shown, for it is written by another kind of change."""
-    with_diff = [change for change, _ in LINES if hasattr(change, "diff") and change.diff()]
+    with_diff = [change for change, _ in LINES if change.detail() and not isinstance(change, LeftToUser)]
     assert len({type(change) for change in with_diff}) > 1
-    assert report.changes_table(with_diff).details == tuple(change.diff() for change in with_diff)
+    assert report.changes_table(with_diff).details == tuple(change.detail() for change in with_diff)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_html_breaks_long_words_and_keeps_short_ones_whole() -> None:
 
 def test_html_colours_what_comes_and_goes_in_a_diff() -> None:
     """Fails if a diff loses its + and -, its heading is taken for a line that goes, or a text to paste for a diff."""
-    diff = WriteFile(path=Path("/f"), before="a\n-- b\n", after="a\n++ c\n", mode=0o600).diff()
+    diff = WriteFile(path=Path("/f"), before="a\n-- b\n", after="a\n++ c\n", mode=0o600).detail()
     table = Table(headings=("h",), rows=(("c",),), empty="", details=(diff, "- a list\n+ to\n- paste"))
     shown, pasted = read_html(table).findall("pre")
     assert diff.rstrip("\n") == "".join(shown.itertext())

@@ -28,11 +28,12 @@ WORK = """
 import time
 if port == 4:
     import os, pathlib
-    from runbook import apply, changes
+    from runbook.changes.apply import apply
+    from runbook.changes.manual import LeftToUser
     def wait(*_):
         pathlib.Path(os.environ["BEGUN"]).touch()
         time.sleep(60)
-    apply.apply([changes.LeftToUser(task="wait", text="")], before=wait)
+    apply([LeftToUser(task="wait", text="")], before=wait)
 time.sleep(60 if port == 3 else 0.3)
 assert port != 1, "no port"
 """

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from runbook import secrets
-from runbook.changes import SetMode
+from runbook.changes.files import SetMode
 from runbook.outside import files, tls, validation
 from runbook.sections import certificates, configuration
 

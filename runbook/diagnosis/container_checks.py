@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from runbook import accepted
-from runbook.changes import WriteFile
+from runbook.changes.files import WriteFile
 from runbook.errors import CommandError, HostError, MissingError, SecretError
 from runbook.outside import commands, compose, engine, files, registry_configuration, storage
 from runbook.redaction import redact

@@ -9,7 +9,18 @@ from contextlib import closing
 from pathlib import Path
 
 from runbook.errors import HostError
-from runbook.outside import compose, engine, engine_configuration, engine_flags, files, hosts_file, kernel, nginx, ports
+from runbook.outside import (
+    compose,
+    engine,
+    engine_configuration,
+    engine_flags,
+    files,
+    hosts_file,
+    kernel,
+    nginx,
+    ports,
+    systemd,
+)
 from runbook.sections.host import FORWARDING
 
 from .situation import Finding, Situation, UntoldError, no, yes
@@ -39,7 +50,7 @@ def nat_chain_gone(situation: Situation) -> Finding:
         return no("the engine of Docker Desktop keeps its chains to itself")
     if kernel.has_nat_chain("DOCKER"):
         return no("the chain DOCKER is in the nat table")
-    flags = engine_flags.gather(engine.supervisor())
+    flags = engine_flags.gather(systemd.supervisor())
     if not engine_configuration.wants_nat_chain(situation.require_engine(), flags):
         return no("this engine keeps none: its firewall is nftables, or its `iptables` is off")
     return yes("there is no chain DOCKER in the nat table")

@@ -18,7 +18,7 @@ from cryptography import x509
 from docker.errors import DockerException
 
 from runbook import secrets
-from runbook.changes import Change
+from runbook.changes.base import Change
 from runbook.errors import HostError, NotReadyError, RunbookError
 from runbook.outside import (
     commands,
@@ -30,6 +30,7 @@ from runbook.outside import (
     kernel,
     nginx,
     registry_api,
+    systemd,
     tls,
     yaml_text,
 )
@@ -135,7 +136,7 @@ class Situation:
     @cached_property
     def supervisor(self) -> str:
         """Who starts services on this host."""
-        return engine.supervisor()
+        return systemd.supervisor()
 
     @cached_property
     def journal(self) -> str:
@@ -153,7 +154,7 @@ class Situation:
     @cached_property
     def flags(self) -> tuple[engine_flags.Flag, ...]:
         """The flags that the engine is started with."""
-        return engine_flags.gather(engine.supervisor())
+        return engine_flags.gather(systemd.supervisor())
 
     # The registry's container.
 

@@ -21,9 +21,9 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
-from runbook.changes import RunContainer, Supervisor
 from runbook.errors import ChangedError, HostError, MissingError, NotReadyError
 from runbook.outside import commands, patience, systemd
+from runbook.outside.systemd import Supervisor
 
 Client = docker.DockerClient
 LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
@@ -140,11 +140,6 @@ def masked(*, is_up: bool) -> dict[str, str]:
     """
     others = () if is_up else ("docker.socket", "containerd.service")
     return systemd.masked("docker.service", *others)
-
-
-def supervisor() -> Supervisor:
-    """Return who starts services on this host: systemd, where it is running, or nobody (sd_booted(3))."""
-    return "systemd" if Path("/run/systemd/system").is_dir() else "none"
 
 
 def is_installed() -> bool:
@@ -341,24 +336,17 @@ def container(client: Client, name: str) -> ContainerFacts | None:
         return None
 
 
-def run_container(client: Client, wanted: RunContainer) -> None:
-    """Start the wanted container in the background; the earlier one is removed first, its volumes stay."""
+def remove_own_container(client: Client, name: str) -> None:
+    """Remove the runbook's container of a name, where there is one; its volumes stay.
+
+    Raises ChangedError where somebody else's has that name.
+    """
     with suppress(NotFound):
-        there = client.containers.get(wanted.name)
+        there = client.containers.get(name)
         if LABEL not in there.labels:
-            told = f"no container named {wanted.name} but the runbook's own, as when the plan was made"
+            told = f"no container named {name} but the runbook's own, as when the plan was made"
             raise ChangedError(told, "one made by other means", "plan again")
         there.remove(force=True)
-    address, outside, inside = wanted.publish
-    client.containers.run(  # type: ignore[call-overload] # the stubs know only two of the restart policies
-        wanted.image,
-        name=wanted.name,
-        detach=True,
-        ports={f"{inside}/tcp": (address, outside)},
-        volumes=[f"{wanted.volume[0]}:{wanted.volume[1]}"],
-        restart_policy={"Name": wanted.restart_policy},
-        labels=dict(wanted.labels),
-    )
 
 
 def remove_container(client: Client, name: str) -> None:

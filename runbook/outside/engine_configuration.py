@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import Supervisor
 from runbook.errors import HostError, RunbookError
 from runbook.outside import commands, daemon_json, engine, engine_flags, files, temporary
+from runbook.outside.systemd import Supervisor
 from runbook.parameters import Parameters
 
 UNDEAFEN = (

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import Supervisor
 from runbook.errors import HostError
 from runbook.outside import commands, daemon_json, engine, files
+from runbook.outside.systemd import Supervisor
 
 DEFAULTS = Path("/etc/default/docker")  # what Debian's init script and unit take DOCKER_OPTS from
 _SHORT = {"H": "host", "D": "debug", "l": "log-level", "G": "group", "g": "graph", "s": "storage-driver", "b": "bridge"}

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from boltons.fileutils import atomic_save
 
-from runbook import changes
 from runbook.errors import HostError
 
-KEPT = changes.KEPT
+KEPT = ".before-registry-runbook"  # ending of the earlier version of a file that the runbook did not make
 
 
 def read_text(path: Path) -> str | None:

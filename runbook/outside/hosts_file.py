@@ -6,11 +6,10 @@ Source: hosts(5): the address first, then its names; case does not count.
 import re
 from pathlib import Path
 
-from runbook.changes import HOSTS_FILE
 from runbook.errors import HostError
 from runbook.outside import files
 
-PATH = HOSTS_FILE
+PATH = Path("/etc/hosts")
 _SWITCH = Path("/etc/nsswitch.conf")
 _BEGIN, _END = "# registry-runbook begin", "# registry-runbook end"
 

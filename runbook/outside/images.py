@@ -15,11 +15,11 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.images import Image
 
-from runbook.changes import PACKAGE_REPOSITORY, ObtainImage
 from runbook.errors import HostError, MissingError, RunbookError
 from runbook.outside import commands, packages, temporary
 from runbook.parameters import Parameters
 
+PACKAGE_REPOSITORY = "registry-runbook/docker-registry"  # of the images that are built from the distribution's package
 TEST_LABEL = "org.registry-runbook.proof"
 _OBTAIN_SECONDS = 600  # an engine says nothing while it unpacks a layer
 Source = Literal["pull", "archive", "package"]
@@ -125,21 +125,30 @@ def _refuse_other_digest(found: list[str], reference: str, digest: str) -> None:
         )
 
 
-def obtain(client: docker.DockerClient, wanted: ObtainImage) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """The registry's image as it is asked for: `digest` is empty where any will do, `archive` a docker save file."""
+
+    reference: str
+    digest: str
+    archive: str
+
+
+def obtain(client: docker.DockerClient, wanted: Wanted, among: tuple[Source, ...]) -> str:
     """Get the registry's image from the first source that works; return what was taken, and why.
 
     One that is here is taken: the plan cannot see it where the engine is only started after it.
     Raises the error of the only source, or HostError with the reason of each source where none of several works.
     """
-    if (found := _here(client, wanted.reference, wanted.digest, wanted.sources)) is not None:
+    if (found := _here(client, wanted.reference, wanted.digest, among)) is not None:
         return f"found {found.reference} here"
     refusals: list[str] = []
     with _patience(client):
-        for source in wanted.sources:
+        for source in among:
             try:
                 taken = _OBTAIN[source](client, wanted)
             except RunbookError as error:
-                if len(wanted.sources) == 1:
+                if len(among) == 1:
                     raise
                 refusals.append(f"{source}: {error.found}")
             else:
@@ -157,7 +166,7 @@ def _patience(client: docker.DockerClient) -> Iterator[None]:
         client.api.timeout = before
 
 
-def _pull(client: docker.DockerClient, wanted: ObtainImage) -> str:
+def _pull(client: docker.DockerClient, wanted: Wanted) -> str:
     repository, _, tag = wanted.reference.rpartition(":")
     try:
         pulled = client.images.pull(repository, tag=wanted.digest or tag)
@@ -170,7 +179,7 @@ def _pull(client: docker.DockerClient, wanted: ObtainImage) -> str:
     return wanted.reference
 
 
-def load(client: docker.DockerClient, wanted: ObtainImage) -> str:
+def load(client: docker.DockerClient, wanted: Wanted) -> str:
     """Load the image from its file, and return what was taken; raises HostError for a file that does not hold it."""
     expected = f"a docker save file at {wanted.archive}"
     try:
@@ -193,7 +202,7 @@ def _tags_in(archive: Path) -> list[str]:
         return [tag for image in json.load(manifest or io.BytesIO()) for tag in image["RepoTags"] or ()]
 
 
-def _build(client: docker.DockerClient, _: ObtainImage) -> str:
+def _build(client: docker.DockerClient, _: Wanted) -> str:
     with temporary.folder() as folder:
         version = packages.unpack("docker-registry", folder)
         packages.unpack("busybox-static", folder)

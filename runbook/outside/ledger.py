@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from runbook.changes import Earlier, Thing
 from runbook.errors import HostError
 from runbook.outside import commands, files, made
+from runbook.outside.made import Thing
 
 FOLDER = Path("/var/lib/registry-runbook")
 
@@ -44,6 +44,14 @@ class Entry:
     before: str | None
     made: str | None = None
     kept: KeptFile | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Earlier:
+    """A thing that a version without a ledger has made; `kept` is where it kept the file that was there before."""
+
+    thing: Thing
+    kept: Path | None = None
 
 
 _FORM = TypeAdapter(tuple[Entry, ...])

@@ -1,13 +1,44 @@
-"""How a thing that the runbook makes is now: one short text, which the ledger keeps and a tear-down compares."""
+"""Things that the runbook makes, and how each is now: a short text that the ledger keeps and a tear-down compares."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from runbook.changes import Thing
 from runbook.outside import compose, engine, files, images, kernel, packages, systemd
 
+Kind = Literal[
+    "file",
+    "hosts file",
+    "engine file",
+    "site",
+    "folder",
+    "mode",
+    "kernel setting",
+    "unit",
+    "timer",
+    "packages",
+    "group",
+    "image",
+    "container",
+    "project",
+    "volume",
+]
+Belonging = Literal["", "data", "basic-data", "authority", "secrets", "image", "packages"]
 OURS, THEIRS = "the runbook's", "somebody else's"
 FILES = ("file", "hosts file", "engine file", "site")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thing:
+    """A thing on the host that a change makes or alters: a path, or a name of the kernel's, systemd's or the engine's.
+
+    `belongs` is the value of `also_remove` without which a tear-down leaves it; empty where it goes in any case.
+    """
+
+    kind: Kind
+    name: str
+    belongs: Belonging = ""
 
 
 def now(thing: Thing, timeout_seconds: float = 60) -> str | None:  # noqa: PLR0911 (one return a kind)
@@ -28,7 +59,7 @@ def now(thing: Thing, timeout_seconds: float = 60) -> str | None:  # noqa: PLR09
         case "kernel setting":
             return None if (value := kernel.read_setting(thing.name)) is None else str(value)
         case "unit" | "timer":
-            if engine.supervisor() != "systemd":
+            if systemd.supervisor() != "systemd":
                 return None
             return "enabled" if systemd.is_enabled(thing.name) else None
         case "group":

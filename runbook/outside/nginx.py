@@ -11,12 +11,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from cryptography import x509
 
-from runbook.changes import ConfigureNginx, RemoveSite, Supervisor
 from runbook.errors import HostError, RunbookError
 from runbook.outside import (
     commands,
@@ -30,6 +30,7 @@ from runbook.outside import (
     tls,
     yaml_text,
 )
+from runbook.outside.systemd import Supervisor
 
 # The last of the distribution's sites: the first site of a port answers for all names that no site has.
 PATH = Path("/etc/nginx/sites-enabled/zz-registry-runbook")
@@ -191,30 +192,39 @@ def _workers() -> set[int]:
         return set()
 
 
-def load(change: ConfigureNginx, timeout_seconds: float) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """What nginx is to serve: for a domain at ADDRESS:PORT, the certificate of this fingerprint."""
+
+    domain: str
+    address: str
+    fingerprint: str
+
+
+def load(by: Supervisor, wanted: Served, timeout_seconds: float) -> None:
     """Let nginx read its sites, now and at boot, and wait until it serves the wanted certificate.
 
     Raises HostError with nginx's own words where it does not.
     """
     _test()
     log = ErrorLog()
-    if change.supervisor == "systemd" and not is_enabled():
+    if by == "systemd" and not is_enabled():
         commands.run("systemctl", "enable", "nginx.service")
     earlier = _workers()
-    refusal = _tell(change.supervisor, timeout_seconds)
+    refusal = _tell(by, timeout_seconds)
 
     def missing() -> str:
         if earlier & _workers():
             return "there are workers of the earlier configuration"
-        found = served(change.domain, change.served_at)
-        return "" if found == change.fingerprint else f"there is {found}"
+        found = served(wanted.domain, wanted.address)
+        return "" if found == wanted.fingerprint else f"there is {found}"
 
-    remedy = f"see which site of nginx takes {change.served_at}, and what else listens there (`ss -ltnp`)"
-    wanted = f"nginx to serve the certificate on disk for {change.domain} at {change.served_at}"
-    _wait(missing, (wanted, remedy), log, refusal, timeout_seconds)
+    remedy = f"see which site of nginx takes {wanted.address}, and what else listens there (`ss -ltnp`)"
+    expected = f"nginx to serve the certificate on disk for {wanted.domain} at {wanted.address}"
+    _wait(missing, (expected, remedy), log, refusal, timeout_seconds)
 
 
-def leave(change: RemoveSite, timeout_seconds: float) -> None:
+def leave(frees_port: int | None, timeout_seconds: float) -> None:
     """Let a running nginx read that the site is gone, and wait until it has left the port that is to be free.
 
     Raises HostError where it does not, for another site has that port too.
@@ -226,10 +236,10 @@ def leave(change: RemoveSite, timeout_seconds: float) -> None:
     refusal = _tell("none", timeout_seconds)
 
     def holders() -> str:
-        found = kernel.listeners({change.frees_port} if change.frees_port is not None else set())
+        found = kernel.listeners({frees_port} if frees_port is not None else set())
         return ", ".join(str(item) for item in found if item.process == "nginx")
 
-    wanted = f"port {change.frees_port} to be free once the runbook's site of nginx is gone"
+    wanted = f"port {frees_port} to be free once the runbook's site of nginx is gone"
     _wait(holders, (wanted, "set proxy: nginx, or another port"), log, refusal, timeout_seconds)
 
 
@@ -247,25 +257,28 @@ def _wait(
         time.sleep(0.1)
 
 
-def remove(change: RemoveSite, timeout_seconds: float) -> None:
-    """Remove the site once nginx has read that it is gone; where it refuses, the site is there as before."""
-    drift.refuse_changed(change.path, files.read_text(change.path), change.before)
-    files.write(change.path, HEADER.encode(), 0o644)  # no site; the file goes once nginx has read that
+def remove(path: Path, before: str, frees_port: int | None, timeout_seconds: float) -> None:
+    """Remove the site once nginx has read that it is gone; where it refuses, the site is there as before.
+
+    `before` is its text when the plan was made: raises ChangedError where it is another one.
+    """
+    drift.refuse_changed(path, files.read_text(path), before)
+    files.write(path, HEADER.encode(), 0o644)  # no site; the file goes once nginx has read that
     try:
-        leave(change, timeout_seconds)
+        leave(frees_port, timeout_seconds)
     except RunbookError as error:
-        raise put_back(change, error) from error
-    files.remove_tree(change.path)
+        raise put_back(path, before, error) from error
+    files.remove_tree(path)
 
 
-def put_back(change: ConfigureNginx | RemoveSite, error: RunbookError) -> HostError:
+def put_back(path: Path, before: str | None, error: RunbookError) -> HostError:
     """Put the site back as it was before a change that nginx refused, and return what to tell of it."""
-    if change.before is None:
-        files.remove_tree(change.path)
+    if before is None:
+        files.remove_tree(path)
     else:
-        files.write(change.path, change.before.encode(), 0o644)
+        files.write(path, before.encode(), 0o644)
     recover()
-    return HostError(error.expected, f"{error.found} (so {change.path} is as it was before)", error.remedy)
+    return HostError(error.expected, f"{error.found} (so {path} is as it was before)", error.remedy)
 
 
 def recover() -> None:

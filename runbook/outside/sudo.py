@@ -5,12 +5,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, cast
 
-from runbook.changes import Change, as_json
 from runbook.errors import HostError
 
 _SECONDS_TO_END = 10
@@ -31,24 +30,9 @@ class Root:
             self.given.write(f"{json.dumps(data)}\n")
             self.given.flush()
 
-    def look_at(self, change: Change) -> None:
-        """Let root look whether a change can be made; raises HostError with what root's process found otherwise."""
-        self._ask("look at", change)
-
-    def make(self, change: Change) -> str:
-        """Let root make a change and return its note; raises HostError with what root's process found otherwise."""
-        return self._ask("make", change)
-
-    def enter(self, change: Change) -> bool:
-        """Let root enter in the ledger what a change makes; return whether there is something to settle afterwards."""
-        return self._ask("enter", change) != "0"
-
-    def settle(self, change: Change) -> None:
-        """Let root say in the ledger how that is now."""
-        self._ask("settle", change)
-
-    def _ask(self, what: str, change: Change) -> str:
-        self.send((what, as_json(change)))
+    def ask(self, what: str, about: Mapping[str, object]) -> str:
+        """Return the note with which it answers; raises HostError with what it found where that is an error."""
+        self.send((what, about))
         if not (line := self.answers.readline()):
             self.process.wait(_SECONDS_TO_END)
             self.errors.seek(0)

@@ -1,9 +1,19 @@
-"""What systemd says of its units. Source: systemctl(1)."""
+"""systemd of this host and its units. Source: systemctl(1), sd_booted(3), systemd.timer(5)."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
 
 from runbook.errors import HostError
-from runbook.outside import commands
+from runbook.outside import commands, files
+
+Supervisor = Literal["systemd", "none"]
+UNITS = Path("/etc/systemd/system")
+
+
+def supervisor() -> Supervisor:
+    """Return who starts services on this host: systemd, where it is running, or nobody (sd_booted(3))."""
+    return "systemd" if Path("/run/systemd/system").is_dir() else "none"
 
 
 def is_enabled(unit: str) -> bool:
@@ -26,3 +36,27 @@ def refuse_masked(found: Mapping[str, str]) -> None:
         commands_to_type = ", ".join(f"`{command}`" for command in found.values())
         told = f"{', '.join(found)} to be startable by systemd"
         raise HostError(told, "masked by somebody", f"run {commands_to_type}, then this again")
+
+
+def start_timer(name: str) -> None:
+    """Let systemd read its units, and start a timer now and at boot."""
+    commands.run("systemctl", "daemon-reload")
+    commands.run("systemctl", "enable", name)
+    commands.run("systemctl", "restart", name)
+
+
+def stop_timer(name: str) -> None:
+    """Stop a timer, now and at boot, and let systemd forget when it ran; a service that it has started ends by itself.
+
+    When it ran last is in a file of systemd's (`Persistent=`).
+    """
+    if supervisor() == "systemd":
+        commands.run("systemctl", "disable", "--now", name, allowed=None)
+    files.remove_tree(Path(f"/var/lib/systemd/timers/stamp-{name}"))
+
+
+def forget(timer: str) -> None:
+    """Let systemd read that units of a timer are gone, and forget that one has failed."""
+    if supervisor() == "systemd":
+        commands.run("systemctl", "daemon-reload")
+        commands.run("systemctl", "reset-failed", f"{timer.removesuffix('.timer')}*", allowed=None)

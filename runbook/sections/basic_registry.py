@@ -10,7 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import Change, ConfigureEngine, LeftToUser, MakeDirectory, RunContainer, Supervisor
+from runbook.changes.base import Change
+from runbook.changes.containers import RunContainer
+from runbook.changes.engine import ConfigureEngine
+from runbook.changes.files import MakeDirectory
+from runbook.changes.manual import LeftToUser
 from runbook.checks import Result, refused, says, works
 from runbook.errors import HostError
 from runbook.forms import split_reference
@@ -24,8 +28,10 @@ from runbook.outside import (
     kernel,
     registry_api,
     storage,
+    systemd,
 )
 from runbook.outside.engine_configuration import Registries
+from runbook.outside.systemd import Supervisor
 from runbook.parameters import Parameters
 
 _PORT_INSIDE = 5000
@@ -53,7 +59,7 @@ class BasicRegistryFacts:
 def gather(parameters: Parameters) -> BasicRegistryFacts:
     """Return the facts; raises MissingError where there is no engine or no image of the registry."""
     client = engine.require(parameters.timeout_seconds)
-    supervisor, configures = engine.supervisor(), _configures_engine(parameters)
+    supervisor, configures = systemd.supervisor(), _configures_engine(parameters)
     return BasicRegistryFacts(
         image=images.require(client, parameters),
         container=engine.container(client, parameters.basic_container),

@@ -15,17 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from runbook import secrets
-from runbook.changes import (
-    Change,
-    CopyFile,
-    InstallCertificate,
-    IssueAuthority,
-    IssueCertificate,
-    LeftToUser,
-    MakeDirectory,
-    SetMode,
-    WriteFile,
-)
+from runbook.changes.base import Change
+from runbook.changes.certificates import InstallCertificate, IssueAuthority, IssueCertificate
+from runbook.changes.files import CopyFile, MakeDirectory, SetMode, WriteFile
+from runbook.changes.manual import LeftToUser
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError
 from runbook.outside import drift, engine, files, kernel, own_certificate, own_certificate_rules, tls, validation

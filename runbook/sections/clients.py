@@ -11,7 +11,9 @@ from pathlib import Path
 from cryptography import x509
 
 from runbook import secrets
-from runbook.changes import Change, CopyFile, MakeDirectory, PushClientImage, SetMode, WriteFile
+from runbook.changes.base import Change
+from runbook.changes.containers import PushClientImage
+from runbook.changes.files import CopyFile, MakeDirectory, SetMode, WriteFile
 from runbook.checks import Result, refused, says, works
 from runbook.errors import HostError, MissingError
 from runbook.outside import client_kit, commands, drift, files, hosts_file, kernel, registry_api, tls

@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from runbook import secrets
-from runbook.changes import Change, ComposeUp, LeftToUser, RemoveSite, WriteFile
+from runbook.changes.base import Change
+from runbook.changes.containers import ComposeUp
+from runbook.changes.files import WriteFile
+from runbook.changes.manual import LeftToUser
+from runbook.changes.nginx import RemoveSite
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, MissingError
 from runbook.outside import (

@@ -11,7 +11,9 @@ from pathlib import Path
 import bcrypt
 
 from runbook import secrets
-from runbook.changes import Change, GenerateSecret, MakeDirectory, SetMode, SetPassword, WriteFile
+from runbook.changes.base import Change
+from runbook.changes.credentials import GenerateSecret, SetPassword
+from runbook.changes.files import MakeDirectory, SetMode, WriteFile
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, RunbookError, SecretError
 from runbook.outside import drift, files, registry_configuration, yaml_text

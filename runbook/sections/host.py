@@ -9,17 +9,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from runbook.changes import (
-    Change,
-    EnableEngine,
-    InstallPackages,
-    ObtainImage,
-    RestartEngine,
-    SetKernel,
-    StartEngine,
-    Supervisor,
-    WriteFile,
-)
+from runbook.changes.base import Change
+from runbook.changes.containers import ObtainImage
+from runbook.changes.engine import EnableEngine, InstallPackages, RestartEngine, SetKernel, StartEngine
+from runbook.changes.files import WriteFile
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, NotReadyError
 from runbook.outside import (
@@ -36,6 +29,7 @@ from runbook.outside import (
     registry_api,
     systemd,
 )
+from runbook.outside.systemd import Supervisor
 from runbook.parameters import Parameters
 
 FORWARDING = "net.ipv4.ip_forward"
@@ -89,7 +83,7 @@ class HostFacts:
 def gather(parameters: Parameters) -> HostFacts:
     """Return the facts of this host; nothing is changed."""
     release = packages.release()
-    supervisor = engine.supervisor()
+    supervisor = systemd.supervisor()
     installed = engine.is_installed()
     listeners = tuple(kernel.listeners(set(_ports(parameters))))
     with ThreadPoolExecutor() as beside:  # an interrupt waits for these commands, but not for an engine that is stuck
@@ -277,7 +271,7 @@ def check_container(parameters: Parameters) -> list[Result]:
         except NotReadyError as error:
             answered = error.found
     afterwards = probed.ask("/v2/")
-    is_deaf = engine_configuration.is_deaf(engine_flags.gather(engine.supervisor()))
+    is_deaf = engine_configuration.is_deaf(engine_flags.gather(systemd.supervisor()))
     return [
         works(
             f"a container with a published port answers at {address}",
@@ -300,7 +294,7 @@ def check_settings(parameters: Parameters) -> list[Result]:
     """Return the proof of what this host is set to; none where the engine is in a virtual machine."""
     if engine.is_desktop(engine.require(parameters.timeout_seconds)):
         return []
-    boot = engine.is_enabled() if engine.supervisor() == "systemd" else "no systemd here: start it at boot yourself"
+    boot = engine.is_enabled() if systemd.supervisor() == "systemd" else "no systemd here: start it at boot yourself"
     return [
         works(
             "containers are forwarded",
@@ -310,7 +304,7 @@ def check_settings(parameters: Parameters) -> list[Result]:
         ),
         works(
             "the engine starts at boot",
-            expected=True if engine.supervisor() == "systemd" else boot,
+            expected=True if systemd.supervisor() == "systemd" else boot,
             found=boot,
             remedy="run `systemctl enable docker`",
         ),

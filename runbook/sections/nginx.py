@@ -10,7 +10,9 @@ from pathlib import Path
 from cryptography import x509
 
 from runbook import secrets
-from runbook.changes import Change, ConfigureNginx, InstallPackages, Supervisor
+from runbook.changes.base import Change
+from runbook.changes.engine import InstallPackages
+from runbook.changes.nginx import ConfigureNginx
 from runbook.checks import Result, refused, works
 from runbook.errors import HostError, MissingError
 from runbook.forms import split_reference
@@ -28,6 +30,7 @@ from runbook.outside import (
     tls,
 )
 from runbook.outside.registry_configuration import PLAIN_PORT
+from runbook.outside.systemd import Supervisor
 from runbook.parameters import Parameters
 
 _AGAIN = "run this notebook again"
@@ -71,7 +74,7 @@ def gather(parameters: Parameters) -> NginxFacts | None:
     if parameters.proxy == "none":
         return None
     docker_client.refuse_occupied(_stored(parameters), parameters.test_reference, "test_reference")
-    supervisor, address = engine.supervisor(), kernel.address_of(parameters.address)
+    supervisor, address = systemd.supervisor(), kernel.address_of(parameters.address)
     installed = nginx.is_installed()
     configured = nginx_configuration.read() if installed else []
     path = nginx.path(configured)
@@ -225,7 +228,7 @@ def _check_no_site() -> Result:
 def _check_front(parameters: Parameters, anonymous: registry_api.Answer, known: registry_api.Registry) -> list[Result]:
     plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
     served = tls.fingerprint(x509.load_der_x509_certificate(anonymous.server_certificate))
-    enabled = nginx.is_enabled() if engine.supervisor() == "systemd" else "no systemd here: start it at boot yourself"
+    enabled = nginx.is_enabled() if systemd.supervisor() == "systemd" else "no systemd here: start it at boot yourself"
     return [
         works(
             f"nginx answers for {parameters.registry_host}, and a client that verifies accepts it",
@@ -241,7 +244,7 @@ def _check_front(parameters: Parameters, anonymous: registry_api.Answer, known: 
         ),
         works(
             "nginx starts at boot",
-            expected=True if engine.supervisor() == "systemd" else enabled,
+            expected=True if systemd.supervisor() == "systemd" else enabled,
             found=enabled,
             remedy="run `systemctl enable nginx`",
         ),

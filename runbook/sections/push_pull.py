@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from runbook import secrets
-from runbook.changes import Change
+from runbook.changes.base import Change
 from runbook.checks import Result, refused, says, works
 from runbook.errors import MissingError
 from runbook.forms import split_reference

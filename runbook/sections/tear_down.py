@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook import earlier
-from runbook.changes import Action, Change, Earlier, EnterEarlier, LeftToUser, Thing, Undo
+from runbook.changes.base import Change
+from runbook.changes.manual import LeftToUser
+from runbook.changes.undo import Action, EnterEarlier, Undo
 from runbook.checks import Result, refused, works
 from runbook.outside import daemon_json, engine, files, hosts_file, ledger, made, nginx, registry_api, tls
-from runbook.outside.ledger import Entry
+from runbook.outside.ledger import Earlier, Entry
+from runbook.outside.made import Thing
 from runbook.parameters import Parameters
 
 _WHERE_TO_LOOK = {
@@ -154,7 +157,7 @@ class _Planning:
         if entry.made is None:  # of a run that was killed while it wrote the file
             self._gone.add(files.part_of(Path(thing.name)))
         found = there if thing.kind in made.FILES and action != "forget" and not thing.belongs else None
-        return Undo(number=entry.number, thing=thing, action=action, found=found, detail=detail)
+        return Undo(number=entry.number, thing=thing, action=action, found=found, reason=detail)
 
     def _is_kept(self, thing: Thing) -> bool:
         """Return whether a thing stays by design."""

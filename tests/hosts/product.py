@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbook.apply import apply
-from runbook.changes import CopyFile
+from runbook.changes.apply import apply
+from runbook.changes.files import CopyFile
 from runbook.outside import registry_api, tls
 from runbook.parameters import Parameters
 from runbook.sections import certificates, configuration

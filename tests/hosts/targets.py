@@ -7,7 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from runbook import apply, changes
+from runbook.changes.apply import apply
+from runbook.changes.base import Change
+from runbook.changes.certificates import IssueAuthority, IssueCertificate
+from runbook.changes.credentials import GenerateSecret, SetPassword
+from runbook.changes.files import CopyFile, WriteFile
 from runbook.errors import RunbookError
 from runbook.outside import drift, ledger
 
@@ -17,7 +21,7 @@ EARLIER = "earlier\n"
 
 def prepare(folder: Path) -> None:
     """Make what is there before: a file in the place of each that is written, and what the changes read."""
-    apply.apply([authority(folder)])
+    apply([authority(folder)])
     (folder / "password").write_text("right\n", encoding="ascii")
     (folder / "password").chmod(0o600)
     (folder / "source").write_text("new\n", encoding="ascii")
@@ -25,9 +29,9 @@ def prepare(folder: Path) -> None:
         (folder / name).write_text(EARLIER, encoding="ascii")
 
 
-def authority(folder: Path, key: str = "ca.key", certificate: str = "ca.crt") -> changes.IssueAuthority:
+def authority(folder: Path, key: str = "ca.key", certificate: str = "ca.crt") -> IssueAuthority:
     """Return the change that makes an authority, with a new key where none is there."""
-    return changes.IssueAuthority(
+    return IssueAuthority(
         key_path=folder / key,
         certificate_path=folder / certificate,
         subject=AUTHORITY,
@@ -37,20 +41,20 @@ def authority(folder: Path, key: str = "ca.key", certificate: str = "ca.crt") ->
     )
 
 
-def plan(folder: Path) -> dict[str, changes.Change]:
+def plan(folder: Path) -> dict[str, Change]:
     """Return a change of each kind that writes a file, by the name of that file."""
     return {
-        "written": changes.WriteFile(path=folder / "written", before=EARLIER, after="new\n", mode=0o644),
-        "kept.before-registry-runbook": changes.WriteFile(
+        "written": WriteFile(path=folder / "written", before=EARLIER, after="new\n", mode=0o644),
+        "kept.before-registry-runbook": WriteFile(
             path=folder / "kept", before=EARLIER, after="new\n", mode=0o644, keep=True
         ),
-        "copied": changes.CopyFile(
+        "copied": CopyFile(
             source=folder / "source", path=folder / "copied", mode=0o644, before=drift.state(folder / "copied")
         ),
-        "secret": changes.GenerateSecret(path=folder / "secret", purpose="http.secret"),
+        "secret": GenerateSecret(path=folder / "secret", purpose="http.secret"),
         "new.key": authority(folder, "new.key", "new.crt"),
         "again.crt": authority(folder, "ca.key", "again.crt"),
-        "server.pem": changes.IssueCertificate(
+        "server.pem": IssueCertificate(
             path=folder / "server.pem",
             subject=(),
             dns_names=("r.test",),
@@ -63,7 +67,7 @@ def plan(folder: Path) -> dict[str, changes.Change]:
             reason="none yet",
             before=drift.state(folder / "server.pem"),
         ),
-        "htpasswd": changes.SetPassword(
+        "htpasswd": SetPassword(
             path=folder / "htpasswd",
             username="u",
             cost=5,
@@ -81,7 +85,7 @@ def main() -> None:
     ended = {}
     for name, change in plan(folder).items():
         try:
-            apply.apply([change])
+            apply([change])
             ended[name] = ""
         except RunbookError as error:
             ended[name] = str(error)

@@ -31,7 +31,8 @@ KERNEL = "[m]ultiprocessing.forkserver"  # what kernels are forked from
 DRIVER = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
-from runbook.apply import apply
+from runbook.changes.apply import apply
+from runbook.changes.containers import ComposeUp, RunContainer
 from runbook.errors import RunbookError
 from runbook.parameters import read
 from runbook.sections import basic_registry, certificates, compose, configuration, host, push_pull
@@ -257,7 +258,6 @@ def test_modes_are_the_same_whatever_the_umask(proven_trixie: Host) -> None:
             host,
             f"""
 os.umask(0o{umask})
-from runbook.changes import ComposeUp, RunContainer
 values = {{
     "domain": "umask.test",
     "private_directory": "/root/umask/private",

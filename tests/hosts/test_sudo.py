@@ -13,7 +13,7 @@ from .product import Report, snapshot
 HOME = "/home/deputy"
 PROJECT = f"{HOME}/registry-runbook"
 SUDOERS = "/etc/sudoers.d/deputy"
-HANDED_OVER = f"{PROJECT}/.venv/bin/python3 -m runbook.apply"
+HANDED_OVER = f"{PROJECT}/.venv/bin/python3 -m runbook.changes.root"
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +51,11 @@ def test_user_with_sudo_proves_registry_then_changes_nothing(host: Host) -> None
     assert (first.error, first.failed) == (None, [])
     assert len(first.results) == 65
     calls = calls_of_sudo(host)
-    handed = [call for call in calls if "runbook.apply" in call]
+    handed = [call for call in calls if "runbook.changes.root" in call]
     changed = [notebook["notebook"] for notebook in first.data["notebooks"] if notebook["outcomes"]]
     assert len(changed) == 6 - 1  # 60-push-pull makes no change
     assert 1 < len(handed) <= len(changed)
-    looked = [call for call in calls if "runbook.apply" not in call]
+    looked = [call for call in calls if "runbook.changes.root" not in call]
     assert {call.partition(" ")[0].rpartition("/")[2] for call in looked} <= {"iptables", "apt-get", "env"}
 
     owners = host.run("find", "/etc/registry-runbook", "/etc/docker/registry", "-printf", "%u %m %p\n").stdout
@@ -67,7 +67,7 @@ def test_user_with_sudo_proves_registry_then_changes_nothing(host: Host) -> None
     second = run(host)
     assert (second.error, second.changes, second.failed) == (None, [], [])
     assert snapshot(host) == as_it_was
-    assert [call for call in calls_of_sudo(host)[len(calls) :] if "runbook.apply" in call] == []
+    assert [call for call in calls_of_sudo(host)[len(calls) :] if "runbook.changes.root" in call] == []
 
 
 def test_user_whose_sudo_asks_is_told_before_anything_changes(host: Host) -> None:

@@ -10,7 +10,7 @@ from jupyter_client.manager import start_new_kernel
 APPLY = """
 from pathlib import Path
 from runbook import notebook
-from runbook.changes import MakeDirectory
+from runbook.changes.files import MakeDirectory
 from runbook.outside import ledger
 from runbook.parameters import Parameters
 ledger.FOLDER = Path({place!r} + ".ledger")

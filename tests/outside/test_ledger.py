@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from runbook import changes
-from runbook.apply import apply
-from runbook.changes import Earlier, MakeDirectory, SetMode, Thing, WriteFile
+from runbook.changes.apply import apply
+from runbook.changes.files import CopyFile, MakeDirectory, RemoveTree, SetMode, WriteFile
 from runbook.errors import ApplyError, HostError
 from runbook.outside import drift, files, ledger
+from runbook.outside.ledger import Earlier
+from runbook.outside.made import Thing
 
 
 def entries() -> list[tuple[str, str, str | None]]:
@@ -88,7 +89,7 @@ def test_change_that_fails_leaves_no_entry(tmp_path: Path) -> None:
         write(tmp_path / "f", "planned\n", "new\n")
     source = tmp_path / "nothing"
     with pytest.raises(ApplyError):
-        apply([changes.CopyFile(source=source, path=tmp_path / "g", mode=0o644)])
+        apply([CopyFile(source=source, path=tmp_path / "g", mode=0o644)])
     assert entries() == []
     assert not ledger.is_begun()
 
@@ -109,7 +110,7 @@ def test_last_entry_takes_the_ledger_with_it(tmp_path: Path) -> None:
     """Fails if a host that is torn down keeps a folder of ours, or a removed file its entry."""
     write(tmp_path / "f", None, "1\n")
     write(tmp_path / "g", None, "1\n")
-    apply([changes.RemoveTree(path=tmp_path / "f", before=drift.state(tmp_path / "f"))])
+    apply([RemoveTree(path=tmp_path / "f", before=drift.state(tmp_path / "f"))])
     [left] = ledger.read()
     assert left.thing.name == f"{tmp_path}/g"
     ledger.drop(left.number)

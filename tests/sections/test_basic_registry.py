@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import Change, ConfigureEngine, LeftToUser, MakeDirectory, RunContainer
+from runbook.changes.base import Change
+from runbook.changes.containers import RunContainer
+from runbook.changes.engine import ConfigureEngine
+from runbook.changes.files import MakeDirectory
+from runbook.changes.manual import LeftToUser
 from runbook.errors import HostError
 from runbook.outside.engine import ContainerFacts
 from runbook.outside.engine_configuration import Registries

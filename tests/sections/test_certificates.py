@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import Change, CopyFile, IssueAuthority, IssueCertificate, LeftToUser, MakeDirectory, SetMode
+from runbook.changes.base import Change
+from runbook.changes.certificates import IssueAuthority, IssueCertificate
+from runbook.changes.files import CopyFile, MakeDirectory, SetMode
+from runbook.changes.manual import LeftToUser
 from runbook.errors import HostError
 from runbook.outside import tls
 from runbook.outside.tls import Certificate

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.apply import apply
-from runbook.changes import CopyFile, IssueCertificate, SetMode
+from runbook.changes.apply import apply
+from runbook.changes.certificates import IssueCertificate
+from runbook.changes.files import CopyFile, SetMode
 from runbook.errors import HostError, SecretError
 from runbook.outside import tls
 from runbook.parameters import Parameters

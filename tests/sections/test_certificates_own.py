@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from runbook.apply import apply
-from runbook.changes import Change, CopyFile, InstallCertificate, MakeDirectory, WriteFile, as_json
+from runbook.changes.apply import apply
+from runbook.changes.base import Change, as_json
+from runbook.changes.certificates import InstallCertificate
+from runbook.changes.files import CopyFile, MakeDirectory, WriteFile
 from runbook.errors import ApplyError, ChangedError, HostError, ParameterError
 from runbook.outside import own_certificate, own_certificate_rules, tls
 from runbook.parameters import Parameters, read
@@ -397,7 +399,7 @@ def test_plan_holds_no_key(bring: Callable[[Brought], Parameters]) -> None:
     kinds = [MakeDirectory, MakeDirectory, MakeDirectory, WriteFile, InstallCertificate, CopyFile]
     assert kinds == [type(change) for change in changes]
     shown = f"{changes}{[as_json(change) for change in changes]}{certificates.gather(parameters)}"
-    shown += "".join(change.diff() for change in changes if isinstance(change, WriteFile))
+    shown += "".join(change.detail() for change in changes if isinstance(change, WriteFile))
     assert [line for line in KEY.splitlines()[1:-1] if line in shown] == []
     assert "PRIVATE KEY" not in shown
 

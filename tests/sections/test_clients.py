@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import Change, CopyFile, MakeDirectory, PushClientImage, SetMode, WriteFile
+from runbook.changes.base import Change
+from runbook.changes.containers import PushClientImage
+from runbook.changes.files import CopyFile, MakeDirectory, SetMode, WriteFile
 from runbook.errors import HostError, MissingError
 from runbook.outside import client_kit
 from runbook.parameters import Parameters, read

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from runbook.changes import Change, ComposeUp, LeftToUser, RemoveSite, WriteFile
+from runbook.changes.base import Change
+from runbook.changes.containers import ComposeUp
+from runbook.changes.files import WriteFile
+from runbook.changes.manual import LeftToUser
+from runbook.changes.nginx import RemoveSite
 from runbook.errors import HostError
 from runbook.outside import hosts_file, nginx, yaml_text
 from runbook.outside.engine import ContainerFacts

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.apply import apply
-from runbook.changes import WriteFile
+from runbook.changes.apply import apply
+from runbook.changes.files import WriteFile
 from runbook.outside import files, hosts_file
 from runbook.parameters import read
 from runbook.sections import compose

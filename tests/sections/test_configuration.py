@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from runbook.changes import Change, GenerateSecret, MakeDirectory, SetMode, SetPassword, WriteFile
+from runbook.changes.base import Change
+from runbook.changes.credentials import GenerateSecret, SetPassword
+from runbook.changes.files import MakeDirectory, SetMode, WriteFile
 from runbook.outside import yaml_text
 from runbook.parameters import Parameters, read
 from runbook.sections import configuration

@@ -7,7 +7,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from runbook.apply import apply
+from runbook.changes.apply import apply
 from runbook.errors import HostError, SecretError
 from runbook.parameters import Parameters
 from runbook.sections import configuration

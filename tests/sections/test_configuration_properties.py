@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import secrets
-from runbook.apply import apply
-from runbook.changes import MakeDirectory, SetMode, SetPassword, WriteFile
+from runbook.changes.apply import apply
+from runbook.changes.credentials import SetPassword
+from runbook.changes.files import MakeDirectory, SetMode, WriteFile
 from runbook.outside import files, yaml_text
 from runbook.parameters import Parameters, read
 from runbook.sections import configuration

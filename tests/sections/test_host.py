@@ -6,16 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import (
-    Change,
-    EnableEngine,
-    InstallPackages,
-    ObtainImage,
-    RestartEngine,
-    SetKernel,
-    StartEngine,
-    WriteFile,
-)
+from runbook.changes.base import Change
+from runbook.changes.containers import ObtainImage
+from runbook.changes.engine import EnableEngine, InstallPackages, RestartEngine, SetKernel, StartEngine
+from runbook.changes.files import WriteFile
 from runbook.errors import HostError
 from runbook.outside import engine_flags, kernel
 from runbook.outside.kernel import Listener

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import Change, ConfigureNginx, InstallPackages
+from runbook.changes.base import Change
+from runbook.changes.engine import InstallPackages
+from runbook.changes.nginx import ConfigureNginx
 from runbook.errors import HostError
 from runbook.outside import nginx as outside
 from runbook.outside.nginx_configuration import Listen

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import Belonging, Change, Earlier, EnterEarlier, Kind, LeftToUser, Thing, Undo
-from runbook.outside.ledger import Entry, KeptFile
+from runbook.changes.base import Change
+from runbook.changes.manual import LeftToUser
+from runbook.changes.undo import EnterEarlier, Undo
+from runbook.outside.ledger import Earlier, Entry, KeptFile
+from runbook.outside.made import Belonging, Kind, Thing
 from runbook.parameters import Parameters, read
 from runbook.sections import tear_down
 from runbook.sections.tear_down import TearDownFacts
@@ -101,7 +104,7 @@ def test_plan_undoes_a_file_that_is_as_the_runbook_left_it(
     assert isinstance(change, Undo)
     assert (change.action, change.found) == (expected, None if expected == "forget" else now)
     is_kept = (expected, before) == ("leave", "0")
-    assert ("comes beside it, as /f.before-registry-runbook" in change.detail) is is_kept
+    assert ("comes beside it, as /f.before-registry-runbook" in change.reason) is is_kept
 
 
 def test_plan_gives_each_of_several_versions_back_and_ends_with_the_user_s() -> None:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import Change, EnableTimer, RemoveTimer, RemoveTree, WriteFile
+from runbook.changes.base import Change
+from runbook.changes.files import RemoveTree, WriteFile
+from runbook.changes.timer import EnableTimer, RemoveTimer
 from runbook.errors import HostError
-from runbook.outside import commands, drift, engine, files, systemd
+from runbook.outside import commands, drift, files, systemd
 
 NAME = "registry-runbook-prove"
-_STAMP = Path(f"/var/lib/systemd/timers/stamp-{NAME}.timer")  # when it ran last (systemd.timer(5), Persistent=)
-FOLDER = Path("/etc/systemd/system")
-SERVICE, TIMER, FAILED = (FOLDER / f"{NAME}{end}" for end in (".service", ".timer", "-failed.service"))
+SERVICE, TIMER, FAILED = (systemd.UNITS / f"{NAME}{end}" for end in (".service", ".timer", "-failed.service"))
 _HEADER = "# Made by registry-runbook; `registry-runbook prove --remove-timer` takes it away.\n"
 # What a proof needs not, it must not have. It does need the engine's socket, iptables, the lock, the
 # network, and a network namespace for its client from outside.
@@ -58,7 +58,7 @@ class TimerFacts:
 
 def gather() -> TimerFacts:
     """Return the facts; raises HostError on a host without systemd."""
-    if engine.supervisor() != "systemd":
+    if systemd.supervisor() != "systemd":
         remedy = f"let another scheduler run `registry-runbook prove`, whose exit code tells; see {NAME} in the docs"
         raise HostError("systemd, which starts the timer", "none on this host", remedy)
     enabled = systemd.is_enabled(TIMER.name)
@@ -124,30 +124,6 @@ def plan_removal(found: Sequence[tuple[Path, str]]) -> list[Change]:
     """Return what takes the units away that were `found`; empty where none was."""
     paths, before = tuple(path for path, _ in found), tuple(state for _, state in found)
     return [RemoveTimer(name=TIMER.name, paths=paths, before=before)] if found else []
-
-
-def enable(change: EnableTimer) -> None:
-    """Let systemd read the units, and start the timer now and at boot."""
-    commands.run("systemctl", "daemon-reload")
-    commands.run("systemctl", "enable", change.name)
-    commands.run("systemctl", "restart", change.name)
-
-
-def stop(name: str) -> None:
-    """Stop a timer, now and at boot, and let systemd forget when it ran; a proof that runs ends by itself."""
-    if engine.supervisor() == "systemd":
-        commands.run("systemctl", "disable", "--now", name, allowed=None)
-    files.remove_tree(_STAMP)
-
-
-def remove(change: RemoveTimer) -> None:
-    """Stop the timer, remove its units, and let systemd forget them."""
-    stop(change.name)
-    for path in change.paths:
-        files.remove_tree(path)
-    if engine.supervisor() == "systemd":
-        commands.run("systemctl", "daemon-reload")
-        commands.run("systemctl", "reset-failed", f"{NAME}*", allowed=None)
 
 
 def refuse_calendar(calendar: str) -> None:

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from runbook.apply import apply
-from runbook.changes import Change, MakeDirectory, SetMode, Thing, Undo, WriteFile
+from runbook.changes.apply import apply
+from runbook.changes.base import Change
+from runbook.changes.files import MakeDirectory, SetMode, WriteFile
+from runbook.changes.undo import Undo
 from runbook.errors import ApplyError
 from runbook.outside import files, ledger, made
+from runbook.outside.made import Thing
 from runbook.parameters import Parameters, read
 from runbook.sections import tear_down
 

@@ -9,8 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from runbook.apply import apply
-from runbook.changes import IssueAuthority, IssueCertificate
+from runbook.changes.apply import apply
+from runbook.changes.certificates import IssueAuthority, IssueCertificate
 from runbook.errors import ApplyError, HostError
 from runbook.outside import drift, tls, validation
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from runbook.changes import EnableTimer, RemoveTimer, RemoveTree, WriteFile
+from runbook.changes.files import RemoveTree, WriteFile
+from runbook.changes.timer import EnableTimer, RemoveTimer
 from runbook.errors import HostError
-from runbook.outside import engine, proof_timer
-from runbook.outside.proof_timer import FAILED, SERVICE, TIMER, TimerFacts
+from runbook.operations import proof_timer
+from runbook.operations.proof_timer import FAILED, SERVICE, TIMER, TimerFacts
+from runbook.outside import systemd
 
 COMMAND = ("/opt/run book/prove", "-p", "realm", 'a "b" 100% $HOME \\')
 UNITS = proof_timer.render(COMMAND, calendar="daily", delay_minutes=15, on_failure=("/bin/tell", "x y"))
@@ -82,7 +84,7 @@ def test_plan_removal_takes_each_unit_as_it_was_seen() -> None:
 
 def test_gather_refuses_a_host_without_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if units are written where nobody reads them."""
-    monkeypatch.setattr(engine, "supervisor", lambda: "none")
+    monkeypatch.setattr(systemd, "supervisor", lambda: "none")
     with pytest.raises(HostError, match="expected systemd, which starts the timer; found none on this host"):
         proof_timer.gather()
 

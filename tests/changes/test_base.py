@@ -4,15 +4,24 @@ import copy
 import dataclasses
 import json
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from runbook import changes
-from runbook.changes import Change
+from runbook.changes.base import Change, as_json, from_json, kinds
+from runbook.changes.certificates import InstallCertificate, IssueAuthority, IssueCertificate
+from runbook.changes.containers import ComposeUp, ObtainImage, PushClientImage, RunContainer
+from runbook.changes.credentials import GenerateSecret, SetPassword
+from runbook.changes.engine import ConfigureEngine, EnableEngine, InstallPackages, RestartEngine, SetKernel, StartEngine
+from runbook.changes.files import CopyFile, MakeDirectory, RemoveTree, SetMode, WriteFile
+from runbook.changes.manual import LeftToUser
+from runbook.changes.nginx import ConfigureNginx, RemoveSite
+from runbook.changes.timer import EnableTimer, RemoveTimer
+from runbook.changes.undo import EnterEarlier, Undo
+from runbook.outside.ledger import Earlier
+from runbook.outside.made import Thing
 
 SUBJECT = (("C", "CN"), ("CN", "Our CA"))
-AUTHORITY = changes.IssueAuthority(
+AUTHORITY = IssueAuthority(
     key_path=Path("/p/ca/ca.key"),
     certificate_path=Path("/p/ca/ca.crt"),
     subject=SUBJECT,
@@ -20,7 +29,7 @@ AUTHORITY = changes.IssueAuthority(
     validity_days=3650,
     passphrase_file=None,
 )
-CERTIFICATE = changes.IssueCertificate(
+CERTIFICATE = IssueCertificate(
     path=Path("/c/ssl/r.test.pem"),
     subject=(("CN", "r.test"),),
     dns_names=("r.test",),
@@ -32,25 +41,25 @@ CERTIFICATE = changes.IssueCertificate(
     passphrase_file=Path("/root/passphrase"),
     reason="there is none",
 )
-OWN = changes.InstallCertificate(
+OWN = InstallCertificate(
     key_path=Path("/root/key.pem"),
     chain_path=Path("/root/chain.pem"),
     path=Path("/c/ssl/r.test.pem"),
     fingerprints=("0123456789abcdef0123", "ff"),
 )
 OWN_CHAIN = "the chain of /root/chain.pem (SHA-256 0123456789abcdef…)"
-PASSWORD = changes.SetPassword(
+PASSWORD = SetPassword(
     path=Path("/c/auth/htpasswd"),
     username="admin",
     cost=10,
     password_file=Path("/p/secrets/password-admin"),
     reason="there is none yet",
 )
-FILE = changes.Thing(kind="file", name="/f")
-VOLUME = changes.Thing(kind="volume", name="v", belongs="data")
-IMAGE = changes.ObtainImage(sources=("pull", "package"), reference="registry:3.1.1", digest="", archive="")
-ARCHIVE = changes.ObtainImage(sources=("archive",), reference="registry:3.1.1", digest="", archive="/r.tar")
-CONTAINER = changes.RunContainer(
+FILE = Thing(kind="file", name="/f")
+VOLUME = Thing(kind="volume", name="v", belongs="data")
+IMAGE = ObtainImage(sources=("pull", "package"), reference="registry:3.1.1", digest="", archive="")
+ARCHIVE = ObtainImage(sources=("archive",), reference="registry:3.1.1", digest="", archive="/r.tar")
+CONTAINER = RunContainer(
     name="registry",
     image="registry:3.1.1",
     publish=("127.0.0.1", 5000, 5000),
@@ -59,7 +68,7 @@ CONTAINER = changes.RunContainer(
     labels=(("org.registry-runbook.section", "basic_registry"),),
     replaces=None,
 )
-REPLACED = changes.RunContainer(
+REPLACED = RunContainer(
     name="registry",
     image="registry:3.1.1",
     publish=("127.0.0.1", 5000, 5000),
@@ -68,10 +77,10 @@ REPLACED = changes.RunContainer(
     labels=(),
     replaces="it is not running",
 )
-WRITTEN = changes.WriteFile(path=Path("/c/new"), before=None, after="a\n", mode=0o600, keep=True)
-CHANGED = changes.WriteFile(path=Path("/c/hosts"), before="a\n", after="b\n", mode=0o644)
-KEPT = changes.WriteFile(path=Path("/c/hosts"), before="a\n", after="b\n", mode=0o644, keep=True)
-ENGINE = changes.ConfigureEngine(
+WRITTEN = WriteFile(path=Path("/c/new"), before=None, after="a\n", mode=0o600, keep=True)
+CHANGED = WriteFile(path=Path("/c/hosts"), before="a\n", after="b\n", mode=0o644)
+KEPT = WriteFile(path=Path("/c/hosts"), before="a\n", after="b\n", mode=0o644, keep=True)
+ENGINE = ConfigureEngine(
     path=Path("/d.json"),
     before=None,
     after="{...}\n",
@@ -79,7 +88,7 @@ ENGINE = changes.ConfigureEngine(
     insecure_registries=("a:1", "b:1"),
     registry_mirrors=("http://m",),
 )
-NGINX = changes.ConfigureNginx(
+NGINX = ConfigureNginx(
     path=Path("/n/site"),
     before=None,
     after="server {}\n",
@@ -90,7 +99,7 @@ NGINX = changes.ConfigureNginx(
     reason="the registry's site is not there",
 )
 READ = "test nginx's configuration, and let nginx read it"
-CLIENT_IMAGE = changes.PushClientImage(
+CLIENT_IMAGE = PushClientImage(
     registry="r.test:8443",
     reference="runbook/client-check:1",
     digest=f"sha256:{'ab' * 32}",
@@ -104,25 +113,25 @@ WHERE = "127.0.0.1:5000 to 5000, data in /opt/data"
 
 LINES: list[tuple[Change, str]] = [
     (OWN, f"put the key of /root/key.pem and {OWN_CHAIN} into /c/ssl/r.test.pem (0600)"),
-    (changes.InstallPackages(names=("docker.io", "docker-cli")), "install the packages docker.io, docker-cli"),
-    (changes.StartEngine(supervisor="systemd"), "start the engine (systemctl start docker)"),
+    (InstallPackages(names=("docker.io", "docker-cli")), "install the packages docker.io, docker-cli"),
+    (StartEngine(supervisor="systemd"), "start the engine (systemctl start docker)"),
     (
-        changes.StartEngine(supervisor="none"),
+        StartEngine(supervisor="none"),
         "start the engine by its init script or, where that fails, as a process; it will not come back at boot",
     ),
-    (changes.EnableEngine(), "enable the engine at boot (systemctl enable docker)"),
+    (EnableEngine(), "enable the engine at boot (systemctl enable docker)"),
     (
-        changes.RestartEngine(supervisor="systemd", reason="its chain is gone", stops=("db", "web")),
+        RestartEngine(supervisor="systemd", reason="its chain is gone", stops=("db", "web")),
         "restart the engine: its chain is gone (stops db, web)",
     ),
     (
-        changes.RestartEngine(supervisor="none", reason="its chain is gone", stops=()),
+        RestartEngine(supervisor="none", reason="its chain is gone", stops=()),
         "restart the engine: its chain is gone (no container is running)",
     ),
-    (changes.SetKernel(name="a.b", before=0, after=1), "set a.b from 0 to 1 in the running kernel"),
-    (changes.SetKernel(name="a.b", before=None, after=1), "set a.b from None to 1 in the running kernel"),
-    (changes.MakeDirectory(path=Path("/p"), mode=0o700), "make the folder /p (0700)"),
-    (changes.SetMode(path=Path("/p/k"), before=0o644, after=0o600), "set the mode of /p/k from 0644 to 0600"),
+    (SetKernel(name="a.b", before=0, after=1), "set a.b from 0 to 1 in the running kernel"),
+    (SetKernel(name="a.b", before=None, after=1), "set a.b from None to 1 in the running kernel"),
+    (MakeDirectory(path=Path("/p"), mode=0o700), "make the folder /p (0700)"),
+    (SetMode(path=Path("/p/k"), before=0o644, after=0o600), "set the mode of /p/k from 0644 to 0600"),
     (WRITTEN, "write /c/new (0600)"),
     (CHANGED, "change /c/hosts (0644)"),
     (KEPT, "change /c/hosts (0644, the earlier version is kept beside it)"),
@@ -145,18 +154,15 @@ LINES: list[tuple[Change, str]] = [
         f"{READ} (nginx does not run; its other sites stay)",
     ),
     (
-        changes.RemoveSite(path=Path("/n/site"), before="server {}\n", frees_port=443),
+        RemoveSite(path=Path("/n/site"), before="server {}\n", frees_port=443),
         "remove /n/site and reload nginx, which must leave port 443 (its other sites stay)",
     ),
     (
-        changes.RemoveSite(path=Path("/n/site"), before="server {}\n", frees_port=None),
+        RemoveSite(path=Path("/n/site"), before="server {}\n", frees_port=None),
         "remove /n/site and reload nginx (its other sites stay)",
     ),
-    (changes.CopyFile(source=Path("/a"), path=Path("/b"), mode=0o444), "copy /a to /b (0444)"),
-    (
-        changes.GenerateSecret(path=Path("/p/s"), purpose="http.secret"),
-        "generate http.secret and keep it in /p/s (0600)",
-    ),
+    (CopyFile(source=Path("/a"), path=Path("/b"), mode=0o444), "copy /a to /b (0444)"),
+    (GenerateSecret(path=Path("/p/s"), purpose="http.secret"), "generate http.secret and keep it in /p/s (0600)"),
     (AUTHORITY, "make the certificate authority C=CN, CN=Our CA in /p/ca"),
     (CERTIFICATE, "issue a server certificate for r.test, 192.168.1.2, 127.0.0.1 (there is none)"),
     (PASSWORD, "set the password of admin in /c/auth/htpasswd (bcrypt, cost 10; there is none yet)"),
@@ -165,28 +171,28 @@ LINES: list[tuple[Change, str]] = [
     (CONTAINER, f"run the container registry from registry:3.1.1, {WHERE}"),
     (REPLACED, f"replace (it is not running) the container registry from registry:3.1.1, {WHERE}"),
     (
-        changes.ComposeUp(path=Path("/c/docker-compose.yml"), project="registry", volume="v", reason="it is not there"),
+        ComposeUp(path=Path("/c/docker-compose.yml"), project="registry", volume="v", reason="it is not there"),
         "bring up /c/docker-compose.yml as project registry (it is not there)",
     ),
-    (changes.LeftToUser(task="paste this", text="{}"), "left to you: paste this"),
+    (LeftToUser(task="paste this", text="{}"), "left to you: paste this"),
     (CLIENT_IMAGE, "push r.test:8443/runbook/client-check:1 (sha256:abababababab…) as admin"),
-    (changes.EnableTimer(name="p.timer"), "start p.timer now and at boot (systemctl enable, restart)"),
+    (EnableTimer(name="p.timer"), "start p.timer now and at boot (systemctl enable, restart)"),
     (
-        changes.RemoveTimer(name="p.timer", paths=(Path("/u/p.service"), Path("/u/p.timer")), before=("ab", "cd")),
+        RemoveTimer(name="p.timer", paths=(Path("/u/p.service"), Path("/u/p.timer")), before=("ab", "cd")),
         "stop p.timer, and remove /u/p.service, /u/p.timer",
     ),
-    (changes.RemoveTree(path=Path("/p"), before="ab"), "remove /p"),
+    (RemoveTree(path=Path("/p"), before="ab"), "remove /p"),
     (
-        changes.EnterEarlier(found=(changes.Earlier(thing=FILE, kept=Path("/f.before")),)),
+        EnterEarlier(found=(Earlier(thing=FILE, kept=Path("/f.before")),)),
         "enter 1 things in the ledger that carry the runbook's mark: an earlier version made them",
     ),
-    (changes.Undo(number=1, thing=VOLUME, action="remove"), "remove the volume v"),
-    (changes.Undo(number=1, thing=FILE, action="put back", found="ab"), "put back /f as it was before the first run"),
-    (changes.Undo(number=1, thing=FILE, action="take out"), "take the runbook's block out of /f"),
-    (changes.Undo(number=1, thing=FILE, action="forget"), "forget /f, which is as it was before the first run"),
-    (changes.Undo(number=1, thing=FILE, action="leave", detail="it was changed"), "leave /f to you: it was changed"),
+    (Undo(number=1, thing=VOLUME, action="remove"), "remove the volume v"),
+    (Undo(number=1, thing=FILE, action="put back", found="ab"), "put back /f as it was before the first run"),
+    (Undo(number=1, thing=FILE, action="take out"), "take the runbook's block out of /f"),
+    (Undo(number=1, thing=FILE, action="forget"), "forget /f, which is as it was before the first run"),
+    (Undo(number=1, thing=FILE, action="leave", reason="it was changed"), "leave /f to you: it was changed"),
     (
-        changes.Undo(number=1, thing=changes.Thing(kind="mode", name="/d"), action="set back", detail="0755"),
+        Undo(number=1, thing=Thing(kind="mode", name="/d"), action="set back", reason="0755"),
         "set the mode of /d back to 0755",
     ),
 ]
@@ -202,23 +208,23 @@ def test_change_says_in_one_line_what_happens(change: Change, expected: str) -> 
 @pytest.mark.parametrize(("change", "line"), TABLE)
 def test_as_json_keeps_every_field(change: Change, line: str) -> None:
     """Fails if a record lacks a field, or holds what JSON cannot."""
-    found = json.loads(json.dumps(changes.as_json(change)))
+    found = json.loads(json.dumps(as_json(change)))
     assert (type(change).__name__, line) == (found["change"], found["summary"])
-    assert {"change", "summary", *type(change).__dataclass_fields__} == set(found)
+    assert {"change", "summary", *(item.name for item in dataclasses.fields(change))} == set(found)
 
 
 def test_as_json_writes_paths_and_nested_tuples_plainly() -> None:
     """Fails if a path or a subject comes back in another form than it was written in."""
-    found = changes.as_json(CERTIFICATE)
+    found = as_json(CERTIFICATE)
     assert (found["path"], found["passphrase_file"]) == ("/c/ssl/r.test.pem", "/root/passphrase")
     assert (found["subject"], found["dns_names"], found["validity_days"]) == ([["CN", "r.test"]], ["r.test"], 366)
-    assert changes.as_json(CONTAINER)["volume"] == ["/opt/data", "/var/lib/registry"]
+    assert as_json(CONTAINER)["volume"] == ["/opt/data", "/var/lib/registry"]
 
 
 @pytest.mark.parametrize(("change", "line"), TABLE)
 def test_from_json_gives_back_what_was_written(change: Change, line: str) -> None:
     """Fails if a change that is handed over as JSON is applied as another one."""
-    found = changes.from_json(json.loads(json.dumps(changes.as_json(change))))
+    found = from_json(json.loads(json.dumps(as_json(change))))
     assert (found, str(found)) == (change, line)
 
 
@@ -234,12 +240,12 @@ def test_from_json_gives_back_what_was_written(change: Change, line: str) -> Non
 def test_from_json_refuses_what_is_no_change(data: dict[str, object]) -> None:
     """Fails if anything but a change as it was written would be made."""
     with pytest.raises(ValueError, match=r"no change|validation error"):
-        changes.from_json(data)
+        from_json(data)
 
 
 def test_every_kind_of_change_is_in_the_table() -> None:
     """Fails if a new kind of change is shown or recorded by nothing that was tried."""
-    assert set(get_args(Change)) == {type(change) for change, _ in LINES}
+    assert set(kinds()) == {type(change) for change, _ in LINES}
 
 
 @pytest.mark.parametrize(
@@ -249,22 +255,22 @@ def test_every_kind_of_change_is_in_the_table() -> None:
         pytest.param(CHANGED, "--- /c/hosts\n+++ /c/hosts\n@@ -1 +1 @@\n-a\n+b", id="changed-file"),
         pytest.param(ENGINE, "--- (no file)\n+++ /d.json\n@@ -0,0 +1 @@\n+{...}", id="engine"),
         pytest.param(NGINX, "--- (no file)\n+++ /n/site\n@@ -0,0 +1 @@\n+server {}", id="nginx"),
-        pytest.param(changes.WriteFile(path=Path("/e"), before="", after="", mode=0o600), "", id="same-text"),
+        pytest.param(WriteFile(path=Path("/e"), before="", after="", mode=0o600), "", id="same-text"),
     ],
 )
 def test_diff_shows_what_goes_and_what_comes(
-    change: changes.WriteFile | changes.ConfigureEngine | changes.ConfigureNginx, expected: str
+    change: WriteFile | ConfigureEngine | ConfigureNginx, expected: str
 ) -> None:
     """Fails if a plan shows another text than the one that is written."""
-    assert expected == change.diff()
+    assert expected == change.detail()
 
 
 def test_diff_shows_two_lines_around() -> None:
     """Fails if a long file is shown whole, or a change without its place."""
     before = "".join(f"{n}\n" for n in range(10))
-    change = changes.WriteFile(path=Path("/f"), before=before, after=before.replace("5", "x"), mode=0o600)
+    change = WriteFile(path=Path("/f"), before=before, after=before.replace("5", "x"), mode=0o600)
     expected = ["@@ -4,5 +4,5 @@", " 3", " 4", "-5", "+x", " 6", " 7"]
-    assert expected == change.diff().splitlines()[2:]
+    assert expected == change.detail().splitlines()[2:]
 
 
 @pytest.mark.parametrize(("change", "line"), TABLE)

@@ -7,17 +7,24 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bcrypt
 import pytest
 
-from runbook import changes
-from runbook.apply import apply, needs_root
-from runbook.changes import Change, GenerateSecret, MakeDirectory, RemoveTree, SetMode, SetPassword, WriteFile
+from runbook.changes.apply import apply
+from runbook.changes.containers import ComposeUp, ObtainImage
+from runbook.changes.credentials import GenerateSecret, SetPassword
+from runbook.changes.engine import ConfigureEngine, EnableEngine, InstallPackages, SetKernel
+from runbook.changes.files import CopyFile, MakeDirectory, RemoveTree, SetMode, WriteFile
+from runbook.changes.nginx import ConfigureNginx, RemoveSite
 from runbook.errors import ApplyError, ChangedError, InterruptError, SecretError
 from runbook.outside import drift, files
 from runbook.secrets import placeholder
 from tests.conftest import somebody_else
+
+if TYPE_CHECKING:
+    from runbook.changes.base import Change
 
 
 def mode_of(path: Path) -> int:
@@ -37,7 +44,7 @@ def test_apply_makes_the_changes_in_order(tmp_path: Path) -> None:
         MakeDirectory(path=path, mode=0o700),
         WriteFile(path=path / "f", before=None, after="ä\n", mode=0o640),
         SetMode(path=path / "f", before=0o640, after=0o600),
-        changes.CopyFile(source=path / "f", path=path / "copy", mode=0o444),
+        CopyFile(source=path / "f", path=path / "copy", mode=0o444),
         WriteFile(path=path / "f", before="ä\n", after="b\n", mode=0o600),
     ]
     seen: list[tuple[int, Change, list[Path]]] = []
@@ -104,7 +111,7 @@ def test_apply_leaves_daemon_json_that_changed_since_the_plan(tmp_path: Path) ->
     """Fails if an edit between plan and apply is written over, or the engine hears of it."""
     path = tmp_path / "daemon.json"
     path.write_text('{"theirs": 1}', encoding="utf-8")
-    change = changes.ConfigureEngine(
+    change = ConfigureEngine(
         path=path,
         before="{}",
         after='{"insecure-registries": ["a:1"]}',
@@ -131,7 +138,7 @@ def test_apply_leaves_a_daemon_json_that_is_broken(tmp_path: Path, data: bytes, 
     """Fails if what nothing can be merged into loses a byte, a file is left beside it, or the place is not told."""
     path = tmp_path / "daemon.json"
     path.write_bytes(data)
-    change = changes.ConfigureEngine(
+    change = ConfigureEngine(
         path=path,
         before=data.decode(),
         after='{"insecure-registries": ["a:1"]}',
@@ -151,7 +158,7 @@ def test_apply_leaves_a_site_of_nginx_that_changed_since_the_plan(tmp_path: Path
     path = tmp_path / "site"
     if now is not None:
         path.write_text(now, encoding="utf-8")
-    made = changes.ConfigureNginx(
+    made = ConfigureNginx(
         path=path,
         before="planned\n",
         after="new\n",
@@ -161,7 +168,7 @@ def test_apply_leaves_a_site_of_nginx_that_changed_since_the_plan(tmp_path: Path
         fingerprint="ff",
         reason="the registry's site changes",
     )
-    for change in (made, changes.RemoveSite(path=path, before="planned\n", frees_port=None)):
+    for change in (made, RemoveSite(path=path, before="planned\n", frees_port=None)):
         with pytest.raises(ApplyError, match="site as it was when the plan was made"):
             apply([change])
         assert files.read_text(path) == now
@@ -169,7 +176,7 @@ def test_apply_leaves_a_site_of_nginx_that_changed_since_the_plan(tmp_path: Path
 
 def test_apply_tells_what_the_system_says(tmp_path: Path) -> None:
     """Fails if an error of the operating system ends in a traceback, or hides the change that met it."""
-    change = changes.CopyFile(source=tmp_path / "gone", path=tmp_path / "copy", mode=0o600)
+    change = CopyFile(source=tmp_path / "gone", path=tmp_path / "copy", mode=0o600)
     with pytest.raises(ApplyError, match=re.escape(f"expected to {change}")) as caught:
         apply([change])
     assert "No such file or directory" in caught.value.found
@@ -192,10 +199,10 @@ def test_needs_root_asks_only_where_it_must(open_folder: Path) -> None:
     os.chown(mine, 65534, 65534)
     (mine / "f").touch()
     system: list[Change] = [
-        changes.EnableEngine(),
-        changes.InstallPackages(names=("x",)),
-        changes.SetKernel(name="x", before=0, after=1),
-        changes.ObtainImage(sources=("pull", "package"), reference="x", digest="", archive=""),
+        EnableEngine(),
+        InstallPackages(names=("x",)),
+        SetKernel(name="x", before=0, after=1),
+        ObtainImage(sources=("pull", "package"), reference="x", digest="", archive=""),
         SetMode(path=mine / "f", before=0o644, after=0o600),
         RemoveTree(path=mine, before=""),
         RemoveTree(path=theirs / "f", before=""),
@@ -203,14 +210,14 @@ def test_needs_root_asks_only_where_it_must(open_folder: Path) -> None:
         MakeDirectory(path=theirs / "a" / "b", mode=0o700),
     ]
     own: list[Change] = [
-        changes.ComposeUp(path=theirs / "c", project="p", volume="v", reason="x"),
-        changes.ObtainImage(sources=("pull",), reference="x", digest="", archive=""),
+        ComposeUp(path=theirs / "c", project="p", volume="v", reason="x"),
+        ObtainImage(sources=("pull",), reference="x", digest="", archive=""),
         MakeDirectory(path=mine / "a" / "b", mode=0o700),
         RemoveTree(path=mine / "f", before=""),
         SetMode(path=mine, before=0o755, after=0o700),
     ]
     with somebody_else():
-        assert [change for change in (*system, *own) if needs_root(change)] == system
+        assert [change for change in (*system, *own) if change.needs_root()] == system
 
 
 @pytest.mark.parametrize(
@@ -273,7 +280,7 @@ def test_write_file_puts_secrets_in_only_while_it_writes(tmp_path: Path) -> None
     second = WriteFile(path=path, before=text, after=f"{text}# 2\n", mode=0o600, secrets=(secret,))
     apply([first, second])
     assert f"http:\n  secret: {generated}\n# 2\n" == files.read_text(path)
-    assert generated not in repr((first, second)) + first.diff() + second.diff()
+    assert generated not in repr((first, second)) + first.detail() + second.detail()
 
 
 @pytest.mark.parametrize("purpose", ["http.secret", "the password"])
@@ -315,4 +322,4 @@ def test_set_password_refuses_without_a_password(tmp_path: Path) -> None:
 def test_set_kernel_names_the_setting_that_is_not_there() -> None:
     """Fails if a kernel without the setting ends in a traceback."""
     with pytest.raises(ApplyError, match=r"net\.ipv4\.no_such_setting to be writable"):
-        apply([changes.SetKernel(name="net.ipv4.no_such_setting", before=None, after=1)])
+        apply([SetKernel(name="net.ipv4.no_such_setting", before=None, after=1)])

@@ -1,26 +1,32 @@
 """The executor on targets that somebody edits between plan and apply: nothing of theirs is lost."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from runbook import changes
-from runbook.apply import apply
-from runbook.changes import Change
+from runbook.changes.apply import apply
+from runbook.changes.base import Change, kinds
+from runbook.changes.certificates import InstallCertificate, IssueAuthority, IssueCertificate
+from runbook.changes.containers import ComposeUp
+from runbook.changes.credentials import GenerateSecret, SetPassword
+from runbook.changes.engine import ConfigureEngine
+from runbook.changes.files import CopyFile, MakeDirectory, RemoveTree, SetMode, WriteFile
+from runbook.changes.nginx import ConfigureNginx, RemoveSite
+from runbook.changes.timer import RemoveTimer
 from runbook.errors import ApplyError, ChangedError
 from runbook.outside import drift
 
 PASSWORD = "of the test"  # noqa: S105 (a test's)
 # Each kind of change that overwrites or removes a file, made for a path and what drift said of it at the plan.
 KINDS: dict[type, Callable[[Path, str | None], Change]] = {
-    changes.CopyFile: lambda path, before: changes.CopyFile(source=path.parent, path=path, mode=0o644, before=before),
-    changes.GenerateSecret: lambda path, _: changes.GenerateSecret(path=path, purpose="http.secret"),
-    changes.InstallCertificate: lambda path, before: changes.InstallCertificate(
+    CopyFile: lambda path, before: CopyFile(source=path.parent, path=path, mode=0o644, before=before),
+    GenerateSecret: lambda path, _: GenerateSecret(path=path, purpose="http.secret"),
+    InstallCertificate: lambda path, before: InstallCertificate(
         key_path=path, chain_path=path, path=path, fingerprints=("ff",), before=before
     ),
-    changes.IssueAuthority: lambda path, _: changes.IssueAuthority(
+    IssueAuthority: lambda path, _: IssueAuthority(
         key_path=path.with_name("key"),
         certificate_path=path,
         subject=(("CN", "ours"),),
@@ -28,7 +34,7 @@ KINDS: dict[type, Callable[[Path, str | None], Change]] = {
         validity_days=1,
         passphrase_file=None,
     ),
-    changes.IssueCertificate: lambda path, before: changes.IssueCertificate(
+    IssueCertificate: lambda path, before: IssueCertificate(
         path=path,
         subject=(),
         dns_names=("r.test",),
@@ -41,22 +47,21 @@ KINDS: dict[type, Callable[[Path, str | None], Change]] = {
         reason="a test",
         before=before,
     ),
-    changes.RemoveTimer: lambda path, before: changes.RemoveTimer(
-        name="nobody-has.timer", paths=(path,), before=(before or "",)
-    ),
-    changes.RemoveTree: lambda path, before: changes.RemoveTree(path=path, before=before),
-    changes.SetMode: lambda path, _: changes.SetMode(path=path, before=0o640, after=0o600),
-    changes.SetPassword: lambda path, before: changes.SetPassword(
+    RemoveTimer: lambda path, before: RemoveTimer(name="nobody-has.timer", paths=(path,), before=(before or "",)),
+    RemoveTree: lambda path, before: RemoveTree(path=path, before=before),
+    SetMode: lambda path, _: SetMode(path=path, before=0o640, after=0o600),
+    SetPassword: lambda path, before: SetPassword(
         path=path, username="admin", cost=4, password_file=path.with_name("password"), reason="a test", before=before
     ),
 }
-TEXTS = {changes.ConfigureEngine, changes.ConfigureNginx, changes.RemoveSite, changes.WriteFile}  # see test_apply.py
-LOSES_NOTHING = {changes.MakeDirectory, changes.ComposeUp}
+TEXTS = {ConfigureEngine, ConfigureNginx, RemoveSite, WriteFile}  # see test_apply.py
+LOSES_NOTHING = {MakeDirectory, ComposeUp}
 
 
 def test_each_change_of_a_file_is_tried_here() -> None:
     """Fails if a kind of change is added that writes over somebody's edit."""
-    of_files = {kind for kind in get_args(Change) if {"path", "paths", "certificate_path"} & set(kind.__slots__)}
+    places = {"path", "paths", "certificate_path"}
+    of_files = {kind for kind in kinds() if places & {item.name for item in dataclasses.fields(kind)}}
     assert of_files - TEXTS - LOSES_NOTHING == set(KINDS)
 
 
@@ -87,7 +92,7 @@ def test_apply_leaves_a_folder_that_somebody_has_filled_since_the_plan(tmp_path:
     """Fails if a folder that was to be empty goes with what was put there meanwhile."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    change = changes.RemoveTree(path=folder, before=drift.EMPTY)
+    change = RemoveTree(path=folder, before=drift.EMPTY)
     (folder / "theirs").touch()
     with pytest.raises(ApplyError, match="found it changed since the plan"):
         apply([change])

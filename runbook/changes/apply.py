@@ -1,0 +1,133 @@
+"""The loop that makes the changes of a plan, in order, and stops at the first failure."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+
+from runbook.changes.base import Change, Result, as_json
+from runbook.errors import ApplyError, InterruptError, RunbookError
+from runbook.outside import engine, ledger, ports, sudo
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of one change, how long it took, and its note."""
+
+    change: Change
+    state: Result
+    seconds: float = 0.0
+    note: str = ""
+
+
+def apply(
+    changes: Sequence[Change],
+    *,
+    timeout_seconds: float = 60,
+    before: Callable[[int, Change], None] | None = None,
+    after: Callable[[Outcome], None] | None = None,
+    entering: bool = True,
+) -> list[Outcome]:
+    """Make the changes in order and return what became of each; `timeout_seconds` bounds each wait for an engine.
+
+    `before` is called with each change and its number, from 1, before it is made; `after` with what became of it.
+    What is made is entered in the ledger first, unless `entering` is False: it is not this host's registry then.
+
+    A user who is not root makes those that need no root; the others are handed over to one call of sudo.
+    Before the first one is made, all are looked at: a place that cannot be written, or a sudo that asks for a password,
+    is found while nothing has changed. Stops at the first failure, or interrupt, with an ApplyError that says what was
+    done and what was not; the cause is chained.
+    """
+    outcomes: list[Outcome] = []
+    with ExitStack() as stack:
+        root: sudo.Root | None = None
+
+        def hand_over(change: Change) -> sudo.Root | None:
+            """Return the process of root's, where this user needs it for a change or for its entry in the ledger."""
+            nonlocal root
+            if os.geteuid() != 0 and (
+                change.needs_root() or (entering and change.things() and _has_ledger(timeout_seconds))
+            ):
+                root = root or stack.enter_context(sudo.root("runbook.changes.root", timeout_seconds))
+                return root
+            return None
+
+        for change in changes:
+            with _explaining(change, outcomes, len(changes)):
+                helper = hand_over(change)
+                if helper and change.needs_root():
+                    helper.ask("check place", as_json(change))
+                else:
+                    change.check_place()
+        for number, change in enumerate(changes, start=1):
+            started = time.monotonic()
+            with _explaining(change, outcomes, len(changes)):
+                if before:
+                    before(number, change)
+                helper = hand_over(change)
+                with _entered(change, entering=entering, helper=helper, timeout_seconds=timeout_seconds):
+                    if helper and change.needs_root():
+                        note = helper.ask("make", as_json(change))
+                    else:
+                        change.refuse_drift()
+                        note = change.make(timeout_seconds)
+            outcomes.append(Outcome(change=change, state=change.result, seconds=time.monotonic() - started, note=note))
+            if after:
+                after(outcomes[-1])
+    return outcomes
+
+
+def _has_ledger(timeout_seconds: float) -> bool:
+    """Return whether what is made here is entered: not on Docker Desktop, whose engine is in a virtual machine."""
+    client = engine.connect(timeout_seconds)
+    return client is None or not engine.is_desktop(client)
+
+
+@contextmanager
+def _explaining(change: Change, outcomes: Sequence[Outcome], planned: int) -> Iterator[None]:
+    """Raise ApplyError for what goes wrong with a change."""
+    try:
+        yield
+    except (RunbookError, OSError, KeyboardInterrupt) as error:
+        raise _failure(change, error, outcomes, planned) from error
+
+
+def _failure(change: Change, error: BaseException, outcomes: Sequence[Outcome], planned: int) -> ApplyError:
+    kind, expected, found, remedy = ApplyError, f"to {change}", engine.words(error), "remove the cause; then "
+    if isinstance(error, RunbookError):
+        expected, found, remedy = error.expected, error.found, f"{error.remedy}; then "
+    elif isinstance(error, KeyboardInterrupt):
+        kind, found, remedy = InterruptError, "an interrupt", ""
+    who, how = ports.holder_of(found)
+    found, remedy = f"{found}{who}", f"{how}{remedy}"
+    done = "; ".join(str(outcome.change) for outcome in outcomes) or "nothing"
+    return kind(
+        expected,
+        f"{found} (failed: {change}; done before it: {done}; not reached: {planned - len(outcomes) - 1})",
+        f"{remedy}run this notebook again, it goes on from here",
+    )
+
+
+@contextmanager
+def _entered(change: Change, *, entering: bool, helper: sudo.Root | None, timeout_seconds: float) -> Iterator[None]:
+    """Enter in the ledger what a change makes, before it is made, and afterwards how it is; only root may do it."""
+    if not entering or (helper is None and os.geteuid() != 0):
+        yield
+        return
+    entries: tuple[ledger.Entry, ...] = ()
+    begun = helper.ask("enter", as_json(change)) != "0" if helper else bool(entries := change.enter(timeout_seconds))
+
+    def settle() -> None:
+        if begun and helper:
+            helper.ask("settle", as_json(change))
+        elif begun:
+            ledger.settle(entries, timeout_seconds)
+
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the entry then says that the thing is being made; why the change failed counts
+            settle()
+        raise
+    settle()

@@ -1,0 +1,150 @@
+"""Changes of images and containers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runbook import secrets
+from runbook.changes.base import Change
+from runbook.errors import ChangedError
+from runbook.outside import client_kit, compose, engine, images, registry_api, tls
+from runbook.outside.made import Thing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _EngineChange(Change):
+    """A change that whoever may speak to the engine can make."""
+
+    def needs_root(self) -> bool:
+        """Return False: the engine makes it."""
+        return False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObtainImage(_EngineChange):
+    """Get the registry's image from the first of `sources` that works; `archive` is the file of source `archive`."""
+
+    sources: tuple[images.Source, ...]
+    reference: str
+    digest: str
+    archive: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        names = {
+            "pull": f"pull {self.reference}",
+            "archive": f"load {self.reference} from {self.archive}",
+            "package": "build it from the distribution's package docker-registry",
+        }
+        return "get the registry's image: " + ", or else ".join(names[source] for source in self.sources)
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return the images that it may get."""
+        names = [self.reference] + ([images.PACKAGE_REPOSITORY] if "package" in self.sources else [])
+        return tuple(Thing(kind="image", name=name, belongs="image") for name in names)
+
+    def needs_root(self) -> bool:
+        """Return whether it may be built, for which apt gets packages."""
+        return "package" in self.sources
+
+    def make(self, timeout_seconds: float, /) -> str:
+        """Get the image, and return from where."""
+        wanted = images.Wanted(reference=self.reference, digest=self.digest, archive=self.archive)
+        return images.obtain(engine.require(timeout_seconds), wanted, self.sources)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunContainer(_EngineChange):
+    """Run a container in the background; `replaces` says why an earlier one of the same name goes first."""
+
+    name: str
+    image: str
+    publish: tuple[str, int, int]
+    volume: tuple[Path, str]
+    restart_policy: Literal["always", "unless-stopped"]
+    labels: tuple[tuple[str, str], ...]
+    replaces: str | None
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        address, outside, inside = self.publish
+        verb = "run" if self.replaces is None else f"replace ({self.replaces})"
+        where = f"{address}:{outside} to {inside}, data in {self.volume[0]}"
+        return f"{verb} the container {self.name} from {self.image}, {where}"
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return the container."""
+        return (Thing(kind="container", name=self.name),)
+
+    def make(self, timeout_seconds: float, /) -> str:
+        """Run the container; raises ChangedError where one of somebody else's has its name since the plan."""
+        client = engine.require(timeout_seconds)
+        engine.remove_own_container(client, self.name)
+        address, outside, inside = self.publish
+        client.containers.run(  # type: ignore[call-overload] # the stubs know only two of the restart policies
+            self.image,
+            name=self.name,
+            detach=True,
+            ports={f"{inside}/tcp": (address, outside)},
+            volumes=[f"{self.volume[0]}:{self.volume[1]}"],
+            restart_policy={"Name": self.restart_policy},
+            labels=dict(self.labels),
+        )
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComposeUp(_EngineChange):
+    """Check the Compose file with Compose's own `config`, then bring its service up, made anew."""
+
+    path: Path
+    project: str
+    volume: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"bring up {self.path} as project {self.project} ({self.reason})"
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return the project, and the volume, which may outlast it."""
+        volume = compose.volume_name(self.project, self.volume)
+        return (Thing(kind="volume", name=volume, belongs="data"), Thing(kind="project", name=self.project))
+
+    def make(self, timeout_seconds: float, /) -> str:
+        """Bring the service up."""
+        compose.up(self.path, self.project, timeout_seconds)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PushClientImage(_EngineChange):
+    """Push the image that the kit for other hosts pulls, through the registry's API and over verified TLS."""
+
+    registry: str
+    reference: str
+    digest: str
+    authority_path: Path
+    username: str
+    password_file: Path
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"push {self.registry}/{self.reference} ({self.digest[:19]}…) as {self.username}"
+
+    def make(self, _timeout_seconds: float, /) -> str:
+        """Push the image; raises ChangedError where another one has its reference since the plan."""
+        image = client_kit.image()
+        registry = registry_api.Registry(
+            url=f"https://{self.registry}",
+            login=(self.username, secrets.require_password(self.password_file)),
+            tls=tls.trusting(self.authority_path.read_text(encoding="ascii")),
+        )
+        path = client_kit.manifest_path(self.reference)
+        there = registry.ask(path, method="HEAD").headers.get("docker-content-digest")
+        if there not in (None, self.digest):
+            raise ChangedError(f"no image at {self.registry}/{self.reference}, as planned", there, "plan again")
+        registry_api.push(
+            registry, self.reference, blobs=image.blobs, manifest=image.manifest, media_type=client_kit.MANIFEST_TYPE
+        )
+        return ""

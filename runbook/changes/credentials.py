@@ -1,0 +1,66 @@
+"""Changes of secrets and of the registry's users."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import bcrypt
+
+from runbook import secrets
+from runbook.changes.base import FileChange, file_at
+from runbook.outside import drift, files
+from runbook.outside.made import Thing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateSecret(FileChange):
+    """Make a random secret and keep it in a 0600 file."""
+
+    purpose: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"generate {self.purpose} and keep it in {self.path} (0600)"
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return the file."""
+        return file_at(self.path, "secrets")
+
+    def refuse_drift(self) -> None:
+        """Raise ChangedError where there is a secret since the plan."""
+        drift.refuse_changed(self.path, files.read_text(self.path) or None, None)
+
+    def make(self, _timeout_seconds: float, /) -> str:
+        """Write the secret."""
+        files.write(self.path, f"{secrets.ask_or_generate(self.purpose)}\n".encode(), 0o600)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetPassword(FileChange):
+    """Write one user's line of an htpasswd file, bcrypt, and keep the lines of the others."""
+
+    username: str
+    cost: int
+    password_file: Path
+    reason: str
+    before: str | None = None
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"set the password of {self.username} in {self.path} (bcrypt, cost {self.cost}; {self.reason})"
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return the file."""
+        return file_at(self.path, "secrets")
+
+    def refuse_drift(self) -> None:
+        """Raise ChangedError where the file is another one since the plan."""
+        drift.refuse_changed(self.path, drift.state(self.path), self.before)
+
+    def make(self, _timeout_seconds: float, /) -> str:
+        """Write the file with the user's new line."""
+        password = secrets.require_password(self.password_file)
+        line = f"{self.username}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(self.cost)).decode()}"
+        others = [text for text in files.lines(self.path) if not text.strip().startswith(f"{self.username}:")]
+        files.write(self.path, "".join(f"{text}\n" for text in (*others, line)).encode(), 0o600)
+        return ""

@@ -1,0 +1,198 @@
+"""Changes of the engine: its packages, its start, its configuration, and the kernel setting that it needs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbook.changes.base import Change, FileChange, diff, file_at
+from runbook.outside import daemon_json, drift, engine, engine_configuration, files, kernel, ledger, packages
+from runbook.outside.engine_configuration import Registries
+from runbook.outside.made import Thing
+from runbook.outside.systemd import Supervisor
+
+_PLACES_OF_PACKAGES = (Path("/etc"), Path("/usr"), Path("/var/lib/dpkg"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstallPackages(Change):
+    """Install packages of the distribution, without those it only recommends."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"install the packages {', '.join(self.names)}"
+
+    def check_place(self) -> None:
+        """Raise HostError where apt could not write."""
+        for place in _PLACES_OF_PACKAGES:
+            files.require_writable(place)
+
+    def enter(self, timeout_seconds: float) -> tuple[ledger.Entry, ...]:
+        """Enter what apt would install, which is known only once its lists are up to date."""
+        packages.update()
+        new = packages.would_install(self.names)
+        if not new:
+            return ()
+        of_engine = _made_by_engine() if "docker.io" in new else ()
+        found = Thing(kind="packages", name=" ".join(new), belongs="packages")
+        return ledger.enter((*of_engine, found), timeout_seconds)
+
+    def make(self, _timeout_seconds: float, /) -> str:
+        """Install the packages."""
+        packages.install(self.names)
+        return ""
+
+
+def _made_by_engine() -> tuple[Thing, ...]:
+    """Return what an engine makes beside its package's files: it is left when the package goes."""
+    folders = [Thing(kind="folder", name=str(folder), belongs="packages") for folder in engine.FOLDERS]
+    key = Thing(kind="file", name=str(engine.KEY_FILE), belongs="packages")
+    log = Thing(kind="file", name=str(engine.PROCESS_LOG), belongs="packages")
+    return (*folders, key, log, Thing(kind="group", name=engine.GROUP, belongs="packages"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartEngine(Change):
+    """Start the Docker Engine and wait until it answers."""
+
+    supervisor: Supervisor
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        if self.supervisor == "systemd":
+            return "start the engine (systemctl start docker)"
+        return "start the engine by its init script or, where that fails, as a process; it will not come back at boot"
+
+    def make(self, timeout_seconds: float, /) -> str:
+        """Start the engine."""
+        engine.start(self.supervisor, timeout_seconds)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnableEngine(Change):
+    """Let systemd start the engine at boot."""
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return "enable the engine at boot (systemctl enable docker)"
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return the engine's unit."""
+        return (Thing(kind="unit", name="docker.service"),)
+
+    def make(self, _timeout_seconds: float, /) -> str:
+        """Enable the unit."""
+        engine.enable()
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestartEngine(Change):
+    """Restart the engine; `stops` names the running containers that stop with it."""
+
+    supervisor: Supervisor
+    reason: str
+    stops: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        stopped = f"stops {', '.join(self.stops)}" if self.stops else "no container is running"
+        return f"restart the engine: {self.reason} ({stopped})"
+
+    def make(self, timeout_seconds: float, /) -> str:
+        """Restart the engine."""
+        engine.restart(self.supervisor, timeout_seconds)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetKernel(Change):
+    """Write one kernel setting; `before` is None where the kernel lacks it."""
+
+    name: str
+    before: int | None
+    after: int
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"set {self.name} from {self.before} to {self.after} in the running kernel"
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return the setting."""
+        return (Thing(kind="kernel setting", name=self.name),)
+
+    def make(self, _timeout_seconds: float, /) -> str:
+        """Write the setting."""
+        kernel.write_setting(self.name, self.after)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfigureEngine(FileChange):
+    """Write daemon.json and let the running engine read it again; where the texts are the same, only the latter.
+
+    The engine must then list all the registries and mirrors, or the file is put back as it was. Neither text holds what
+    may be secret in the file: the registries are merged into the file itself.
+    """
+
+    before: str | None
+    after: str
+    supervisor: Supervisor
+    insecure_registries: tuple[str, ...]
+    registry_mirrors: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        parts = []
+        if self.insecure_registries:
+            parts.append(f"plain HTTP for {', '.join(self.insecure_registries)}")
+        if self.registry_mirrors:
+            parts.append(f"mirrors {', '.join(self.registry_mirrors)}")
+        if self.before == self.after:
+            how = f"reload the engine, which does not know yet what is in {self.path}"
+        elif self.before is None:
+            how = f"write {self.path} and reload the engine"
+        else:
+            how = f"change {self.path} (the earlier version is kept beside it) and reload the engine"
+        return f"{how}: {'; '.join(parts)} (no container stops)"
+
+    def detail(self) -> str:
+        """Return the change of text as a unified diff."""
+        return diff(self.path, self.before, self.after)
+
+    def needs_root(self) -> bool:
+        """Return True: the engine is reloaded."""
+        return True
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return the file, and the earlier version beside it."""
+        if self.before == self.after:
+            return ()
+        kept = file_at(files.kept_path(self.path)) if self.before is not None else ()
+        return (*kept, Thing(kind="engine file", name=str(self.path)))
+
+    def make(self, timeout_seconds: float, /) -> str:
+        """Write the file, reload the engine, and return where the earlier version is kept."""
+        found = files.read_text(self.path)
+        drift.refuse_changed(self.path, found if found is None else daemon_json.conceal(found), self.before)
+        if self.after == self.before:
+            self._reload(timeout_seconds)
+            return ""
+        merged = daemon_json.merge(
+            found, insecure_registries=self.insecure_registries, registry_mirrors=self.registry_mirrors
+        )
+        engine_configuration.validate(merged)
+        kept = files.kept_path(self.path)
+        is_first = found is not None and not kept.exists()
+        if is_first:
+            files.keep(self.path)
+        beside = (kept,) if is_first else ()
+        with engine_configuration.put_back(self.path, self.supervisor, timeout_seconds, and_remove=beside):
+            files.write(self.path, merged.encode(), files.mode_of(self.path) or 0o644)
+            self._reload(timeout_seconds)
+        return "" if found is None else f"the earlier version is {kept}"
+
+    def _reload(self, timeout_seconds: float) -> None:
+        wanted = Registries(insecure=self.insecure_registries, mirrors=self.registry_mirrors)
+        engine_configuration.reload(self.supervisor, wanted=wanted, timeout_seconds=timeout_seconds)

@@ -1,0 +1,63 @@
+"""The process of root's: makes the changes that are handed to it, one JSON object a line; `apply` starts it by sudo."""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from runbook.changes.base import Change, from_json
+from runbook.errors import RunbookError
+from runbook.outside import ledger, lock
+from runbook.outside.files import mode_of
+
+
+def main() -> None:
+    """Check, enter, make or settle each change that comes in as JSON, one a line; answer with a note or error each.
+
+    The first line says for whom: `owner`, the user's and group's number, and `timeout_seconds`. The note of an entry
+    says how many things were entered; they are settled before the next change.
+    """
+    with ExitStack() as stack:
+        _serve(json.loads(sys.stdin.readline()), stack)
+
+
+def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
+    timeout_seconds, begun = header["timeout_seconds"], tuple[ledger.Entry, ...]()
+    keep_others_out = functools.cache(lambda: stack.enter_context(lock.hold()))
+    for line in sys.stdin:
+        asked, data = json.loads(line)
+        change, note = from_json(data), ""
+        try:
+            keep_others_out()
+            match asked:
+                case "check place":
+                    change.check_place()
+                case "enter":
+                    begun = change.enter(timeout_seconds)
+                    note = str(len(begun))
+                case "settle":
+                    ledger.settle(begun, timeout_seconds)
+                case _:
+                    change.refuse_drift()
+                    note = change.make(timeout_seconds)
+                    _give(change, tuple(header["owner"]))
+            answer = {"note": note}
+        except RunbookError as error:
+            answer = {"expected": error.expected, "found": error.found, "remedy": error.remedy}
+        except OSError as error:
+            answer = {"expected": f"to {change}", "found": str(error), "remedy": "remove the cause"}
+        print(json.dumps(answer), flush=True)  # noqa: T201 (the answer)
+
+
+def _give(change: Change, owner: tuple[int, int]) -> None:
+    """Give what a change has made, and nobody else may read, to the user that it was made for."""
+    for path in change.private_paths():
+        if (mode := mode_of(path)) is not None and not mode & 0o077:
+            os.chown(path, *owner, follow_symlinks=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Changes of the timer that proves the registry again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbook.changes.base import Change
+from runbook.outside import drift, files, ledger, systemd
+from runbook.outside.made import Thing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnableTimer(Change):
+    """Let systemd read the units of a timer, and start it now and at boot."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"start {self.name} now and at boot (systemctl enable, restart)"
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return the timer."""
+        return (Thing(kind="timer", name=self.name),)
+
+    def check_place(self) -> None:
+        """Raise HostError where no unit can be written."""
+        files.require_writable(systemd.UNITS)
+
+    def make(self, _timeout_seconds: float, /) -> str:
+        """Start the timer."""
+        systemd.start_timer(self.name)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoveTimer(Change):
+    """Stop a timer of systemd's and remove its units."""
+
+    name: str
+    paths: tuple[Path, ...]
+    before: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return f"stop {self.name}, and remove {', '.join(map(str, self.paths))}"
+
+    def check_place(self) -> None:
+        """Raise HostError where no unit can be removed."""
+        files.require_writable(systemd.UNITS)
+
+    def refuse_drift(self) -> None:
+        """Raise ChangedError where a unit is another one since the plan."""
+        for path, before in zip(self.paths, self.before, strict=True):
+            drift.refuse_changed(path, drift.state(path), before)
+
+    def make(self, _timeout_seconds: float, /) -> str:
+        """Stop the timer, and remove its units and their entries in the ledger."""
+        systemd.stop_timer(self.name)
+        for path in self.paths:
+            files.remove_tree(path)
+        systemd.forget(self.name)
+        ledger.drop_paths(*self.paths, Path(self.name))
+        return ""

@@ -1,0 +1,219 @@
+"""Changes that undo what the ledger records, and the one that begins a ledger with what an earlier version has made.
+
+A kill between the two leaves an entry whose thing is as before, which is then forgotten.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runbook.changes.base import Change
+from runbook.errors import ChangedError
+from runbook.outside import (
+    commands,
+    compose,
+    daemon_json,
+    drift,
+    engine,
+    engine_configuration,
+    files,
+    hosts_file,
+    images,
+    kernel,
+    ledger,
+    made,
+    nginx,
+    packages,
+    systemd,
+)
+from runbook.outside.engine_configuration import Registries
+from runbook.outside.ledger import Earlier, Entry
+from runbook.outside.made import Thing
+
+Action = Literal["remove", "put back", "take out", "set back", "forget", "leave"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnterEarlier(Change):
+    """Begin the ledger with what an earlier version has made, as its marks tell."""
+
+    found: tuple[Earlier, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        return (
+            f"enter {len(self.found)} things in the ledger that carry the runbook's mark: an earlier version made them"
+        )
+
+    def check_place(self) -> None:
+        """Raise HostError where no ledger can be written."""
+        files.require_writable(ledger.FOLDER)
+
+    def make(self, _timeout_seconds: float, /) -> str:
+        """Write the ledger."""
+        ledger.begin(self.found)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undo(Change):
+    """Undo one entry of the ledger, and take it out of there.
+
+    `found` is how the thing is then, where an edit since the plan must not be lost; `detail` what it is set back to, or
+    why it is left.
+    """
+
+    number: int
+    thing: Thing
+    action: Action
+    found: str | None = None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        of_engine = {"container": "the container ", "project": "the Compose project ", "volume": "the volume "}
+        named = of_engine | {"image": "the image ", "packages": "the packages "}
+        name = f"{named.get(self.thing.kind, '')}{self.thing.name}"
+        match self.action:
+            case "remove":
+                return f"remove {name}"
+            case "put back":
+                return f"put back {name} as it was before the first run"
+            case "take out":
+                return f"take the runbook's block out of {name}"
+            case "set back":
+                what = "the mode of " if self.thing.kind == "mode" else ""
+                return f"set {what}{name} back to {self.reason}"
+            case "forget":
+                return f"forget {name}, which is as it was before the first run"
+            case "leave":
+                return f"leave {name} to you: {self.reason}"
+
+    def check_place(self) -> None:
+        """Raise HostError where its path cannot be changed."""
+        if self.action in ("forget", "leave") or self.thing.kind not in (*made.FILES, "folder", "mode"):
+            return
+        require = files.require_place_for_folder if self.thing.kind == "folder" else files.require_writable
+        require(Path(self.thing.name))
+
+    def make(self, timeout_seconds: float, /) -> str:
+        """Undo the entry, and return where a file is kept whose place is left to the user.
+
+        Raises ChangedError where a file was changed since the plan, or something is in a folder that was empty.
+        """
+        entry, note = ledger.entry(self.number), ""
+        if self.found is not None and (found := made.now(entry.thing)) is not None:
+            drift.refuse_changed(Path(entry.thing.name), found, self.found)
+        if self.action == "leave":
+            note = _leave(entry)
+        elif self.action == "take out":
+            path = Path(entry.thing.name)
+            text = hosts_file.without_block(files.read_text(path) or "")
+            files.write(path, text.encode(), files.mode_of(path) or 0o644)
+        elif self.action != "forget":
+            _UNDO[entry.thing.kind](entry, timeout_seconds)
+        if entry.thing.kind in made.FILES and entry.made is None:  # a run was killed while it wrote the file
+            files.remove_tree(files.part_of(Path(entry.thing.name)))
+        ledger.drop(self.number)
+        return note
+
+
+def _leave(entry: Entry) -> str:
+    """Leave a thing as it is, and the file that was there before beside it: nothing is lost with the entry."""
+    if entry.kept is None:
+        return ""
+    beside = Path(f"{entry.thing.name}{files.KEPT}")
+    ledger.put_back(entry.kept, beside)
+    return f"what was there before the first run is {beside}"
+
+
+def _undo_file(entry: Entry, _timeout_seconds: float) -> None:
+    path = Path(entry.thing.name)
+    if entry.kept:
+        ledger.put_back(entry.kept, path)
+    else:
+        files.remove_tree(path)
+    if path.parent == systemd.UNITS and systemd.supervisor() == "systemd":
+        commands.run("systemctl", "daemon-reload")
+
+
+def _undo_engine_file(entry: Entry, timeout_seconds: float) -> None:
+    """Put daemon.json back, and let the engine forget what it listed by it: only an empty list takes a key away."""
+    path = Path(entry.thing.name)
+    before = entry.kept.copy.read_text(encoding="utf-8") if entry.kept else None
+    listed, left = daemon_json.lists(files.read_text(path)), daemon_json.lists(before)
+    unwanted = [tuple(item for item in now if item not in then) for now, then in zip(listed, left, strict=True)]
+    with engine_configuration.put_back(path, systemd.supervisor(), timeout_seconds):
+        files.write(path, daemon_json.without_registries(before).encode(), files.mode_of(path) or 0o644)
+        if engine.connect(timeout_seconds) is not None:
+            engine_configuration.reload(
+                systemd.supervisor(),
+                wanted=Registries(insecure=left[0], mirrors=left[1]),
+                unwanted=Registries(insecure=unwanted[0], mirrors=unwanted[1]),
+                timeout_seconds=timeout_seconds,
+            )
+    _undo_file(entry, timeout_seconds)
+
+
+def _undo_site(entry: Entry, timeout_seconds: float) -> None:
+    """Take the site away, once nginx has read that it is gone; what nginx was without it, it is again."""
+    path = Path(entry.thing.name)
+    if (text := files.read_text(path)) is not None:
+        nginx.remove(path, text, None, timeout_seconds)
+    _undo_file(entry, timeout_seconds)
+
+
+def _undo_folder(entry: Entry, _timeout_seconds: float) -> None:
+    path = Path(entry.thing.name)
+    if entry.thing.belongs:
+        shutil.rmtree(path)
+    elif drift.state(path) != drift.EMPTY:
+        inside = ", ".join(files.names_in(path))
+        raise ChangedError(f"nothing in {path}, as when the plan was made", inside, "plan again")
+    else:
+        path.rmdir()
+
+
+def _undo_packages(entry: Entry, timeout_seconds: float) -> None:
+    names = packages.installed(entry.thing.name.split())
+    if "docker.io" in names and systemd.supervisor() == "none" and engine.connect(timeout_seconds) is not None:
+        engine.stop_process(timeout_seconds)  # systemd stops what it runs when the package goes
+    packages.purge(names)
+
+
+def _undo_group(entry: Entry) -> None:
+    """Remove a group that nobody is in, and that the package has left."""
+    if made.now(entry.thing) == "members: ":
+        commands.run("groupdel", entry.thing.name)
+
+
+def _undo_unit(entry: Entry, _timeout_seconds: float) -> None:
+    commands.run("systemctl", "disable", entry.thing.name)
+
+
+def _of_engine(remove: Callable[[engine.Client, str], None]) -> Callable[[Entry, float], None]:
+    def undo_object(entry: Entry, timeout_seconds: float) -> None:
+        remove(engine.require(timeout_seconds), entry.thing.name)
+
+    return undo_object
+
+
+_UNDO: dict[str, Callable[[Entry, float], None]] = {
+    "file": _undo_file,
+    "hosts file": _undo_file,
+    "engine file": _undo_engine_file,
+    "site": _undo_site,
+    "folder": _undo_folder,
+    "mode": lambda entry, _: Path(entry.thing.name).chmod(int(entry.before or "0", 8)),
+    "kernel setting": lambda entry, _: kernel.write_setting(entry.thing.name, int(entry.before or "0")),
+    "unit": _undo_unit,
+    "timer": lambda entry, _: systemd.stop_timer(entry.thing.name),
+    "packages": _undo_packages,
+    "group": lambda entry, _: _undo_group(entry),
+    "image": _of_engine(images.remove),
+    "container": _of_engine(engine.remove_container),
+    "project": _of_engine(compose.remove_own),
+    "volume": _of_engine(engine.remove_volume),
+}

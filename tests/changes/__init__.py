@@ -1,0 +1,1 @@
+"""Tests of the changes and of the loop that makes them."""
