@@ -151,9 +151,9 @@ def run(  # noqa: PLR0913 (one argument an option)
     Leaves a record: the executed notebooks, report.html, report.json and junit.xml. Exits with 1 where a notebook
     failed, with 130 where it was interrupted; the record then holds what was done so far.
     """
-    from runbook import forkserver, runner
+    from runbook import catalogue, forkserver
 
-    names = runner.names()
+    names = catalogue.names()
     for name in notebooks:
         if name not in names:
             raise click.UsageError(f"expected a notebook ({', '.join(names)}); found {name!r}")
@@ -449,9 +449,9 @@ def lab(*, port: int | None, browser: bool | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_(*, as_json: bool) -> None:
     """List the notebooks."""
-    from runbook import runner
+    from runbook import catalogue
 
-    titles = {name: runner.title(name) for name in runner.names()}
+    titles = {notebook.name: notebook.title for notebook in catalogue.notebooks()}
     if as_json:
         click.echo(json.dumps(titles, indent=2))
         return

@@ -9,8 +9,9 @@ from typing import Literal, get_args, get_origin
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from runbook import catalogue
 from runbook.parameters import Parameters
-from runbook.runner import PROJECT, names, title
+from runbook.runner import PROJECT
 
 SHELLS = ("bash", "zsh", "fish")
 NAME = "registry-runbook"
@@ -43,7 +44,9 @@ def script(program: click.Command, shell: str) -> str:
 
 def notebooks(_context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return the notebooks whose names begin so, with their titles."""
-    return [CompletionItem(name, help=title(name)) for name in names() if name.startswith(incomplete)]
+    return [
+        CompletionItem(item.name, help=item.title) for item in catalogue.notebooks() if item.name.startswith(incomplete)
+    ]
 
 
 def parameters(context: click.Context, incomplete: str) -> list[CompletionItem]:

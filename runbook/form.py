@@ -8,7 +8,7 @@ from typing import Any
 import IPython.display
 import ipywidgets
 
-from runbook import notebook, report, runner, secrets
+from runbook import catalogue, notebook, report, secrets
 from runbook.errors import RunbookError
 from runbook.outside import files
 from runbook.parameters import MINE, Parameters, file_text, from_text, read, refusals
@@ -40,15 +40,15 @@ def show(parameters: Parameters) -> None:
 
 def groups() -> dict[str, list[str]]:
     """Return title -> names of parameters: first those of many notebooks, then each under the first that uses it."""
-    used = {name: runner.parameter_names(name) for name in runner.names()[1:]}
-    sections = {title: names for title, names in used.items() if names < Parameters.model_fields.keys()}
+    used = {item.name: item.parameters for item in catalogue.notebooks()[1:]}
+    sections = {name: names for name, names in used.items() if names != "all"}
     throughout = [name for name in FIELDS if sum(name in names for names in sections.values()) > _THROUGHOUT]
     found, placed = {"Used throughout": throughout}, set(throughout)
-    for title, names in {**sections, **used}.items():  # a notebook about all of them has only what none of them has
-        own = [name for name in FIELDS if name in names and name not in placed]
+    for section, names in {**sections, **used}.items():  # one about all of them has only what none of them has
+        own = [name for name in FIELDS if (names == "all" or name in names) and name not in placed]
         placed.update(own)
         if own:
-            found[title] = own
+            found[section] = own
     return found
 
 

@@ -16,7 +16,7 @@ from jupyter_server.serverapp import ServerApp
 from jupyterlab.labapp import LabApp
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 
-from runbook import runner
+from runbook import catalogue, runner
 from runbook.errors import HostError
 from runbook.outside import temporary
 
@@ -104,7 +104,7 @@ def _own_folders() -> Iterator[Path]:
 
 def _trust_notebooks(server: ServerApp) -> None:
     """Let JupyterLab show the stored outputs of the notebooks, which come from where this program comes from."""
-    for name in runner.names():
+    for name in catalogue.names():
         notebook = nbformat.read(runner.NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
         server.contents_manager.notary.sign(notebook)  # type: ignore[no-untyped-call] # as above
 

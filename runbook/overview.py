@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from runbook import earlier
+from runbook import catalogue, earlier
 from runbook.changes.base import Change
 from runbook.errors import HostError, MissingError, RunbookError
 from runbook.outside import kernel, ledger
@@ -18,15 +18,6 @@ from runbook.sections import host
 if TYPE_CHECKING:
     from runbook.notebook import Section  # it brings IPython, which a command does without
 
-SECTIONS = (
-    "10-host",
-    "20-basic-registry",
-    "30-certificates",
-    "40-configuration",
-    "50-compose",
-    "55-nginx",
-    "60-push-pull",
-)
 StateName = Literal["done", "to do", "differs", "waits", "refuses"]
 _TONES: Mapping[StateName, Tone] = {"done": "good", "to do": "open", "differs": "bad", "waits": "", "refuses": "bad"}
 
@@ -42,8 +33,9 @@ class State:
 
 
 def sections(parameters: Parameters) -> list[str]:
-    """Return the sections that lead to a proven registry: 55-nginx among them only where a proxy is asked for."""
-    return [name for name in SECTIONS if name != "55-nginx" or parameters.proxy == "nginx"]
+    """Return the sections that lead to a proven registry: those that always run, and that of the proxy asked for."""
+    runs = {"always", parameters.proxy}
+    return [item.name for item in catalogue.notebooks() if item.kind == "state" and item.runs in runs]
 
 
 def way(parameters: Parameters) -> list[str]:
@@ -53,8 +45,7 @@ def way(parameters: Parameters) -> list[str]:
 
 def section(notebook: str) -> "Section":
     """Return the module behind a notebook: that of 20-basic-registry is `runbook.sections.basic_registry`."""
-    name = notebook.partition("-")[2].replace("-", "_")
-    return cast("Section", importlib.import_module(f"runbook.sections.{name}"))
+    return cast("Section", importlib.import_module(f"runbook.{catalogue.find(notebook).module}"))
 
 
 def state(notebook: str, parameters: Parameters) -> State:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from nbconvert.exporters.html import HTMLExporter
 
+from runbook import catalogue
 from runbook.outside import files as outside
-from runbook.runner import NOTEBOOKS, names, title
+from runbook.runner import NOTEBOOKS
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # Content Security Policy Level 3
 _STYLE = "body { max-width: 60rem; } img { max-width: 100%; } .prompt { display: none; }"
@@ -22,10 +23,10 @@ def write(folder: Path) -> list[Path]:
     exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)  # type: ignore[no-untyped-call] # theirs
     outside.ensure_directory(folder, 0o755)
     pages = []
-    for name in names():
-        body, _ = exporter.from_filename(str(NOTEBOOKS / f"{name}.ipynb"))
-        pages.append(folder / f"{name}.html")
-        outside.write(pages[-1], _page(title(name), body).encode(), 0o644)
+    for notebook in catalogue.notebooks():
+        body, _ = exporter.from_filename(str(NOTEBOOKS / f"{notebook.name}.ipynb"))
+        pages.append(folder / f"{notebook.name}.html")
+        outside.write(pages[-1], _page(notebook.title, body).encode(), 0o644)
     return pages
 
 

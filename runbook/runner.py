@@ -11,8 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runbook import forkserver
-from runbook.record.cells import cells, headings
-from runbook.record.cells import title as title_of
+from runbook.record.cells import cells, headings, title
 from runbook.record.model import NotebookRun
 
 if TYPE_CHECKING:
@@ -37,20 +36,10 @@ class Watch(Protocol):
         """Take note that the code below a heading begins, with this part of the notebook done (0 to 1)."""
 
 
-def names() -> list[str]:
-    """Return the names of all notebooks, in their order."""
-    return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
-
-
-def parameter_names(name: str) -> set[str]:
+def _parameter_names(notebook: Path) -> set[str]:
     """Return the names in a notebook's parameters cell: papermill warns of a value that a notebook does not use."""
-    tagged = [cell for cell in cells(NOTEBOOKS / f"{name}.ipynb") if "parameters" in cell["metadata"].get("tags", ())]
+    tagged = [cell for cell in cells(notebook) if "parameters" in cell["metadata"].get("tags", ())]
     return {found for cell in tagged for found in re.findall(r"^(\w+):", cell["source"], re.MULTILINE)}
-
-
-def title(name: str) -> str:
-    """Return a notebook's first heading."""
-    return title_of(cells(NOTEBOOKS / f"{name}.ipynb"))
 
 
 def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, watch: Watch) -> Iterator[NotebookRun]:
@@ -80,7 +69,8 @@ def _run_one(
     output.unlink(missing_ok=True)  # of an earlier run: it must not be taken for this one's
     started = datetime.datetime.now(datetime.UTC)
     try:
-        watch.begin(source.stem, title(source.stem))
+        heading = title(cells(source))
+        watch.begin(source.stem, heading)
         error = _execute(source, output, values, watch, next(kernels))
     except KeyboardInterrupt:
         error = executed.INTERRUPTED
@@ -90,7 +80,7 @@ def _run_one(
     try:
         return executed.read(output).model_copy(update=told)
     except (FileNotFoundError, ValueError):  # it was interrupted before, or while, the output was written
-        return NotebookRun(notebook=source.stem, title=title(source.stem), output=output, **told)
+        return NotebookRun(notebook=source.stem, title=heading, output=output, **told)
 
 
 def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Watch, kernel: "Kernel") -> str | None:
@@ -98,7 +88,7 @@ def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Wa
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    used = parameter_names(source.stem)
+    used = _parameter_names(source)
     keeper = _Keeper(output)
     try:
         with _interrupt_for(kernel) as allow_cell:

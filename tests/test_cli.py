@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import cli, overview, runner
+from runbook import catalogue, cli, overview, runner
 from runbook.diagnosis import page
 from runbook.outside import lock, own_code
 from runbook.parameters import Parameters, schema
@@ -80,7 +80,7 @@ def test_list_gives_each_notebook_with_its_title(
     plain, data = call("list"), call("list", "--json")
     titles = json.loads(data.out)
     assert (plain.code, data.code) == (0, 0)
-    assert runner.names() == list(titles)
+    assert catalogue.names() == list(titles)
     assert all(titles.values())
     assert [f"{name:20}  {title}" for name, title in titles.items()] == plain.out.splitlines()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import completion, runner
+from runbook import catalogue, completion, runner
 from runbook.cli import program
 from runbook.parameters import Parameters
 from runbook.record import folder
@@ -59,7 +59,7 @@ def test_completion_offers_all_there_is(
 ) -> None:
     """Fails if a notebook, a command, a parameter or a run is left out."""
     first = offered(monkeypatch, capsysbinary, "./script/run ")
-    assert [name for name in (*program.commands, *runner.names()) if name not in first] == []
+    assert [name for name in (*program.commands, *catalogue.names()) if name not in first] == []
     assert list(Parameters.model_fields) == offered(monkeypatch, capsysbinary, "./script/run -p ")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     kept = tmp_path / "registry-runbook" / "20260102T000000.000000"

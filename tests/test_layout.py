@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from ruamel.yaml import YAML
 
-from runbook import overview, runner
+from runbook import catalogue, runner
 
 PROJECT = runner.PROJECT
 PACKAGE = PROJECT / "runbook"
@@ -44,6 +44,7 @@ LINE = (
         "notebook",
     ),
     *(
+        "catalogue",
         "overview",
         "versions",
         "prove",
@@ -115,14 +116,13 @@ def test_folder_has_no_circle(folder: str) -> None:
 
 def test_notebook_section_and_test_share_a_name() -> None:
     """Fails if a reader of a notebook does not find its code and its tests under its name."""
-    whole = {"00-index": "overview", "75-prove": "prove", "80-diagnosis": "diagnosis"}  # about all, so none of them
-    assert [module for module in whole.values() if module not in {found[0] for found in MODULES}] == []
-    expected = [name.partition("-")[2].replace("-", "_") for name in runner.names() if name not in whole]
+    modules = {item.name: item.module for item in catalogue.notebooks() if item.module.startswith("sections.")}
+    expected = [name.partition("-")[2].replace("-", "_") for name in modules]
+    assert [f"sections.{name}" for name in expected] == list(modules.values())
     sections = sorted(path.stem for path in (PACKAGE / "sections").glob("[!_]*.py"))
     assert sorted(expected) == sections
     tests = {path.stem for path in (PROJECT / "tests" / "sections").glob("test_*.py")}
     assert [name for name in expected if f"test_{name}" not in tests] == []
-    assert [name for name in runner.names() if name < "70"] == ["00-index", *overview.SECTIONS]
 
 
 @pytest.mark.parametrize("folder", ["", "outside", "diagnosis", "record", "sections", "changes", "operations"])

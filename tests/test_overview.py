@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import overview, runner
+from runbook import catalogue, overview
 from runbook.changes.apply import apply
 from runbook.overview import State
 from runbook.parameters import Parameters
@@ -55,7 +55,7 @@ def test_way_leads_past_nginx_only_where_a_proxy_is_asked_for() -> None:
     """Fails if a run without a proxy shows a notebook that does nothing, or one with a proxy leaves it out."""
     without, with_it = (overview.way(Parameters(proxy=proxy)) for proxy in ("none", "nginx"))
     assert set(with_it) - set(without) == {"55-nginx"}
-    assert with_it == [name for name in runner.names() if name < "70"]
+    assert with_it == [name for name in catalogue.names() if name < "70"]
 
 
 def test_states_table_leads_to_the_notebooks_and_marks_their_states() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import pages, runner
+from runbook import catalogue, pages
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_there_is_a_page_for_each_notebook(written: dict[str, str]) -> None:
     """Fails if a section is left out, or a page has another title than its notebook."""
     titles = {name: re.findall(r"<title>(.*)</title>", text) for name, text in written.items()}
-    assert titles == {f"{name}.html": [runner.title(name)] for name in runner.names()}
+    assert titles == {f"{name}.html": [catalogue.find(name).title] for name in catalogue.names()}
 
 
 def test_pages_show_what_is_stored(written: dict[str, str]) -> None:

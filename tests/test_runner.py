@@ -100,21 +100,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     os.umask(mask)
 
 
-def test_names_are_in_the_order_of_the_document() -> None:
-    """Fails if a run would take a section before what it needs."""
-    expected = ["00-index", "10-host", "20-basic-registry", "30-certificates", "40-configuration", "50-compose"]
-    assert expected == runner.names()[:6]
-    assert sorted(runner.names()) == runner.names()
-
-
-@pytest.mark.parametrize("name", runner.names())
-def test_title_is_a_notebook_s_first_heading(name: str) -> None:
-    """Fails if the list shows markup, or nothing."""
-    found = runner.title(name)
-    assert found
-    assert not found.startswith("#")
-
-
 def test_run_reads_what_a_notebook_did_and_when(run: Callable[..., list[NotebookRun]]) -> None:
     """Fails if what the cells show, or where their time went, does not come into the record, or others can read it."""
     listener = Listener()

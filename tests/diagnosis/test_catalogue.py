@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runbook import runner
+from runbook import catalogue
 from runbook.diagnosis.catalogue import Message, causes, causes_of, excerpt, find, messages
 from runbook.redaction import redact
 from tests import draws
@@ -168,7 +168,7 @@ def test_each_cause_is_looked_for() -> None:
     for cause in causes():
         assert cause.looks.endswith("."), cause.name
         assert cause.remedy.endswith((".", "`).", ")")), cause.name
-        assert cause.notebook in ("", *runner.names()), cause.name
+        assert cause.notebook in ("", *catalogue.names()), cause.name
     assert len({cause.name for cause in causes()}) == len(causes())
 
 

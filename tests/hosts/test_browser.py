@@ -17,7 +17,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from runbook import overview, runner
+from runbook import catalogue, overview
 from runbook.parameters import Parameters
 from tests import draws
 from tests.draws import tries_all
@@ -181,7 +181,7 @@ def test_form_writes_the_file_and_keeps_the_password_to_itself(host: Host, brows
 
 def walk(host: Host, driver: webdriver.Remote, parameters: Parameters, *, pictures: Collection[str]) -> None:
     """Run all cells of each notebook but the tear-down, in order, as a person does; each must prove itself."""
-    first, *others = runner.names()
+    first, *others = catalogue.names()
     open_next(driver, first, others[0])
     for name, following in itertools.pairwise(others):
         if name != "55-nginx" or parameters.proxy == "nginx":
@@ -227,4 +227,4 @@ def test_notebooks_run_from_bare_to_proven(request: pytest.FixtureRequest, new_h
 
 def pictures() -> set[str]:
     """Return the notebooks to be photographed: all where there is time for it."""
-    return {*runner.names()} if tries_all() else {"00-index"}
+    return {*catalogue.names()} if tries_all() else {"00-index"}

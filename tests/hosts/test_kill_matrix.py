@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from runbook import overview
+from runbook import catalogue
 from tests import draws
 from tests.draws import tries_all
 
@@ -18,7 +18,7 @@ from .conftest import start_with_project
 from .lab import Completed, Host
 from .product import PROJECT
 
-WAY: tuple[str, ...] = (*overview.SECTIONS, "70-clients")
+WAY: tuple[str, ...] = (*(item.name for item in catalogue.notebooks() if item.kind == "state"), "70-clients")
 FIRST = ("10-host",)  # on a host that does not have the registry's image yet
 BACK = ("90-tear-down",)
 # What is on a host before, and parameters beside those of all: on one, nginx in front and a daemon.json of its own.

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from runbook.runner import NOTEBOOKS, names
+from runbook.catalogue import names
+from runbook.runner import NOTEBOOKS
 from tests import draws
-from tests.notebooks.record import DOCUMENT, PROJECT, dump
+from tests.notebooks.record import DOCUMENT, PROJECT
+from tests.notebooks.table import dump
 
 from .lab import PROJECT as HERE
 from .lab import Completed, Host, NewHost

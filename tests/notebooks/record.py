@@ -1,8 +1,9 @@
-"""Write the notebooks' parameters cells anew from the model, run all of them on a new test host, and keep the outputs.
+"""Write what the table of the notebooks says, run all of them on a new test host, and keep the outputs.
 
 `python -m tests.notebooks.record` needs an engine on this machine, as `script/test` does; `--parameters` writes only
-the cells, and the schema of parameter files. The host is the document's: Debian 12 at 192.168.1.2. The notebooks keep
-the outputs of their defaults, which stand above them; those of the document's own values are kept beside this.
+what comes from the table and the model of the parameters. The host is the document's: Debian 12 at 192.168.1.2. The
+notebooks keep the outputs of their defaults, which stand above them; those of the document's own values are kept beside
+this.
 """
 
 import json
@@ -10,14 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runbook.parameters import Parameters, schema
-from runbook.runner import NOTEBOOKS, names
+from runbook.catalogue import names
+from runbook.runner import NOTEBOOKS
 from tests.hosts.conftest import start_with_project
 from tests.hosts.lab import Host
+from tests.notebooks import table
+from tests.notebooks.table import dump
 
 PROJECT = "/root/registry-runbook"
 DOCUMENT = Path(__file__).with_name("document")
-WHOLE = ("00-index", "75-prove", "80-diagnosis")  # notebooks about all sections, which have all parameters
 KEPT = ("jupyter", "tags")  # of a cell's metadata: papermill's part, and what JupyterLab folds
 
 
@@ -30,29 +32,6 @@ def clean(text: str) -> str:
         for output in cell.get("outputs", ()):
             if "metadata" in output:
                 output["metadata"] = {}
-    return dump(notebook)
-
-
-def dump(notebook: dict[str, Any]) -> str:
-    """Return a notebook's text, laid out so that a diff of it is read easily."""
-    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def parameter_line(name: str) -> str:
-    """Return the line of a parameters cell for a parameter, as the model says it."""
-    field = Parameters.model_fields[name]
-    kind = type(field.default).__name__
-    default = f'"{field.default}"' if kind == "str" else repr(field.default)
-    return f"{name}: {kind} = {default}  # {field.description}"
-
-
-def with_parameters(text: str, *, everything: bool) -> str:
-    """Return a notebook with the lines of its parameters cell as the model says them, in the model's order."""
-    notebook: dict[str, Any] = json.loads(text)
-    [cell] = [cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", ())]
-    there = {line.partition(":")[0].strip() for line in cell["source"]}
-    lines = [parameter_line(name) for name in Parameters.model_fields if everything or name in there]
-    cell["source"] = "\n".join(lines).splitlines(keepends=True)
     return dump(notebook)
 
 
@@ -70,11 +49,9 @@ def record(host: Host, name: str, *arguments: str) -> str:
 
 
 def main() -> None:
-    """Write the parameters cells and schema, run all notebooks in their order on new hosts, and write them back."""
-    for name in names():
-        path = NOTEBOOKS / f"{name}.ipynb"
-        path.write_text(with_parameters(path.read_text(encoding="utf-8"), everything=name in WHOLE), "utf-8")
-    (NOTEBOOKS.parent / "parameters" / "schema.json").write_text(schema(), encoding="utf-8")
+    """Write what comes from the table, run all notebooks in their order on new hosts, and write them back."""
+    for path, text in table.texts().items():
+        path.write_text(text, encoding="utf-8")
     if sys.argv[1:] == ["--parameters"]:
         return
     with start_with_project("bookworm", address="192.168.1.2") as host:

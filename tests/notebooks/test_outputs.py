@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from runbook.catalogue import names
 from runbook.parameters import load_file
-from runbook.runner import NOTEBOOKS, PROJECT, names
+from runbook.runner import NOTEBOOKS, PROJECT
 
 from .record import DOCUMENT
 

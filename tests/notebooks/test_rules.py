@@ -1,6 +1,7 @@
 """The notebooks as files: their parameters are the model's, their cells are short, their links lead somewhere."""
 
 import ast
+import importlib.util
 import io
 import json
 import re
@@ -14,15 +15,16 @@ import nbformat
 import papermill
 import pytest
 
-from runbook import runner
+from runbook import catalogue, runner
 from runbook.errors import ParameterError
-from runbook.parameters import Parameters, load_file, read, schema
+from runbook.parameters import Parameters, load_file, read
 
-from .record import WHOLE, parameter_line
+from . import table
+from .table import SCHEMA
 
-NAMES = runner.names()
+NAMES = catalogue.names()
+WHOLE = [item.name for item in catalogue.notebooks() if item.parameters == "all"]
 FILES = sorted((runner.PROJECT / "parameters").glob("*.yml"))
-SCHEMA = runner.PROJECT / "parameters" / "schema.json"
 READING = ["80-diagnosis"]  # changes nothing, so it has neither plan nor proof
 ORDER = ["Parameters", "Load", "Plan", "Apply", "Verify", "What exists now"]
 
@@ -55,15 +57,21 @@ def load(name: str, **injected: object) -> dict[str, object]:
     return namespace
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_parameters_cell_is_what_the_model_says(name: str) -> None:
-    """Fails if a parameter has another type, default or help than in the model, or is on more than one line."""
-    for line in parameters_cell(name).source.splitlines():
-        known = line.partition(":")[0]
-        assert known in Parameters.model_fields, f"no parameter of the model: {line}"
-        assert parameter_line(known) == line
-    assert len(names_of(name)) == len(set(names_of(name)))
-    assert names_of(name)[0] == "mode"
+@pytest.mark.parametrize("path", table.texts(), ids=lambda path: path.name)
+def test_file_says_what_the_table_of_the_notebooks_says(path: Path) -> None:
+    """Fails if a title, a link, a row or a parameter is another one than in the table or the model.
+
+    `python -m tests.notebooks.record --parameters` writes them.
+    """
+    assert table.texts()[path] == path.read_text(encoding="utf-8")
+
+
+def test_table_has_each_notebook_with_its_module() -> None:
+    """Fails if a notebook is in no table, a module is not there, or a parameter is named twice or not in order."""
+    assert [path.stem for path in sorted(runner.NOTEBOOKS.glob("*.ipynb"))] == NAMES
+    for item in catalogue.notebooks():
+        assert importlib.util.find_spec(f"runbook.{item.module}"), item.name
+        assert item.parameters in ("all", tuple(name for name in Parameters.model_fields if name in item.parameters))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -128,18 +136,6 @@ def test_notebook_reads_in_one_order(name: str) -> None:
     assert [n for n, kind in enumerate(kinds) if kind == "code" and kinds[n - 1] != "markdown"] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_notebook_leads_to_previous_index_and_next(name: str) -> None:
-    """Fails if a reader is led past a notebook, or is not led back from its end."""
-    place = NAMES.index(name)
-    expected = [f"{NAMES[place - 1]}.ipynb"] if place else []
-    expected += ["00-index.ipynb"] if place > 1 else []
-    expected += [f"{NAMES[place + 1]}.ipynb"] if place + 1 < len(NAMES) else []
-    markdown = cells(name, "markdown")
-    for cell in (markdown[0], markdown[-1]):
-        assert expected == re.findall(r"\]\(([^)]*)\)", cell.source.splitlines()[-1])
-
-
 @pytest.mark.parametrize("name", [name for name in NAMES[1:] if name not in READING])
 def test_notebook_says_what_to_do_next_and_where_a_proof_fails(name: str) -> None:
     """Fails if a reader at the end, or before a red row, is left alone with links."""
@@ -193,11 +189,10 @@ def test_parameter_file_names_its_schema(path: Path) -> None:
     jsonschema.validate(load_file(path), json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
-def test_schema_of_parameter_files_is_that_of_the_model() -> None:
+def test_schema_of_parameter_files_refuses_what_the_model_refuses() -> None:
     """Fails if editors are told other names, types or values than a run takes."""
-    assert schema() == SCHEMA.read_text(encoding="utf-8")
     assert {path.suffix for path in SCHEMA.parent.iterdir()} == {".yml", ".json"}
-    known = json.loads(schema())
+    known = json.loads(SCHEMA.read_text(encoding="utf-8"))
     assert list(Parameters.model_fields) == list(known["properties"])
     jsonschema.Draft202012Validator.check_schema(known)
     for wrong in ({"domian": "x.test"}, {"port": "443"}, {"mode": "apply now"}):
@@ -225,8 +220,8 @@ def test_load_cell_finds_each_misspelt_name(name: str) -> None:
 def test_load_cell_can_be_run_again_at_the_end(name: str) -> None:
     """Fails if a name that a later cell sets, or IPython itself, is taken for a parameter."""
     namespace = load(name)
-    tables = [symtable.symtable(cell.source, name, "exec") for cell in cells(name, "code")[2:]]
-    symbols = [symbol for table in tables for symbol in table.get_symbols()]
+    scopes = [symtable.symtable(cell.source, name, "exec") for cell in cells(name, "code")[2:]]
+    symbols = [symbol for scope in scopes for symbol in scope.get_symbols()]
     namespace |= {symbol.get_name(): [] for symbol in symbols if symbol.is_assigned() and not symbol.is_imported()}
     namespace |= dict.fromkeys(("In", "Out", "_", "_1", "__", "_i", "exit", "quit", "open", "get_ipython"))
     with redirect_stdout(io.StringIO()):

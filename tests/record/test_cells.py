@@ -6,8 +6,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from runbook.catalogue import names
 from runbook.record import cells
-from runbook.runner import NOTEBOOKS, names
+from runbook.runner import NOTEBOOKS
 
 
 @pytest.mark.parametrize("name", names())

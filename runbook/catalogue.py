@@ -1,0 +1,46 @@
+"""The table of the notebooks: what each is, which module is behind it, when it runs, and what is said of it."""
+
+import functools
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+Kind = Literal["state", "operation", "look"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notebook:
+    """A row of `catalogue.toml`, which says what each field means; `module` is a name below `runbook`."""
+
+    name: str
+    title: str
+    module: str
+    kind: Kind
+    runs: Literal["always", "nginx", "named"]
+    parameters: tuple[str, ...] | Literal["all"]
+    takes_to: str = ""
+    document: str = ""
+    gives: str = ""
+    refuses: str = ""
+    gives_zh: str = ""
+    refuses_zh: str = ""
+
+
+@functools.cache
+def notebooks() -> tuple[Notebook, ...]:
+    """Return all notebooks, in their order."""
+    rows = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["notebook"]
+    return TypeAdapter(tuple[Notebook, ...]).validate_python(rows)
+
+
+def names() -> list[str]:
+    """Return the names of all notebooks, in their order."""
+    return [notebook.name for notebook in notebooks()]
+
+
+def find(name: str) -> Notebook:
+    """Return the notebook of a name; raises KeyError where there is none."""
+    return {notebook.name: notebook for notebook in notebooks()}[name]
