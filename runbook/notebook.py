@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import IPython.display
 from docker.errors import DockerException
 
-from runbook import earlier, report
+from runbook import report
 from runbook.changes import apply as executor
 from runbook.changes.base import Change
 from runbook.changes.manual import LeftToUser
@@ -20,6 +20,7 @@ from runbook.changes.undo import EnterEarlier
 from runbook.checks import Result, works
 from runbook.drawing import Drawing
 from runbook.errors import CheckError, HostError, InterruptError, MissingError, RunbookError
+from runbook.operations import earlier
 from runbook.outside import engine, lock
 from runbook.parameters import MINE, Parameters, load_file, read
 
@@ -48,7 +49,7 @@ def is_interactive() -> bool:
 
 
 class Section(Protocol):
-    """A module of `runbook.sections`."""
+    """A module behind a notebook: a state (`runbook.sections`) or an operation (`runbook.operations`)."""
 
     def gather(self, parameters: Parameters) -> Any:  # noqa: ANN401 (each section has facts of its own)
         """Return the facts."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from runbook import catalogue, earlier
+from runbook import catalogue
 from runbook.changes.base import Change
 from runbook.errors import HostError, MissingError, RunbookError
+from runbook.operations import earlier
 from runbook.outside import kernel, ledger
 from runbook.outside.ledger import Entry
 from runbook.parameters import Parameters

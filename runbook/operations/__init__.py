@@ -1,1 +1,1 @@
-"""What is done to a registry that runs, beside the states of the sections. Imports `changes` and `outside`."""
+"""What is done to a registry on request: the client kit, the timer, the tear-down. Imports `changes` and `outside`."""

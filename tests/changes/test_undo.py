@@ -9,10 +9,10 @@ from runbook.changes.base import Change
 from runbook.changes.files import MakeDirectory, SetMode, WriteFile
 from runbook.changes.undo import Undo
 from runbook.errors import ApplyError
+from runbook.operations import tear_down
 from runbook.outside import files, ledger, made
 from runbook.outside.made import Thing
 from runbook.parameters import Parameters, read
-from runbook.sections import tear_down
 
 ALL = read({"also_remove": ["data", "basic-data", "authority", "secrets", "image", "packages"]}, where="a test")
 

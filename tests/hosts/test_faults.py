@@ -142,7 +142,7 @@ def test_image_that_was_pushed_since_the_plan_stays(proven_trixie: Host) -> None
         """
 from runbook import secrets
 from runbook.outside import client_kit, registry_api, tls
-from runbook.sections import clients
+from runbook.operations import clients
 parameters = read({}, where="a test")
 changes = [item for item in planned(clients) if type(item).__name__ == "PushClientImage"]
 registry = registry_api.Registry(

@@ -95,8 +95,8 @@ def test_section_uses_only_parameters_that_its_notebook_has(name: str) -> None:
     """Fails if a section reads a parameter that its notebook does not let anybody set."""
     if name in WHOLE:
         return
-    module = name.partition("-")[2].replace("-", "_")
-    text = (runner.PROJECT / "runbook" / "sections" / f"{module}.py").read_text(encoding="utf-8")
+    module = catalogue.find(name).module.replace(".", "/")
+    text = (runner.PROJECT / "runbook" / f"{module}.py").read_text(encoding="utf-8")
     read_directly = set(re.findall(r"parameters\.([a-z_]+)", text)) & set(Parameters.model_fields)
     assert set() == read_directly - set(names_of(name))
 

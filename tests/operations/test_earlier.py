@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import earlier
+from runbook.operations import earlier
 from runbook.outside import engine, files, ledger, tls, yaml_text
 from runbook.parameters import Parameters
 from tests import chains

@@ -10,10 +10,10 @@ from runbook.changes.base import Change
 from runbook.changes.containers import PushClientImage
 from runbook.changes.files import CopyFile, MakeDirectory, SetMode, WriteFile
 from runbook.errors import HostError, MissingError
+from runbook.operations import clients
+from runbook.operations.clients import ClientFacts
 from runbook.outside import client_kit
 from runbook.parameters import Parameters, read
-from runbook.sections import clients
-from runbook.sections.clients import ClientFacts
 
 PARAMETERS = read({"port": 8443}, where="a test")
 FOLDER = Path("/opt/registry-client-kit")

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook import earlier
 from runbook.changes.base import Change
 from runbook.changes.manual import LeftToUser
 from runbook.changes.undo import Action, EnterEarlier, Undo
 from runbook.checks import Result, refused, works
+from runbook.operations import earlier
 from runbook.outside import daemon_json, engine, files, hosts_file, ledger, made, nginx, registry_api, tls
 from runbook.outside.ledger import Earlier, Entry
 from runbook.outside.made import Thing
