@@ -452,6 +452,6 @@ def test_root_is_warned_once_of_code_that_others_could_change(
     tmp_path.chmod(0o777)
     warned = call("list", "--json")
     assert (warned.code, warned.err.count("whoever may change this code is root here")) == (0, 1)
-    assert list(json.loads(warned.out)) == runner.names()
+    assert list(json.loads(warned.out)) == catalogue.names()
     with somebody_else():
         assert call("list").err == ""

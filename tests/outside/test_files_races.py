@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from runbook import pages
+from runbook import catalogue, pages
 from runbook.errors import HostError
 from runbook.outside import files
 from runbook.record import folder
@@ -125,7 +125,8 @@ def test_nothing_is_written_through_what_another_user_lays_in_the_way(
     """Fails if what root looked at is not what it writes to: a file, folder or mode somewhere else is changed."""
     exporter = SimpleNamespace(from_filename=lambda _: ("ours", {}))
     monkeypatch.setattr(pages, "HTMLExporter", lambda **_: exporter)  # it takes a while to make one
-    monkeypatch.setattr(pages, "names", lambda: ["70-clients"])
+    one = (catalogue.find("70-clients"),)
+    monkeypatch.setattr(catalogue, "notebooks", lambda: one)
     let_others_reach(tmp_path / "x")
     step = 1 if draws.tries_all() else 4
     number = seeded.randint(1, step)
