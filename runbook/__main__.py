@@ -3,15 +3,20 @@
 import atexit
 import gc
 import sys
+from contextlib import suppress
+
+from runbook import start
 
 
 def main() -> None:
     """Run the program, as `runbook.cli.main` does."""
+    start.settle()
     atexit.register(gc.freeze)  # else Python looks for garbage among all that was imported, and a user waits for it
     if sys.argv[1:2] == ["run"]:
         from runbook import forkserver
 
-        forkserver.start()
+        with suppress(OSError):  # the command itself starts it again, and says what is wrong
+            forkserver.start()
     from runbook import cli
 
     cli.main()

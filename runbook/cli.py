@@ -558,6 +558,10 @@ def main() -> None:
     except (RunbookError, OSError) as error:
         _tell(error)
         sys.exit(_FAILED)
+    except (MemoryError, RecursionError) as error:
+        remedy = "see what is read for levels without an end, and `ulimit -v`"
+        _tell(HostError("all that is read to fit into memory", type(error).__name__, remedy))
+        sys.exit(_FAILED)
     except (KeyboardInterrupt, click.Abort):
         click.echo("registry-runbook: interrupted; run it again, it goes on from here", err=True)
         sys.exit(_INTERRUPTED)

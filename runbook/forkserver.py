@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
-from multiprocessing import forkserver
+import shutil
+from multiprocessing import forkserver, process, util
+
+from runbook.outside import temporary
 
 _IMPORTED = "runbook.imported"
 
@@ -14,5 +17,9 @@ def start() -> None:
     """
     os.environ["RUNBOOK_HEADLESS"] = "1"
     os.umask(0o077)
+    own = process.current_process()._config  # type: ignore[attr-defined] # noqa: SLF001 (as multiprocessing.util has it)
+    if "tempdir" not in own:  # where its socket is: multiprocessing's own folder would stay where this is killed
+        own["tempdir"] = str(temporary.make())
+        util.Finalize(None, shutil.rmtree, (own["tempdir"],), {"ignore_errors": True}, exitpriority=-100)
     multiprocessing.set_forkserver_preload([_IMPORTED])
     forkserver.ensure_running()

@@ -64,6 +64,7 @@ LINE = (
         "ledger_command",
         "pages",
         "cli",
+        "start",
         "__main__",
     ),
 )

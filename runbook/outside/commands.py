@@ -1,6 +1,7 @@
 """Other programs: argument lists, never a shell; a secret goes through standard input."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -35,13 +36,30 @@ def _path() -> str:
     return os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS))
 
 
-def passed_environment() -> dict[str, str]:
-    """Return what another program gets of this process's environment: all but the secrets and settings of ours.
+# Ours, Python's, Compose's, and of Docker's all but which engine is asked, and with what configuration.
+_NOT_PASSED = re.compile(r"RUNBOOK_|PYTHON|COMPOSE_|BUILDKIT_|BUILDX_|DOCKER_(?!(?:HOST|CONTEXT|CONFIG)$)")
 
-    An engine that is started here would keep a password in its environment for as long as it runs.
+
+def passed_environment() -> dict[str, str]:
+    """Return what another program gets of this process's environment: no secret of ours, nothing that changes it.
+
+    An engine that is started here would keep a password in its environment for as long as it runs; a Docker client
+    would speak another version, or verify what is not signed; a TMPDIR that is gone would stop what needs one.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNBOOK_")}
-    return {**kept, "LC_ALL": "C", "PATH": _path()}
+    kept = {name: value for name, value in os.environ.items() if not _NOT_PASSED.match(name)}
+    if not os.path.isdir(kept.get("TMPDIR", "/")):  # noqa: PTH112 (a text, whatever it holds)
+        del kept["TMPDIR"]
+    return {**kept, **with_tls(), "LC_ALL": "C", "PATH": _path()}
+
+
+def with_tls() -> dict[str, str]:
+    """Return the variables by which a Docker client asks an engine over TLS; none where it asks a socket of this host.
+
+    A client would look for certificates, and say that there is no engine.
+    """
+    if not os.environ.get("DOCKER_HOST", "").startswith("tcp:"):
+        return {}
+    return {name: os.environ[name] for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH") if name in os.environ}
 
 
 def which(name: str) -> str | None:

@@ -1,7 +1,6 @@
 """Docker Compose, whichever of the two is on this host: the plugin `docker compose`, or `docker-compose`."""
 
 import functools
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,11 +149,9 @@ def registry_containers(client: engine.Client, project: str) -> list[engine.Cont
 
 
 def _call(path: Path, project: str, *arguments: str, timeout_seconds: float = 60) -> commands.Completed:
-    """Call Compose for exactly one file and project: no override file, no .env, no COMPOSE_* of this environment."""
-    unset = {name: "" for name in os.environ if name.startswith("COMPOSE_")}
+    """Call Compose for exactly one file and project: no override file, no .env, and (`commands.run`) no COMPOSE_*."""
     options = ("--env-file", str(_NO_VARIABLES), "--project-name", project, "--file", str(path))
-    argv = (*require().argv, *options, *arguments)
-    return commands.run(*argv, environment=unset, timeout_seconds=timeout_seconds)
+    return commands.run(*require().argv, *options, *arguments, timeout_seconds=timeout_seconds)
 
 
 def resolved(path: Path, project: str) -> str:

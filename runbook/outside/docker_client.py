@@ -15,7 +15,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.errors import HostError
 from runbook.forms import split_reference
-from runbook.outside import commands, images, temporary
+from runbook.outside import commands, engine, images, temporary
 from runbook.outside.registry_api import Registry, wait_until_ready
 from runbook.outside.storage import Storage
 
@@ -50,7 +50,8 @@ class Proof:
 
     def docker(self, *arguments: str, stdin: str = "") -> commands.Completed:
         """Run the Docker client and return how it ended, whatever its exit code."""
-        own = {"DOCKER_CONFIG": str(self.folder)}
+        # That configuration knows no context.
+        own = {"DOCKER_CONFIG": str(self.folder), "DOCKER_CONTEXT": "", "DOCKER_HOST": engine.address()}
         return commands.run(
             "docker", *arguments, allowed=None, stdin=stdin, environment=own, timeout_seconds=self.timeout_seconds
         )

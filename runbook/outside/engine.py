@@ -72,7 +72,7 @@ def connect(timeout_seconds: float = 60) -> Client | None:
 
 @functools.cache  # an engine takes a while to tell its version, which a client asks first
 def _client(timeout_seconds: int, _user: int, *_which: str | None) -> Client:
-    return docker.from_env(timeout=timeout_seconds)
+    return docker.from_env(timeout=timeout_seconds, environment=commands.passed_environment())
 
 
 def _is_timeout(error: BaseException) -> bool:
@@ -92,10 +92,17 @@ def elsewhere() -> str:
         return "" if _OWN.fullmatch(told) else f"DOCKER_HOST, {told}"
     name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
     try:
-        address = str(ContextAPI.kwargs_from_context().get("base_url", ""))
+        found, is_there = address(), name == "default" or ContextAPI.get_context(name) is not None
     except DockerException:
+        is_there = False
+    if not is_there:
         return f"the Docker context {name}, which is not there"
-    return f"the Docker context {name}, {address}" if address and not _OWN.fullmatch(address) else ""
+    return f"the Docker context {name}, {found}" if found and not _OWN.fullmatch(found) else ""
+
+
+def address() -> str:
+    """Return the address of the engine that is asked, empty where it is the client's own default."""
+    return os.environ.get("DOCKER_HOST") or str(ContextAPI.kwargs_from_context().get("base_url", ""))
 
 
 def require(timeout_seconds: float = 60) -> Client:

@@ -40,6 +40,34 @@ def test_run_passes_no_secret_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "c4n4ry" not in commands.run("env").output
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PYTHONPATH", "PYTHONHOME", "COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"),
+        *("DOCKER_API_VERSION", "DOCKER_CONTENT_TRUST", "DOCKER_DEFAULT_PLATFORM", "DOCKER_TLS_VERIFY"),
+        *("DOCKER_TLS", "DOCKER_CERT_PATH"),
+    ],
+)
+def test_run_passes_nothing_that_changes_a_program(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if what the operator has set for another program makes Docker, or Compose in Python, do another thing."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv(name, "1")
+    assert f"{name}=" not in commands.run("env").output
+
+
+def test_run_passes_which_engine_is_asked_and_a_folder_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if the client asks another engine than this program, in clear text, or has no place for its files."""
+    known = {"DOCKER_HOST": "tcp://h:2376", "DOCKER_CONTEXT": "c", "DOCKER_CONFIG": "/c", "DOCKER_TLS_VERIFY": "1"}
+    for name, value in {**known, "TMPDIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    given = commands.passed_environment()
+    assert {**known, "TMPDIR": str(tmp_path)} == {name: given[name] for name in (*known, "TMPDIR")}
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    assert "TMPDIR" not in commands.passed_environment()
+
+
 def test_run_reads_output_that_is_no_text() -> None:
     """Fails if a program's stray byte ends in a traceback."""
     assert commands.run("printf", r"a\377b").output == "a\ufffdb"
