@@ -1,4 +1,5 @@
 #!/bin/sh
+{ # All of it, so that a script that was cut on its way is an error, and does not end well having done nothing.
 # Lets this host use the registry @registry@: trusts its authority, proves that by a pull, or takes it all away again.
 # Written by registry-runbook, notebook 70-clients. Run it as root, with ca.crt beside it:
 #
@@ -21,7 +22,7 @@ address=@address@
 image=@image@
 digest=@digest@
 
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 hosts=/etc/hosts
 kept=$hosts.before-$name
 mark="# registry-runbook client of $name"
@@ -35,8 +36,8 @@ fail() { # expected, found, remedy
 
 # SHA-256 of the certificate in a file. Of two in it, one would be trusted without being looked at: that is refused.
 fingerprint_of() {
-  [ "$(grep -c 'BEGIN CERTIFICATE' "$1")" = 1 ] || return 1
-  sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' "$1" | grep -v '^-' | base64 -d >"$scratch/der" || return 1
+  [ "$(awk '{ n += gsub(/-----BEGIN/, "") } END { print n + 0 }' "$1")" = 1 ] || return 1
+  sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' "$1" | grep -v '^-' | tr -d '\r' | base64 -d >"$scratch/der" || return 1
   sha256sum <"$scratch/der" | cut -d ' ' -f 1
 }
 
@@ -63,6 +64,14 @@ place_of() { # engine
   esac
 }
 
+refuse_links() { # engine
+  path=$(place_of "$1")
+  folder=${path%/*}
+  for place in "${folder%/*}" "$folder" "$path" "$path.part"; do
+    [ ! -L "$place" ] || fail "no link at $place" "one to $(readlink "$place")" "look who made it, and move it away"
+  done
+}
+
 is_ours() { [ "$(head -n 1 "$1")" = "$mark" ]; }
 
 refuse_other() { # engine
@@ -81,23 +90,28 @@ trust() { # engine
     return
   fi
   mkdir -p "${path%/*}"
-  { echo "$mark" && cat "$scratch/ca.crt"; } >"$path.part"
+  rm -f "$path.part"
+  { echo "$mark" && cat "$scratch/confirmed"; } >"$path.part"
   mv "$path.part" "$path"
   say "wrote $path"
 }
 
-others() { sed "/ $mark\$/d" "$hosts"; }
+# As text: to sed and grep, the dots of a name stand for any letter.
+lines() { # 1: those of this script, 0: all others
+  awk -v own=" $mark" -v wanted="$1" '{ at = length($0) - length(own); is_own = at >= 0 && substr($0, at + 1) == own }
+    is_own == wanted' "$hosts"
+}
 
 # A line that somebody else wrote for the name is left alone; one that is written here wins over the DNS.
 add_name() {
-  if getent ahostsv4 "$name" | grep -q "^$address "; then
+  if getent ahostsv4 "$name" | awk -v address="$address" '$1 "" == address { found = 1 } END { exit !found }'; then
     say "the name stands for $address already"
-  elif others | awk -v name="$name" '{ sub(/#.*/, ""); for (i = 2; i <= NF; i++) if (tolower($i) == name) found = 1 }
+  elif lines 0 | awk -v name="$name" '{ sub(/#.*/, ""); for (i = 2; i <= NF; i++) if (tolower($i) == name) found = 1 }
       END { exit !found }'; then
     say "$hosts has another address for the name than $address: left as it is"
   else
     [ -e "$kept" ] || cp -p "$hosts" "$kept"
-    others >"$scratch/hosts"
+    lines 0 >"$scratch/hosts"
     { cat "$scratch/hosts" && { [ -z "$(tail -c 1 "$scratch/hosts")" ] || echo; } && echo "$address $name $mark"; } \
       >"$scratch/new"
     cat "$scratch/new" >"$hosts"
@@ -169,8 +183,8 @@ take_trust_away() { # engine
 }
 
 take_name_away() {
-  if grep -q " $mark\$" "$hosts"; then
-    others >"$scratch/hosts"
+  if [ -n "$(lines 1)" ]; then
+    lines 0 >"$scratch/hosts"
     # The same but for a line end that was missing: then the bytes of before come back.
     if [ -e "$kept" ] && [ "$(cat "$kept")" = "$(cat "$scratch/hosts")" ]; then cp "$kept" "$scratch/hosts"; fi
     cat "$scratch/hosts" >"$hosts"
@@ -200,6 +214,7 @@ trap 'rm -rf "$scratch"; if [ -t 0 ]; then stty echo; fi' EXIT
 trap 'exit 130' HUP INT TERM
 
 if [ -n "$remove" ]; then
+  for engine in docker podman; do refuse_links "$engine"; done
   for engine in docker podman; do take_trust_away "$engine"; done
   take_name_away
   say "nothing of this script is left here"
@@ -220,8 +235,18 @@ fi
 
 cp "$here/ca.crt" "$scratch/ca.crt" || fail "ca.crt in $here" "none" "copy the whole folder"
 authority=$(fingerprint_of "$scratch/ca.crt") || fail "one certificate in ca.crt" "none, or more" "get the kit anew"
+# What was hashed, and nothing else that stands in the file, is what will be trusted.
+{
+  echo '-----BEGIN CERTIFICATE-----'
+  base64 <"$scratch/der" | tr -d '\n' | fold -w 64
+  echo
+  echo '-----END CERTIFICATE-----'
+} >"$scratch/confirmed"
 confirm "$authority"
-for engine in $engines; do refuse_other "$engine"; done
+for engine in $engines; do
+  refuse_links "$engine"
+  refuse_other "$engine"
+done
 if [ -n "$user" ]; then
   read_password
   export DOCKER_CONFIG="$scratch/login" REGISTRY_AUTH_FILE="$scratch/login.json"
@@ -229,3 +254,5 @@ fi
 for engine in $engines; do trust "$engine"; done
 add_name
 for engine in $engines; do prove "$engine"; done
+exit
+}
