@@ -38,8 +38,13 @@ LockPersonality=yes
 SystemCallArchitectures=native
 """
 # A proof that could not look, as its exit code says, is neither good nor bad: its unit is "activating (auto-restart)",
-# and fails only after the third time. One that does not hold (1), wrong usage (2) and an interrupt (130) fail at once.
+# and fails, with the command that is called then, only after the third time (systemd.exec(5), MONITOR_EXIT_STATUS).
+# One that does not hold (1), wrong usage (2) and an interrupt (130) fail at once.
 _TRIES = "StartLimitIntervalSec=6h\nStartLimitBurst=3\n"
+_CALLED = (
+    'ExecCondition=/bin/sh -c \'test "$$MONITOR_EXIT_STATUS" != 3 || '
+    'test "$$MONITOR_SERVICE_RESULT" = start-limit-hit\'\n'
+)
 _AGAIN = "Restart=on-failure\nRestartSec=10min\nRestartPreventExitStatus=1 2 130\n"
 
 
@@ -86,7 +91,7 @@ def render(command: Sequence[str], *, calendar: str, delay_minutes: int, on_fail
     )
     failed = (
         f"{_HEADER}[Unit]\nDescription=Tell that the private registry is not as proven\n\n"
-        f"[Service]\nType=oneshot\nExecStart={quoted(on_failure)}\n"
+        f"[Service]\nType=oneshot\n{_CALLED}ExecStart={quoted(on_failure)}\n"
     )
     return {SERVICE: service, TIMER: timer} | ({FAILED: failed} if on_failure else {})
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import draws
 from tests.waiting import UNTIL_SO, wait_for
 
 from .lab import Completed, Host
@@ -23,6 +24,7 @@ STORED = "/var/lib/docker/volumes/registry_registry-data/_data/docker/registry/v
 UNIT = "registry-runbook-prove"
 BY_URL = ("--url", "https://registry.test", "--ca", f"{PRIVATE}/ca/ca.crt", "--username", "admin")
 LOGIN = ("--password-file", PASSWORD)
+BOTH = ("proven_trixie", "proven_bookworm")
 
 
 def prove(host: Host, *arguments: str) -> Completed:
@@ -59,7 +61,7 @@ def broken(host: Host, how: str, repair: str) -> Iterator[None]:
         host.run("sh", "-ec", repair)
 
 
-@pytest.mark.parametrize("fixture", ["proven_trixie", "proven_bookworm"])
+@pytest.mark.parametrize("fixture", BOTH)
 def test_prove_holds_on_a_healthy_registry_and_changes_nothing(fixture: str, request: pytest.FixtureRequest) -> None:
     """Fails if a proof gives a false alarm, leaves something behind, or accepts by itself."""
     host: Host = request.getfixturevalue(fixture)
@@ -290,23 +292,32 @@ def test_timer_proves_tells_the_journal_and_calls(accepted: Host) -> None:
     assert "Nothing to do" in prove(host, "--remove-timer").stdout
 
 
-def test_timer_waits_for_a_run_and_its_unit_tells_whether_it_could_look(accepted: Host) -> None:
+@pytest.mark.parametrize("fixture", BOTH if draws.tries_all() else [draws.source("timer").choice(BOTH)])
+def test_timer_waits_for_a_run_and_its_unit_tells_whether_it_could_look(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
     """Fails if a proof of the timer that meets a run alarms, does not wait, or is told as one that fails."""
-    host, unit, lock = accepted, f"/etc/systemd/system/{UNIT}.service", "/run/registry-runbook.lock"
+    host: Host = request.getfixturevalue(fixture)
+    unit, lock = f"/etc/systemd/system/{UNIT}.service", "/run/registry-runbook.lock"
     shown = ("systemctl", "show", "--property=ActiveState,SubState,ExecMainStatus", UNIT)
     try:
         assert prove(host, "--no-image", "--install-timer", "--on-failure", "/usr/bin/touch /root/failed").code == 0
         host.run("sh", "-c", f"flock {lock} sleep 3 & systemctl start {UNIT}; wait")
         assert {"ActiveState=inactive", "ExecMainStatus=0"} <= {*host.run(*shown).stdout.split()}
         host.run("sh", "-c", f'sed -i \'s/"900"/"1"/\' {unit}; systemctl daemon-reload')
+        host.run("sh", "-c", f"sed -i 's/^RestartSec=.*/RestartSec=20/' {unit}; systemctl daemon-reload")
         host.run("sh", "-c", f"setsid flock {lock} sleep 600 >/dev/null 2>&1 & systemctl start --no-block {UNIT}")
         wait_for("a proof that could not look", lambda: "SubState=auto-restart" in host.run(*shown).stdout)
         assert {"ActiveState=activating", "ExecMainStatus=3"} <= {*host.run(*shown).stdout.split()}
         assert host.run("test", "-e", "/root/failed", check=False).code == 1
+        host.run("sh", "-c", f"sed -i 's/^RestartSec=.*/RestartSec=1/' {unit}; systemctl daemon-reload")
+        wait_for("the third try", lambda: "ActiveState=failed" in host.run(*shown).stdout)
+        host.run("sh", "-c", f"{UNTIL_SO} until_so 'the call' test -e /root/failed")
         assert "no other run on this host within 1 s" in host.run("journalctl", "-u", UNIT, "-o", "cat").stdout
     finally:
         host.run("systemctl", "stop", UNIT, check=False)
         host.run("pkill", "-f", "[s]leep 600", check=False)
+        host.run("rm", "-f", "/root/failed")
         assert prove(host, "--remove-timer").code == 0
 
 
