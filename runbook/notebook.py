@@ -100,7 +100,7 @@ def _in_our_words() -> Iterator[None]:
     """Raise HostError for what the engine or the host refuses, with its own words in it."""
     try:
         yield
-    except (DockerException, OSError) as error:
+    except (DockerException, OSError, RecursionError) as error:
         said = engine.words(error)
         remedy = "see the engine's log (`journalctl -u docker`), then run this notebook again"
         raise HostError("this host and its engine to do what they are asked", said, remedy) from error

@@ -283,8 +283,9 @@ def test_file_text_is_read_back_alike_by_both_parsers(tmp_path: Path, values: di
     assert (papermill.iorw.read_yaml_file(str(path)) or {}) == values
 
 
-def test_load_file_refuses_a_named_pipe(tmp_path: Path) -> None:
-    """Fails if a pipe that nobody writes to is waited for."""
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero", "/dev/full"])
+def test_load_file_refuses_what_never_ends(tmp_path: Path, name: str) -> None:
+    """Fails if a pipe that nobody writes to is waited for, or a device is read."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ParameterError, match=r"a parameter file; found .*pipe: no regular file"):
-        load_file(tmp_path / "pipe")
+    with pytest.raises(ParameterError, match=rf"a parameter file; found .*{name}: no regular file"):
+        load_file(tmp_path / name)

@@ -1,13 +1,19 @@
 """The proof by a URL: which URLs it takes, and whom it takes for a registry on plain HTTP."""
 
+import dataclasses
 import hashlib
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from runbook import prove_url
 from runbook.errors import ParameterError
+from runbook.outside import registry_api, tls
 from runbook.outside.registry_api import Answer
+from tests.odd_certificates import LEAF, ROWS, Made, but, names
+from tests.outside.test_registry_api import serving
 
 
 @pytest.mark.parametrize(
@@ -60,6 +66,42 @@ def test_host_of_refuses_another_url(url: str) -> None:
 def test_who_tells_a_registry_on_plain_http(answer: Answer, expected: str) -> None:
     """Fails if a registry that takes logins in clear passes, or one that refuses to fails."""
     assert expected == prove_url.who(answer)
+
+
+@pytest.mark.parametrize(
+    ("title", "reached", "noted"),
+    [
+        pytest.param("plain", "^an answer$", "^$", id="plain"),
+        pytest.param("authority without keyUsage", "^an answer$", "Python 3.13.*key usage", id="noted"),
+        pytest.param("3650 days", "^an answer$", "Apple's systems: it is valid for 3650 days", id="long"),
+        pytest.param(
+            "authority without basicConstraints", "CN=Example CA: no basicConstraints", "", id="by-the-engine"
+        ),
+        pytest.param("server signed with SHA-1", "CN=registry.test: the digest SHA-1", "^$", id="by-each"),
+        pytest.param("intermediate missing", "unable to get local issuer", "^$", id="in-the-client-s-words"),
+    ],
+)
+def test_prove_judges_a_certificate_as_clients_do(tmp_path: Path, title: str, reached: str, noted: str) -> None:
+    """Fails if a registry that each client takes fails the proof, or a wrong certificate is not named."""
+    row = next(row for row in ROWS if row.title == title)
+    here = (names("127.0.0.1"), False)
+
+    def at_loopback(made: Made) -> Made:
+        return but(made, here) if made.subject == LEAF.subject else made
+
+    row = dataclasses.replace(row, chain=[at_loopback(made) for made in row.chain])
+    key, chain, authority = row.files()
+    (tmp_path / "pair").write_text(key + chain, encoding="ascii")
+    with serving(tls.answering(tmp_path / "pair")) as port:
+        known = registry_api.Registry(
+            url=f"https://127.0.0.1:{port}", tls=tls.trusting(authority), login=("nobody", "nothing")
+        )
+        target = prove_url.Target(known=known, authority=authority, days=0, repository="a/b", layer_bytes=1)
+        rows = prove_url.prove(target)["certificate"]
+    assert re.search(reached, rows[0].found), rows[0].found
+    assert rows[0].passed == (reached == "^an answer$")
+    notes = [f"{item.claim}: {item.found}" for item in rows if "stricter" in item.claim]
+    assert re.search(noted, "".join(notes)), notes
 
 
 def test_image_is_new_each_time_and_fits_its_manifest() -> None:

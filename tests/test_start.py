@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import runner
+from runbook import catalogue
 from tests.waiting import wait_for
 
 PROGRAM = Path(sys.executable).with_name("registry-runbook")
@@ -42,7 +42,7 @@ def test_another_python_s_settings_change_nothing(tmp_path: Path, name: str) -> 
     """Fails if a module of another program is imported, a warning ends the program, or it asks at its end."""
     (tmp_path / "click.py").write_text("raise SystemExit('another click')\n", encoding="ascii")
     done = call("$program list; echo $?", tmp_path, {name: FOREIGN[name].format(folder=tmp_path)})
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [*runner.names(), "0"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [*catalogue.names(), "0"]
     assert name in {"PYTHONVERBOSE", "PYTHONDEVMODE"} or done.stderr == ""
 
 

@@ -6,7 +6,7 @@ import re
 import shutil
 
 from runbook.errors import HostError
-from runbook.outside import daemon_json, engine, engine_configuration, engine_flags, systemd
+from runbook.outside import daemon_json, engine, engine_configuration, engine_flags, json_text, systemd
 from runbook.redaction import redact
 
 from .situation import Finding, Situation, UntoldError, no, untold, yes
@@ -98,7 +98,7 @@ def unknown_key(situation: Situation) -> Finding:
     text = situation.daemon_json
     if text is None:
         return no(f"there is no {daemon_json.PATH}")
-    keys = json.loads(text or "{}")
+    keys = json_text.read(text or "{}")
     wrong = [key for key in keys if key in _FLAGS_ONLY]
     complaints = _last_start(situation) + situation.message
     told = re.findall(r"don't match any configuration option: ([^\"\n]+)", complaints)
@@ -108,7 +108,7 @@ def unknown_key(situation: Situation) -> Finding:
 
 def wrong_value(situation: Situation) -> Finding:
     """Look for a key of daemon.json whose value is not of the form that the engine takes."""
-    found = json.loads(situation.daemon_json or "{}")
+    found = json_text.read(situation.daemon_json or "{}")
     lists = (daemon_json.INSECURE_REGISTRIES, daemon_json.REGISTRY_MIRRORS, "dns", "hosts", "labels")
     wrong = [key for key in lists if key in found and not isinstance(found[key], list)]
     if wrong:

@@ -1,13 +1,11 @@
 """What a diagnosis looks at: each part is read from this host once, when a check asks for it; nothing is changed."""
 
 import datetime
-import json
 import os
 import re
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +25,7 @@ from runbook.outside import (
     engine_flags,
     files,
     images,
+    json_text,
     kernel,
     nginx,
     registry_api,
@@ -95,7 +94,7 @@ class Situation:
     def _engine(self) -> tuple[engine.Client | None, str]:
         try:
             client = engine.connect(_SECONDS)
-            if (asked := engine.elsewhere()) and not (client and engine.is_desktop(client)):
+            if asked := engine.asked_elsewhere(client):
                 return None, f"the client asks {redact(asked)}"
         except NotReadyError:
             return None, "it takes the connection, and says nothing"
@@ -312,10 +311,7 @@ class Situation:
     def client_settings(self) -> Mapping[str, Any]:
         """What this user's Docker client has in its config.json; empty where there is none."""
         folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-        with suppress(json.JSONDecodeError):
-            found = json.loads(files.read_text(folder / "config.json") or "{}")
-            return found if isinstance(found, dict) else {}
-        return {}
+        return json_text.read_object(files.read_text(folder / "config.json") or "")
 
     @cached_property
     def reference(self) -> tuple[str, str] | None:

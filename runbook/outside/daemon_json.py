@@ -57,9 +57,12 @@ def without_registries(text: str | None) -> str:
     """Return a text of daemon.json that says of both lists what `text` says, or that they are empty.
 
     An engine keeps what it lists when a key is gone: only an empty list takes it away. None stands for no file.
+    Raises HostError with line and column for what is no object in JSON.
     """
-    found: dict[str, object] = json.loads(text) if text else {}
-    return json.dumps({INSECURE_REGISTRIES: [], REGISTRY_MIRRORS: []} | found)
+    members = _read_members(text)[0] if text else []
+    return json.dumps(
+        {INSECURE_REGISTRIES: [], REGISTRY_MIRRORS: []} | {member.key: member.value for member in members}
+    )
 
 
 def lists(text: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -105,10 +105,15 @@ def address() -> str:
     return os.environ.get("DOCKER_HOST") or str(ContextAPI.kwargs_from_context().get("base_url", ""))
 
 
+def asked_elsewhere(client: Client | None) -> str:
+    """Return the same for a client; the engine of Docker Desktop is this host's, wherever its socket is."""
+    return "" if client and is_desktop(client) else elsewhere()
+
+
 def require(timeout_seconds: float = 60) -> Client:
     """Return a client of this host's engine; raises MissingError where none answers, HostError for another one."""
     client = connect(timeout_seconds)
-    if (asked := elsewhere()) and not (client and is_desktop(client)):
+    if asked := asked_elsewhere(client):
         raise HostError("this host's engine to be asked", f"the client asks {asked}", THIS_HOST_S)
     if client is None:
         raise MissingError("a Docker Engine that answers", "none", "run the notebook 10-host")

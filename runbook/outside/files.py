@@ -26,7 +26,9 @@ def read_text(path: Path) -> str | None:
         data = read_bytes(path)
         return None if data is None else data.decode()
     except UnicodeDecodeError as error:
-        raise HostError(f"UTF-8 text in {path}", str(error), "mend or move the file") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        found = f"line {line}: the byte 0x{error.object[error.start]:02x}"
+        raise HostError(f"UTF-8 text in {path}", found, "write that letter in UTF-8, or take it out") from error
 
 
 def read_bytes(path: Path) -> bytes | None:

@@ -16,7 +16,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.images import Image
 
 from runbook.errors import HostError, MissingError, RunbookError
-from runbook.outside import commands, packages, temporary
+from runbook.outside import commands, json_text, packages, temporary
 from runbook.parameters import Parameters
 
 PACKAGE_REPOSITORY = "registry-runbook/docker-registry"  # of the images that are built from the distribution's package
@@ -182,6 +182,9 @@ def _pull(client: docker.DockerClient, wanted: Wanted) -> str:
 def load(client: docker.DockerClient, wanted: Wanted) -> str:
     """Load the image from its file, and return what was taken; raises HostError for a file that does not hold it."""
     expected = f"a docker save file at {wanted.archive}"
+    path = Path(wanted.archive)
+    if path.exists() and not path.is_file():  # a named pipe might never give anything
+        raise HostError(expected, "no regular file", "set registry_image_archive to one")
     try:
         tags = _tags_in(Path(wanted.archive))
         if wanted.reference not in tags:
@@ -199,7 +202,8 @@ def _tags_in(archive: Path) -> list[str]:
     """Return the references of the images in a docker save file (Docker Image Specification 1.2, manifest.json)."""
     with tarfile.open(archive) as opened:
         manifest = opened.extractfile("manifest.json")
-        return [tag for image in json.load(manifest or io.BytesIO()) for tag in image["RepoTags"] or ()]
+        found = json_text.read(manifest.read() if manifest else b"")
+        return [tag for image in found for tag in image["RepoTags"] or ()]
 
 
 def _build(client: docker.DockerClient, _: Wanted) -> str:

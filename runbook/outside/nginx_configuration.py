@@ -49,7 +49,10 @@ class Directive:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listen:
-    """A socket of a server: `address` is `*`, `[::]`, or one of both kinds; `module` is `http` or `stream`."""
+    """A socket of a server: `address` is `*`, `[::]`, or one of both kinds; `module` is `http` or `stream`.
+
+    `is_own` says that the runbook's site has it.
+    """
 
     place: str
     module: str
@@ -57,6 +60,7 @@ class Listen:
     port: int
     options: tuple[str, ...]
     has_tls: bool
+    is_own: bool = False
 
     @property
     def is_6(self) -> bool:
@@ -132,7 +136,7 @@ def includes(found: Sequence[Directive], path: Path) -> bool:
 
 
 def listens(found: Sequence[Directive], port: int, *, own: Path) -> list[Listen]:
-    """Return the TCP sockets of a port that nginx's servers have; what the site `own` has is one for TLS."""
+    """Return the TCP sockets of a port that nginx's servers have; `own` is the runbook's site."""
     tls = {item.blocks[-1] for item in found if item.words == ("ssl", "on") and item.blocks}
     everyone: list[Listen] = []
     for item in found:
@@ -140,15 +144,15 @@ def listens(found: Sequence[Directive], port: int, *, own: Path) -> list[Listen]
             continue
         address, of_port = _address(item.words[1])
         if of_port == port and "quic" not in item.words:
-            is_own = item.place.startswith(f"{own}:")
             everyone.append(
                 Listen(
                     place=item.place,
                     module=item.within[0],
                     address=address,
                     port=of_port,
-                    options=() if is_own else item.words[2:],
-                    has_tls=is_own or "ssl" in item.words or item.blocks[-1] in tls,
+                    options=item.words[2:],
+                    has_tls="ssl" in item.words or item.blocks[-1] in tls,
+                    is_own=item.place.startswith(f"{own}:"),
                 )
             )
     return everyone
@@ -171,7 +175,7 @@ def places_of(found: Sequence[Directive], name: str, port: int, *, but: Path) ->
 
     Another file than `but` is meant; a server without a `listen` has port 80.
     """
-    of_port = {item.place for item in listens(found, port, own=but) if not item.place.startswith(f"{but}:")}
+    of_port = {item.place for item in listens(found, port, own=but) if not item.is_own}
     servers = {item.blocks[-1] for item in found if item.place in of_port and item.words[0] == "listen"}
     return tuple(
         item.place
@@ -180,26 +184,29 @@ def places_of(found: Sequence[Directive], name: str, port: int, *, but: Path) ->
     )
 
 
-def choose_listen(others: Sequence[Listen], port: int, address: str, *, has_ipv6: bool) -> tuple[str, ...]:
-    """Return where a site must listen to be reached at an address, beside other servers on its port.
+def choose_listen(found: Sequence[Listen], port: int, address: str, *, has_ipv6: bool) -> tuple[str, ...]:
+    """Return where the runbook's site must listen to be reached at an address, beside other servers on its port.
 
-    It shares the sockets that they have, without their options, which nginx takes once a socket; it opens one for all
-    addresses only where nobody has one for a single address, since a reload cannot bind both. So what it has itself
-    counts among the others: it keeps that.
+    It shares the sockets that are there, without the options of others, which nginx takes once a socket; it opens one
+    for all addresses only where nobody has one for a single address, since a reload cannot bind both. So what it has
+    itself counts too: it keeps that, and one for both protocols when the other that had it is gone.
     Raises HostError, with FILE:LINE, where a site of TLS cannot be beside them.
     """
     own = f"[{address}]" if ":" in address else address
-    four, six = [item for item in others if not item.is_6], [item for item in others if item.is_6]
-    is_dual = any(item.is_dual for item in six)
+    four, six = [item for item in found if not item.is_6], [item for item in found if item.is_6]
+    has_any6 = any(item.address == ANY6 for item in six)
+    is_dual = any(item.is_dual for item in six) or (has_any6 and not four and all(item.is_own for item in six))
     chosen: list[str] = []
     if not is_dual and (not four or any(item.address == ANY4 for item in four)):
         chosen.append(ANY4)
-    if is_dual or any(item.address == ANY6 for item in six) or (has_ipv6 and not six):
+    if has_any6 or (has_ipv6 and not six):
         chosen.append(ANY6)
-    if own in [item.address for item in others] or (not is_dual and (ANY6 if ":" in address else ANY4) not in chosen):
+    if own in [item.address for item in found] or (not is_dual and (ANY6 if ":" in address else ANY4) not in chosen):
         chosen.append(own)
-    _refuse(others, chosen, port)
-    return tuple(str(port) if item == ANY4 else f"{item}:{port}" for item in chosen)
+    _refuse([item for item in found if not item.is_own], chosen, port)
+    only_ours = is_dual and not any(item.address == ANY6 and not item.is_own for item in six)
+    options = {ANY6: " ipv6only=off"} if only_ours else {}
+    return tuple(f"{'' if item == ANY4 else f'{item}:'}{port}{options.get(item, '')}" for item in chosen)
 
 
 def _refuse(others: Sequence[Listen], chosen: Sequence[str], port: int) -> None:

@@ -5,7 +5,6 @@ Source: distribution, registry/storage/paths.go (the layout below docker/registr
 """
 
 import io
-import json
 import shlex
 import tarfile
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from typing import Any
 import docker
 from docker.errors import NotFound
 
-from runbook.outside import engine, images
+from runbook.outside import engine, images, json_text
 
 ROOT = PurePosixPath("/var/lib/registry")
 _LAYOUT = ROOT / "docker" / "registry" / "v2"
@@ -54,7 +53,7 @@ class Storage:
     def _blob(self, digest: str) -> dict[str, object]:
         """Return a blob that holds one object in JSON; empty where the storage does not have it."""
         found = self._files(_blob(digest) / "data").values()
-        return next((json.loads(content) for content in found), {})
+        return next((json_text.read_object(content) for content in found), {})
 
     def tags(self, repository: str) -> tuple[str, ...]:
         """Return the tags of a repository; empty where there is none."""

@@ -1,17 +1,18 @@
 """The cells of a notebook, read as plain JSON: nbformat takes two seconds to import on a slow machine."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from runbook.outside import json_text
 
 Cell = Mapping[str, Any]
 
 
 def notebook(path: Path) -> dict[str, Any]:
     """Return a notebook (nbformat 4), each cell's source as one text; raises ValueError where it is none."""
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = json_text.read(path.read_text(encoding="utf-8"))
     try:
         for cell in found["cells"]:
             cell["source"] = "".join(cell["source"])  # one text, or a list of lines

@@ -4,7 +4,6 @@ Notebook: 20-basic-registry. Source: OCI Distribution Specification 1.1; Docker 
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from runbook.outside import (
     engine_configuration,
     engine_flags,
     images,
+    json_text,
     kernel,
     registry_api,
     storage,
@@ -200,8 +200,8 @@ def _check_push_and_pull(proof: docker_client.Proof) -> list[Result]:
     before = proof.in_registry()
     pushed, registered = proof.push(), proof.in_registry()
     pulled = proof.pull()
-    catalog = json.loads(proof.registry.ask(f"/v2/_catalog?n=100&last={proof.repository[:-1]}").body or "{}")
-    tags = json.loads(proof.registry.ask(f"/v2/{proof.repository}/tags/list").body or "{}")
+    catalog = json_text.read_object(proof.registry.ask(f"/v2/_catalog?n=100&last={proof.repository[:-1]}").body)
+    tags = json_text.read_object(proof.registry.ask(f"/v2/{proof.repository}/tags/list").body)
     absent = proof.registry.ask(f"/v2/{proof.repository}/manifests/nobody-pushed-this")
     return [
         refused("the test image, before the push", expected="404", found=before, remedy=""),

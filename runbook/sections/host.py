@@ -125,7 +125,7 @@ def _ports(parameters: Parameters) -> dict[int, str]:
 
 def _gather_engine(parameters: Parameters, listeners: Sequence[kernel.Listener]) -> EngineFacts | None:
     client = engine.connect(parameters.timeout_seconds)
-    if client is None:
+    if client is None or engine.asked_elsewhere(client):
         return None
     kept = parameters.http_secret_path.exists()
     compose.require_own(client, parameters.compose_project, parameters.data_volume, is_kept=kept)

@@ -648,7 +648,7 @@ def _owners() -> Iterator[Sabotage]:
 def _rights() -> Iterator[Sabotage]:
     """Yield a container with more rights than it needs, and others beside it."""
     for name, service in (
-        ("privileged", "s['privileged'] = True"),
+        # `privileged` is in test_rights alone: a test host may lack a capability that it needs.
         ("capability", "s['cap_add'] = ['SYS_ADMIN']"),
         ("network-of-the-host", "del s['ports']; s['network_mode'] = 'host'"),
         ("processes-of-the-host", "s['pid'] = 'host'"),
@@ -670,9 +670,9 @@ def _rights() -> Iterator[Sabotage]:
             notebooks=COMPOSE,
         )
     yield Sabotage(
-        name="privileged-by-another-file",
+        name="capability-by-another-file",
         how="cp $R/docker-compose.yml /root/sabotage; edit /root/sabotage/docker-compose.yml"
-        " \"c['services']['registry']['privileged'] = True\"\n"
+        " \"c['services']['registry']['cap_add'] = ['SYS_ADMIN']\"\n"
         "docker-compose -p registry -f /root/sabotage/docker-compose.yml up -d --force-recreate",
         row="more rights of the container",
         cause="container-rights",

@@ -118,7 +118,7 @@ def test_second_run_is_told_of_the_first_and_goes_once_that_is_killed(proven_tri
         """
 begin 60-push-pull; until_locked; kill -STOP $pid
 ./script/run 40-configuration 2>&1 || echo "exit code $?"
-.venv/bin/papermill --no-progress-bar notebooks/40-configuration.ipynb /root/o.ipynb 2>&1 | grep -o '^HostError: .*'
+.venv/bin/papermill --no-progress-bar notebooks/40-configuration.ipynb /root/o.ipynb 2>&1 | grep -o '^LockError: .*'
 kill -CONT $pid; wait $pid; echo "the first: $?; it was $pid"
 begin 60-push-pull; until_locked; kill -KILL $pid
 ./script/run 40-configuration 2>&1 || echo "exit code $?"
@@ -130,7 +130,7 @@ begin 60-push-pull; until_locked; kill -KILL $pid
     assert lines[0].startswith(f"registry-runbook: {told}")
     assert "which holds /run/registry-runbook.lock" in lines[0]
     assert lines[1] == "exit code 1"
-    assert f"HostError: {told}" in lines[2]
+    assert f"LockError: {told}" in lines[2]
     assert f"the first: 0; it was {pid}" in lines
     assert "0 changes made, 7 of 7 proofs passed" in said.partition("the first: 0")[2]
 

@@ -143,7 +143,7 @@ SET_UPS = (
         says="a block `http` in /etc/nginx/nginx.conf that includes /etc/nginx/sites-enabled/*",
     ),
 )
-SAMPLE = 3  # of them, each some seven seconds
+SAMPLE = 2  # of them, each some ten seconds
 # The other site is asked again and again while the product is at work; each failure is a line.
 ASK = """
 theirs() { curl -sk $OPTIONS --max-time 5 --resolve theirs.test:443:$AT https://theirs.test/ | grep -qx theirs; }
@@ -154,7 +154,7 @@ cp -a /etc/nginx /root/nginx-before; mkdir -p /srv/theirs; rm -f {SITE} {THEIRS}
 """
 ASKED = f"""
 {UNTIL_SO}{ASK}
-systemctl restart nginx; until_so 'the other site' theirs
+systemctl reset-failed nginx; systemctl restart nginx; until_so 'the other site' theirs
 touch /root/asking; : >/root/missed
 (while [ -e /root/asking ]; do theirs || date >>/root/missed; sleep 0.02; done) >/dev/null 2>&1 </dev/null &
 """
@@ -162,7 +162,10 @@ ASKED_NO_MORE = f"""
 {ASK}
 rm /root/asking; cat /root/missed; theirs || echo gone afterwards
 """
-RESTORE = "rm -rf /etc/nginx /srv/theirs; mv /root/nginx-before /etc/nginx; systemctl restart nginx"
+RESTORE = """
+rm -rf /etc/nginx /srv/theirs; mv /root/nginx-before /etc/nginx
+systemctl reset-failed nginx; systemctl restart nginx
+"""
 LARGE = """
 mkdir /root/large; head -c 200000000 /dev/urandom >/root/large/layer
 tar -C /root/large -c layer | docker import - registry.test/theirs/large:1; rm -r /root/large

@@ -1,12 +1,16 @@
 """The proof on a host: what it leaves, and delete in both positions."""
 
+import pytest
+
 from runbook.parameters import Parameters
+from tests import draws
 from tests.waiting import UNTIL_SO
 
 from .lab import Host
-from .product import run
+from .product import run, script_run
 
 STORAGE = "find /var/lib/docker/volumes/registry_registry-data/_data /opt/data/registry -type f | LC_ALL=C sort"
+BOTH = ("proven_trixie", "proven_bookworm")
 LOGIN = '{"auths": {"registry.test": {"auth": "bWluZTptaW5l"}}}'
 
 
@@ -93,3 +97,43 @@ def test_push_pull_waits_until_the_engine_knows_the_name(proven_trixie: Host) ->
     forget = "sed -i /registry.test/d /etc/hosts; has_forgotten() { docker pull registry.test/a:1 2>&1 | grep lookup; }"
     host.run("sh", "-c", f"{UNTIL_SO}{forget}; until_so 'the engine to forget the name' has_forgotten")
     assert run(host, "50-compose", "60-push-pull").failed == []
+
+
+# What an operator may have set for something else, each of which failed a proof or a change once.
+FOREIGN = {
+    "DOCKER_API_VERSION": "1.10",
+    "DOCKER_CONTENT_TRUST": "1",
+    "DOCKER_TLS_VERIFY": "1",
+    "DOCKER_CONTEXT": "own",
+    "COMPOSE_FILE": "/nonexistent",
+    "COMPOSE_PROFILES": "x",
+    "COMPOSE_PROJECT_NAME": "theirs",
+    "PYTHONPATH": "/root/other",
+    "PYTHONHOME": "/nonexistent",
+    "PYTHONWARNINGS": "error",
+    "PYTHONINSPECT": "1",
+    "TMPDIR": f"/root/{'x' * 100}",
+}
+
+
+@pytest.mark.parametrize("fixture", BOTH if draws.tries_all() else [draws.source("environment").choice(BOTH)])
+def test_environment_that_is_set_for_something_else_changes_nothing(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
+    """Fails where a Docker client, Compose or Python does another thing than on a host where nothing is set."""
+    host: Host = request.getfixturevalue(fixture)
+    host.run("mkdir", "-p", "/root/other", FOREIGN["TMPDIR"])
+    host.write("/root/other/yaml.py", "raise SystemExit('another yaml')\n")
+    host.run("docker", "context", "create", "own", "--docker", "host=unix:///var/run/docker.sock")
+    compose = "/etc/docker/registry/docker-compose.yml"
+    host.write(compose, host.read(compose) + "\n")
+    try:
+        done = run(host, "50-compose", "60-push-pull", environment=FOREIGN)
+        assert (done.error, done.failed, len(done.changes)) == (None, [], 2)
+        gone = script_run(host, "60-push-pull", check=False, environment={"DOCKER_CONTEXT": "nope"})
+        named = run(host, "10-host", check=False, environment={"DOCKER_CONTEXT": "nope"})
+    finally:
+        host.run("docker", "context", "rm", "own")
+        host.run("rm", "-r", "/root/other", FOREIGN["TMPDIR"])
+    assert "Traceback" not in gone.stderr
+    assert "the client asks the Docker context nope, which is not there" in str(named.error)

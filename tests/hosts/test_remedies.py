@@ -81,7 +81,7 @@ def _engines() -> Iterator[Remedy]:
     other = "--data-root=/root/other --exec-root=/run/other --pidfile=/run/other.pid --host=unix:///run/other.sock"
     yield Remedy(
         name="context-of-another-engine",
-        how=f"setsid dockerd {other} --bridge=none --iptables=false --storage-driver=vfs >/root/other.log 2>&1 &\n"
+        how=f"setsid unshare --net dockerd {other} --iptables=false --storage-driver=vfs >/root/other.log 2>&1 &\n"
         "until_so 'the other engine to answer' docker --host=unix:///run/other.sock info\n"
         "docker context create other --docker host=unix:///run/other.sock; docker context use other",
         said="the client asks the Docker context other, unix:///run/other.sock|docker context use default",
@@ -218,7 +218,7 @@ def _containers() -> Iterator[Remedy]:
         name="no-inode-left",
         how="cp -a $DATA /root/sabotage/data; mount -t tmpfs tmpfs $DATA; cp -a /root/sabotage/data/. $DATA/\n"
         f"for i in $(seq 30); do {orphan}; done\n"
-        "mount -o remount,nr_inodes=$(df --output=iused $DATA | tail -n 1) $DATA; load",
+        "mount -o remount,nr_inodes=$(df --output=iused $DATA | tail -n 1 | tr -d ' ') $DATA; load",
         said="no inode is free at /var/lib/registry|garbage-collect",
         cause="storage-full",
         typed=True,

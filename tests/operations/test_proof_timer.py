@@ -59,7 +59,7 @@ def test_render_calls_the_command_after_a_failure_only_where_one_is_given() -> N
 def test_render_tries_again_only_where_the_proof_could_not_look() -> None:
     """Fails if the unit of a proof that met a run looks like that of one that does not hold, or is tried for ever."""
     assert "\nStartLimitIntervalSec=6h\nStartLimitBurst=3\n\n[Service]\n" in UNITS[SERVICE]
-    assert 'ExecCondition=/bin/sh -c \'test "$$MONITOR_EXIT_STATUS" != 3 || ' in UNITS[FAILED]
+    assert "/bin/sh -c 'test \"$$(systemctl show -P ActiveState " in UNITS[FAILED]
     assert "\nRestart=on-failure\nRestartSec=10min\nRestartPreventExitStatus=1 2 130\n" in UNITS[SERVICE]
 
 

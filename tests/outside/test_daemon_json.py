@@ -5,7 +5,16 @@ import json
 import pytest
 
 from runbook.errors import HostError
-from runbook.outside.daemon_json import conceal, merge, missing, same_mirror, same_registry, value
+from runbook.outside.daemon_json import (
+    conceal,
+    lists,
+    merge,
+    missing,
+    same_mirror,
+    same_registry,
+    value,
+    without_registries,
+)
 
 REGISTRY, NETWORK, MIRROR = "192.168.1.2:5000", "10.0.0.0/8", "http://mirror.test"
 NEW = '{\n  "insecure-registries": [\n    "192.168.1.2:5000"\n  ]\n}\n'
@@ -156,3 +165,17 @@ def test_conceal_leaves_no_secret_and_changes_nothing_else() -> None:
 def test_value_is_that_of_a_key(text: str | None, expected: object) -> None:
     """Fails if a setting is not seen, or a text that is no object ends in an error where it is only read."""
     assert expected == value(text, "iptables")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": ' + "[" * 100_000, "{", "[]", "no"], ids=["too-deep", "cut", "list", "no-json"]
+)
+def test_lists_refuses_what_is_no_object(text: str) -> None:
+    """Fails if a tear-down of a host whose file somebody has spoilt ends in a traceback."""
+    for read in (lists, without_registries):
+        with pytest.raises(
+            HostError, match=r"one object in JSON in /etc/docker/daemon.json; found line 1 column \d+: "
+        ):
+            read(text)
+    assert lists(None) == ((), ())
+    assert lists('{"registry-mirrors": ["https://m.test"], "debug": true}') == ((), ("https://m.test",))

@@ -66,8 +66,8 @@ def test_read_text_refuses_what_is_no_regular_file(tmp_path: Path, kind: str) ->
 
 def test_read_text_refuses_what_is_not_utf_8(tmp_path: Path) -> None:
     """Fails if text that nobody can edit safely is taken for text."""
-    (tmp_path / "f").write_bytes(b"caf\xe9")
-    with pytest.raises(HostError, match=f"UTF-8 text in {tmp_path}/f.*0xe9"):
+    (tmp_path / "f").write_bytes(b"127.0.0.1 localhost\n# caf\xe9\n")
+    with pytest.raises(HostError, match=f"UTF-8 text in {tmp_path}/f; found line 2: the byte 0xe9. To repair: write"):
         files.read_text(tmp_path / "f")
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def manifest(*tags: str) -> dict[str, bytes]:
         pytest.param(None, "No such file", "save the image again", id="absent"),
         pytest.param({}, "manifest.json", "save the image again", id="another-tar"),
         pytest.param({"manifest.json": b"{"}, "Expecting property name", "save the image again", id="cut-short"),
+        pytest.param({"manifest.json": b"[" * 100_000}, "levels", "save the image again", id="too-deep"),
         pytest.param({"manifest.json": b"{}"}, "no tag", "set registry_image to its tag", id="no-image"),
         pytest.param({"manifest.json": b"[1]"}, "not subscriptable", "save the image again", id="other-data"),
         pytest.param({"manifest.json": b"[{}]"}, "RepoTags", "save the image again", id="no-tags"),
@@ -51,3 +53,14 @@ def test_load_refuses_archive(tmp_path: Path, members: dict[str, bytes] | None, 
         images.load(nowhere, wanted)
     assert found in refused.value.found
     assert refused.value.remedy == remedy
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_load_refuses_what_is_no_regular_file(tmp_path: Path, kind: str) -> None:
+    """Fails if a named pipe, or a device without an end, is waited for."""
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "pipe"
+    if kind == "pipe":
+        os.mkfifo(path)
+    wanted = images.Wanted(reference="registry:2", digest="", archive=str(path))
+    with pytest.raises(HostError, match=r"a docker save file at .*; found no regular file"):
+        images.load(docker.DockerClient("tcp://127.0.0.1:1", version="1.41"), wanted)

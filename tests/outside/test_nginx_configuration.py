@@ -60,7 +60,8 @@ def test_listens_are_those_of_the_port_with_file_and_line(main: Path) -> None:
         (item.place.removeprefix(f"{main.parent}/"), item.module, item.address, item.options) for item in listens
     } == expected
     own = nginx_configuration.listens(found, 443, own=main.parent / "sites" / "b")
-    assert {(item.options, item.has_tls) for item in own if "/b:" in item.place} == {((), True)}
+    assert {item.is_own for item in own if "/b:" in item.place} == {True}
+    assert {item.is_own for item in listens} == {False}
     assert [item.address for item in nginx_configuration.listens(found, 8443, own=Path("/none"))] == ["localhost"]
 
 
@@ -109,10 +110,16 @@ def test_read_ends_whatever_a_file_says(tmp_path: Path, text: str) -> None:
 
 
 def listen(text: str, *, module: str = "http") -> Listen:
-    """Return a socket of port 443: its address, then its options."""
+    """Return a socket of port 443: its address, then its options, among which `own` says whose it is."""
     address, *options = text.split()
     return Listen(
-        place="www:7", module=module, address=address, port=443, options=tuple(options), has_tls="ssl" in options
+        place="www:7",
+        module=module,
+        address=address,
+        port=443,
+        options=tuple(options),
+        has_tls="ssl" in options,
+        is_own="own" in options,
     )
 
 
@@ -130,6 +137,12 @@ def listen(text: str, *, module: str = "http") -> Listen:
         pytest.param(["10.0.0.1 ssl proxy_protocol"], ["[::]:443", f"{ADDRESS}:443"], id="another-behind-a-proxy"),
         pytest.param(["* ssl", f"{ADDRESS} ssl"], ["443", "[::]:443", f"{ADDRESS}:443"], id="all-and-our-address"),
         pytest.param(["* ssl", "[fd00::1] ssl"], ["443"], id="one-of-ipv6"),
+        pytest.param(["* ssl own", "[::] ssl own"], ["443", "[::]:443"], id="ours-alone"),
+        pytest.param(["[::] own", f"{ADDRESS} own"], ["[::]:443", f"{ADDRESS}:443"], id="ours-of-one-address-alone"),
+        pytest.param(["[::] own", "[::] ssl ipv6only=off"], ["[::]:443"], id="ours-beside-one-for-both"),
+        pytest.param(["[::] own"], ["[::]:443 ipv6only=off"], id="ours-was-beside-one-for-both"),
+        pytest.param(["[::] own ipv6only=off"], ["[::]:443 ipv6only=off"], id="ours-is-one-for-both"),
+        pytest.param(["* own proxy_protocol"], ["443", "[::]:443"], id="ours-was-edited"),
         pytest.param([f"{ADDRESS} ssl", f"{ADDRESS}"], ["[::]:443", f"{ADDRESS}:443"], id="tls-by-another-server"),
     ],
 )
