@@ -40,7 +40,7 @@ def checked_values(file: Path, given: Iterable[tuple[str, str]]) -> dict[str, ob
 
 
 def _default_file() -> Path:
-    from runbook.runner import PROJECT
+    from runbook.catalogue import PROJECT
 
     return PROJECT / "parameters" / "local.yml"
 

@@ -10,8 +10,8 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from runbook import catalogue
+from runbook.catalogue import PROJECT
 from runbook.parameters import Parameters
-from runbook.runner import PROJECT
 
 SHELLS = ("bash", "zsh", "fish")
 NAME = "registry-runbook"

@@ -16,7 +16,7 @@ from jupyter_server.serverapp import ServerApp
 from jupyterlab.labapp import LabApp
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 
-from runbook import catalogue, runner
+from runbook import catalogue
 from runbook.errors import HostError
 from runbook.outside import temporary
 
@@ -59,7 +59,7 @@ def _arguments(port: int | None, token: str, workspaces: Path, *, browser: bool)
     return [
         f"--ServerApp.ip={LOOPBACK}",
         f"--ServerApp.port={port or PORT}",
-        f"--ServerApp.root_dir={runner.PROJECT}",
+        f"--ServerApp.root_dir={catalogue.PROJECT}",
         "--ServerApp.base_url=/",
         "--ServerApp.allow_root=True",  # the notebooks change this host
         f"--ServerApp.open_browser={browser}",
@@ -105,7 +105,7 @@ def _own_folders() -> Iterator[Path]:
 def _trust_notebooks(server: ServerApp) -> None:
     """Let JupyterLab show the stored outputs of the notebooks, which come from where this program comes from."""
     for name in catalogue.names():
-        notebook = nbformat.read(runner.NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+        notebook = nbformat.read(catalogue.NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
         server.contents_manager.notary.sign(notebook)  # type: ignore[no-untyped-call] # as above
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import IPython.display
 from docker.errors import DockerException
@@ -15,6 +15,7 @@ from docker.errors import DockerException
 from runbook import report
 from runbook.changes import apply as executor
 from runbook.changes.base import Change
+from runbook.changes.contract import Section
 from runbook.changes.manual import LeftToUser
 from runbook.changes.undo import EnterEarlier
 from runbook.checks import Result, works
@@ -46,22 +47,6 @@ def is_interactive() -> bool:
     if kernel is None or "RUNBOOK_HEADLESS" in os.environ:
         return False
     return bool(kernel.get_parent()["content"].get("allow_stdin"))
-
-
-class Section(Protocol):
-    """A module behind a notebook: a state (`runbook.sections`) or an operation (`runbook.operations`)."""
-
-    def gather(self, parameters: Parameters) -> Any:  # noqa: ANN401 (each section has facts of its own)
-        """Return the facts."""
-
-    def plan(self, parameters: Parameters, facts: Any) -> list[Change]:  # noqa: ANN401 (as above)
-        """Return the changes that are missing."""
-
-    def is_made(self, facts: Any) -> bool:  # noqa: ANN401 (as above)
-        """Return whether the section was carried out before."""
-
-    def check(self, parameters: Parameters) -> list[Result]:
-        """Return the proof."""
 
 
 def load(namespace: Mapping[str, object]) -> Parameters:

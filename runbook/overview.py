@@ -4,10 +4,11 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, cast
 
 from runbook import catalogue
 from runbook.changes.base import Change
+from runbook.changes.contract import Section
 from runbook.errors import HostError, MissingError, RunbookError
 from runbook.operations import earlier
 from runbook.outside import kernel, ledger
@@ -15,9 +16,6 @@ from runbook.outside.ledger import Entry
 from runbook.parameters import Parameters
 from runbook.report import Table, Tone
 from runbook.sections import host
-
-if TYPE_CHECKING:
-    from runbook.notebook import Section  # it brings IPython, which a command does without
 
 StateName = Literal["done", "to do", "differs", "waits", "refuses"]
 _TONES: Mapping[StateName, Tone] = {"done": "good", "to do": "open", "differs": "bad", "waits": "", "refuses": "bad"}
@@ -44,7 +42,7 @@ def way(parameters: Parameters) -> list[str]:
     return ["00-index", *sections(parameters)]
 
 
-def section(notebook: str) -> "Section":
+def section(notebook: str) -> Section:
     """Return the module behind a notebook: that of 20-basic-registry is `runbook.sections.basic_registry`."""
     return cast("Section", importlib.import_module(f"runbook.{catalogue.find(notebook).module}"))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from nbconvert.exporters.html import HTMLExporter
 
 from runbook import catalogue
+from runbook.catalogue import NOTEBOOKS
 from runbook.outside import files as outside
-from runbook.runner import NOTEBOOKS
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # Content Security Policy Level 3
 _STYLE = "body { max-width: 60rem; } img { max-width: 100%; } .prompt { display: none; }"

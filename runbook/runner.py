@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runbook import forkserver
+from runbook.catalogue import NOTEBOOKS
 from runbook.record.cells import cells, headings, title
 from runbook.record.model import NotebookRun
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 # jsonschema, which papermill needs, imports this where it is there, and it takes a second or two to make grammars of a
 # format that no notebook has; None makes its import fail (docs.python.org, "The import system", 5.3.1).
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # typed as if it could not be None
-PROJECT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = PROJECT / "notebooks"
 
 
 class Watch(Protocol):

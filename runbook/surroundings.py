@@ -190,7 +190,7 @@ def neighbours(client: engine.Client, parameters: Parameters) -> list[str]:
     ours = {found.name for found in compose.registry_containers(client, parameters.compose_project)}
     basic = {parameters.basic_container: [Path(parameters.basic_data_directory)]}
     volume = compose.volume_name(parameters.compose_project, parameters.data_volume)
-    network = compose.default_network(parameters.compose_project)
+    own_network = compose.default_network(parameters.compose_project)
     named = (parameters.configuration_directory, parameters.private_directory, parameters.basic_data_directory)
     places = [*map(Path, named), _volume(client.info(), parameters)]
     told: list[str] = []
@@ -202,8 +202,8 @@ def neighbours(client: engine.Client, parameters: Parameters) -> list[str]:
         mounts = [m for m in item["Mounts"] if m.get("Name") == volume or _reaches(m, theirs)]
         told += [f"{name} has {m.get('Name') or m['Source']}" for m in mounts]
         mode = str(item["HostConfig"]["NetworkMode"])
-        if network in (item["NetworkSettings"]["Networks"] or ()) or _is_of(client, mode, ours):
-            told.append(f"{name} is on {network}")
+        if own_network in (item["NetworkSettings"]["Networks"] or ()) or _is_of(client, mode, ours):
+            told.append(f"{name} is on {own_network}")
     return told
 
 

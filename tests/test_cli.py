@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import catalogue, cli, overview, runner
+from runbook import catalogue, cli, overview
 from runbook.diagnosis import page
 from runbook.outside import lock, own_code
 from runbook.parameters import Parameters, schema
@@ -402,9 +402,9 @@ def test_diagnose_takes_a_message_from_each_place(arguments: list[str], standard
 
 def diagnose(arguments: list[str], standard_input: str) -> subprocess.CompletedProcess[str]:
     """Run `diagnose --json` as a shell does, with an engine that is not there."""
-    program = Path(sys.executable).with_name("registry-runbook")
+    executable = Path(sys.executable).with_name("registry-runbook")
     return subprocess.run(
-        [program, "diagnose", "--json", *arguments],
+        [executable, "diagnose", "--json", *arguments],
         input=standard_input,
         capture_output=True,
         text=True,
@@ -434,7 +434,7 @@ def test_locale_that_cannot_hold_the_output_ends_no_command(command: tuple[str, 
     """Fails if a letter that a terminal of another encoding cannot show ends in a traceback."""
     argv = (sys.executable, "-m", "runbook", *command)
     environment = {**os.environ, "PYTHONIOENCODING": "iso-8859-1:strict"}
-    done = subprocess.run(argv, cwd=runner.PROJECT, env=environment, capture_output=True, check=False)
+    done = subprocess.run(argv, cwd=catalogue.PROJECT, env=environment, capture_output=True, check=False)
     assert b"Traceback" not in done.stderr
     assert done.stdout
 

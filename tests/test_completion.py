@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import catalogue, completion, runner
+from runbook import catalogue, completion
 from runbook.cli import program
 from runbook.parameters import Parameters
 from runbook.record import folder
@@ -77,7 +77,7 @@ def test_bash_completes_as_one_types(tmp_path: Path) -> None:
     script.write_text(completion.script(program, "bash"), encoding="utf-8")
     typed = f"""
         set -u; source {script}
-        for command in registry-runbook ./script/run {runner.PROJECT}/script/run; do
+        for command in registry-runbook ./script/run {catalogue.PROJECT}/script/run; do
             COMP_WORDS=("$command" 60); COMP_CWORD=1; COMPREPLY=()
             found=$(complete -p "$command"); found=${{found#*-F }}; "${{found%% *}}" "$command" 60 "$command"
             echo "${{COMPREPLY[@]}}"

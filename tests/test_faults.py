@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.runner import PROJECT
+from runbook.catalogue import PROJECT
 
 ROWS = re.findall(
     r"^\| (\d+) \| .+ \| .+ \| (.+) \|$", (PROJECT / "docs" / "faults.md").read_text(encoding="utf-8"), re.MULTILINE

@@ -57,10 +57,12 @@ def test_lab_serves_index_to_whoever_has_the_token_until_interrupted(
             f"{api}/api/kernels", json={"name": "python3"}, headers={"Authorization": f"token {token}"}
         )
         assert started.status_code == 201
-    server = psutil.Process(process.pid)
-    [kernel] = [child for child in server.children(recursive=True) if "ipykernel_launcher" in " ".join(child.cmdline())]
-    assert [part for part in (server, kernel) if token in f"{part.cmdline()}{part.environ()}"] == []
-    listening = [item.laddr.ip for item in server.net_connections() if item.status == "LISTEN"]
+    lab_run = psutil.Process(process.pid)
+    [kernel] = [
+        child for child in lab_run.children(recursive=True) if "ipykernel_launcher" in " ".join(child.cmdline())
+    ]
+    assert [part for part in (lab_run, kernel) if token in f"{part.cmdline()}{part.environ()}"] == []
+    listening = [item.laddr.ip for item in lab_run.net_connections() if item.status == "LISTEN"]
     assert listening == ["127.0.0.1"]
     folder = Path(kernel.environ()["JUPYTER_RUNTIME_DIR"])
     assert folder.stat().st_mode & 0o777 == 0o700

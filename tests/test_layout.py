@@ -11,9 +11,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from ruamel.yaml import YAML
 
-from runbook import catalogue, runner
+from runbook import catalogue
 
-PROJECT = runner.PROJECT
+PROJECT = catalogue.PROJECT
 PACKAGE = PROJECT / "runbook"
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 CONDA = {  # the packages that conda-forge calls otherwise

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook import cli
+from runbook.catalogue import PROJECT
 from runbook.errors import ParameterError
 from runbook.flat_yaml import LONGEST
 from runbook.parameters import Parameters, read
-from runbook.runner import PROJECT
 from tests.draws import count_examples, tries_all
 
 # Of files; of words three times as many in the ordinary run, and as many in the long one.

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from runbook.runner import PROJECT
+from runbook.catalogue import PROJECT
 
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
 

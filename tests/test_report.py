@@ -144,16 +144,16 @@ def test_html_marks_each_row_beside_its_colour() -> None:
 
 def test_html_says_what_a_table_and_its_columns_are() -> None:
     """Fails if a screen reader finds a table without a name, or cells without their heading."""
-    tables = [
+    shown = [
         *report.parameters_tables({"mode": "plan"}),
         report.changes_table([MADE]),
         report.outcomes_table([Outcome(change=EnableEngine(), state="done")]),
         report.results_table([WORKS]),
     ]
-    captions = [read_html(table).findtext(".//table/caption") for table in tables]
-    assert captions == [table.caption for table in tables]
+    captions = [read_html(table).findtext(".//table/caption") for table in shown]
+    assert captions == [table.caption for table in shown]
     assert len(set(captions)) == 4
-    headings = [heading for table in tables for heading in read_html(table).findall(".//th")]
+    headings = [heading for table in shown for heading in read_html(table).findall(".//th")]
     assert [heading.get("scope") for heading in headings] == ["col"] * 13
 
 

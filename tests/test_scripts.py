@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.runner import PROJECT
+from runbook.catalogue import PROJECT
 
 OTHER = 4321  # a user's number that nobody here has
 # In uv's place, which would fetch hundreds of packages: it makes a file as an installer does, and uv's own lock.

@@ -238,12 +238,12 @@ def _why_up(parameters: Parameters, data: dict[str, object], facts: ComposeFacts
     if len(facts.containers) != 1:
         return "it is not there" if not facts.containers else f"there are {len(facts.containers)} containers of it"
     [found] = facts.containers
-    network = compose.default_network(parameters.compose_project)
+    own_network = compose.default_network(parameters.compose_project)
     revision = data["services"][compose.SERVICE]["labels"][_REVISION]  # type: ignore[index] # YAML data
     compared: tuple[tuple[str, object, object], ...] = (
         ("it is not running", found.running, True),
         ("it is paused", found.paused, False),
-        ("it is not connected to its network", network in found.networks, True),
+        ("it is not connected to its network", own_network in found.networks, True),
         ("its network takes larger packets than this host passes on", (facts.network_mtu or 0) > facts.mtu, False),
         ("it started before its configuration or certificate was written", found.started > facts.changed, True),
         (

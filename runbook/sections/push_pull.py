@@ -304,12 +304,12 @@ def _check_delete(parameters: Parameters, proof: docker_client.Proof) -> list[Re
 def _check_logout(parameters: Parameters, proof: docker_client.Proof) -> list[Result]:
     proof.docker("logout", proof.host)
     refusal = proof.docker("push", proof.reference).said
-    credentials = "no basic auth credentials"
+    expected = "no basic auth credentials"
     return [
         refused(
             f"docker push to {parameters.registry_host} after docker logout",
-            expected=credentials,
-            found=says(refusal, expected=credentials),
+            expected=expected,
+            found=says(refusal, expected=expected),
             remedy="a registry that takes it is open: " + _CONFIGURATION,
             asker=_DOCKER,
         )

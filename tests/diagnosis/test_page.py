@@ -1,10 +1,10 @@
 """The page of all messages: it is what the catalogue says, and can be searched."""
 
-from runbook import runner
+from runbook import catalogue
 from runbook.diagnosis import page
 from runbook.diagnosis.catalogue import causes, messages
 
-PAGE = runner.PROJECT / "docs" / "messages.md"
+PAGE = catalogue.PROJECT / "docs" / "messages.md"
 
 
 def test_page_is_that_of_the_catalogue() -> None:

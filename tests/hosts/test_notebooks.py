@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from runbook.catalogue import names
-from runbook.runner import NOTEBOOKS
+from runbook.catalogue import NOTEBOOKS, names
 from tests import draws
 from tests.notebooks.record import DOCUMENT, PROJECT
 from tests.notebooks.table import dump

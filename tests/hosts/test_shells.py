@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runbook import completion
+from runbook.catalogue import PROJECT
 from runbook.cli import program
-from runbook.runner import PROJECT
 
 ARGV = {
     "bash": ("bash", "--norc", "--noprofile", "-i"),

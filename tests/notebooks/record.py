@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runbook.catalogue import names
-from runbook.runner import NOTEBOOKS
+from runbook.catalogue import NOTEBOOKS, names
 from tests.hosts.conftest import start_with_project
 from tests.hosts.lab import Host
 from tests.notebooks import table

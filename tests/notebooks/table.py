@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from runbook import catalogue
-from runbook.catalogue import Notebook
+from runbook.catalogue import NOTEBOOKS, PROJECT, Notebook
 from runbook.parameters import Parameters, schema
-from runbook.runner import NOTEBOOKS, PROJECT
 
 SCHEMA = PROJECT / "parameters" / "schema.json"
 READMES = {PROJECT / "README.md": "", PROJECT / "README.zh-CN.md": "_zh"}

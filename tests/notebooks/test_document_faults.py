@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from runbook.runner import PROJECT
+from runbook.catalogue import PROJECT
 from tests.hosts.test_document_faults import ROWS
 
 TABLE = (PROJECT / "docs" / "document-faults.md").read_text(encoding="utf-8")

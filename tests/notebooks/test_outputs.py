@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from runbook.catalogue import names
+from runbook.catalogue import NOTEBOOKS, PROJECT, names
 from runbook.parameters import load_file
-from runbook.runner import NOTEBOOKS, PROJECT
 
 from .record import DOCUMENT
 

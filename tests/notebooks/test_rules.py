@@ -15,7 +15,7 @@ import nbformat
 import papermill
 import pytest
 
-from runbook import catalogue, runner
+from runbook import catalogue
 from runbook.errors import ParameterError
 from runbook.parameters import Parameters, load_file, read
 
@@ -24,14 +24,14 @@ from .table import SCHEMA
 
 NAMES = catalogue.names()
 WHOLE = [item.name for item in catalogue.notebooks() if item.parameters == "all"]
-FILES = sorted((runner.PROJECT / "parameters").glob("*.yml"))
+FILES = sorted((catalogue.PROJECT / "parameters").glob("*.yml"))
 READING = ["80-diagnosis"]  # changes nothing, so it has neither plan nor proof
 ORDER = ["Parameters", "Load", "Plan", "Apply", "Verify", "What exists now"]
 
 
 def cells(name: str, kind: str | None = None) -> list[Any]:
     """Return the cells of a notebook, all or those of one kind."""
-    notebook = nbformat.read(runner.NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+    notebook = nbformat.read(catalogue.NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
     return [cell for cell in notebook.cells if kind in (None, cell.cell_type)]
 
 
@@ -68,7 +68,7 @@ def test_file_says_what_the_table_of_the_notebooks_says(path: Path) -> None:
 
 def test_table_has_each_notebook_with_its_module() -> None:
     """Fails if a notebook is in no table, a module is not there, or a parameter is named twice or not in order."""
-    assert [path.stem for path in sorted(runner.NOTEBOOKS.glob("*.ipynb"))] == NAMES
+    assert [path.stem for path in sorted(catalogue.NOTEBOOKS.glob("*.ipynb"))] == NAMES
     for item in catalogue.notebooks():
         assert importlib.util.find_spec(f"runbook.{item.module}"), item.name
         assert item.parameters in ("all", tuple(name for name in Parameters.model_fields if name in item.parameters))
@@ -96,7 +96,7 @@ def test_section_uses_only_parameters_that_its_notebook_has(name: str) -> None:
     if name in WHOLE:
         return
     module = catalogue.find(name).module.replace(".", "/")
-    text = (runner.PROJECT / "runbook" / f"{module}.py").read_text(encoding="utf-8")
+    text = (catalogue.PROJECT / "runbook" / f"{module}.py").read_text(encoding="utf-8")
     read_directly = set(re.findall(r"parameters\.([a-z_]+)", text)) & set(Parameters.model_fields)
     assert set() == read_directly - set(names_of(name))
 
@@ -104,7 +104,7 @@ def test_section_uses_only_parameters_that_its_notebook_has(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_papermill_shows_each_parameter_with_its_help(name: str) -> None:
     """Fails if `papermill --help-notebook` loses a parameter, its type, its default or its help."""
-    found = papermill.inspect_notebook(str(runner.NOTEBOOKS / f"{name}.ipynb"))
+    found = papermill.inspect_notebook(str(catalogue.NOTEBOOKS / f"{name}.ipynb"))
     expected = {
         known: (type(field.default).__name__, repr(field.default).replace("'", '"'), field.description)
         for known, field in Parameters.model_fields.items()
@@ -151,13 +151,13 @@ def test_relative_links_are_alive(name: str) -> None:
     """Fails if a link leads to a file that is not there."""
     links = [link for cell in cells(name, "markdown") for link in re.findall(r"\]\(([^)#]+)[^)]*\)", cell.source)]
     assert links
-    assert [link for link in links if "://" not in link and not (runner.NOTEBOOKS / link).exists()] == []
+    assert [link for link in links if "://" not in link and not (catalogue.NOTEBOOKS / link).exists()] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_runs_with_this_environment_s_kernel(name: str) -> None:
     """Fails if a notebook names a kernel that only one machine has, is not the format it says, or stores a widget."""
-    notebook = nbformat.read(runner.NOTEBOOKS / f"{name}.ipynb", as_version=nbformat.NO_CONVERT)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+    notebook = nbformat.read(catalogue.NOTEBOOKS / f"{name}.ipynb", as_version=nbformat.NO_CONVERT)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
     nbformat.validate(notebook)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert (notebook.metadata.kernelspec.name, notebook.metadata.language_info.name) == ("python3", "python")
@@ -166,7 +166,7 @@ def test_notebook_runs_with_this_environment_s_kernel(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_holds_no_secret(name: str) -> None:
     """Fails if a key, a hash or a generated secret is stored in a notebook."""
-    text = (runner.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
+    text = (catalogue.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
     assert re.findall(r"PRIVATE KEY|\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", text) == []
     assert re.findall(r"secret: (?!registry-runbook-secret)\S+", text) == []
     assert re.findall(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])", text) == []  # as generated ones are

@@ -6,9 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from runbook.catalogue import names
+from runbook.catalogue import NOTEBOOKS, names
 from runbook.record import cells
-from runbook.runner import NOTEBOOKS
 
 
 @pytest.mark.parametrize("name", names())

@@ -1,0 +1,23 @@
+"""What the module behind a notebook does."""
+
+from typing import Any, Protocol
+
+from runbook.changes.base import Change
+from runbook.checks import Result
+from runbook.parameters import Parameters
+
+
+class Section(Protocol):
+    """A module behind a notebook: a state (`runbook.sections`) or an operation (`runbook.operations`)."""
+
+    def gather(self, parameters: Parameters) -> Any:  # noqa: ANN401 (each section has facts of its own)
+        """Return the facts."""
+
+    def plan(self, parameters: Parameters, facts: Any) -> list[Change]:  # noqa: ANN401 (as above)
+        """Return the changes that are missing."""
+
+    def is_made(self, facts: Any) -> bool:  # noqa: ANN401 (as above)
+        """Return whether the section was carried out before."""
+
+    def check(self, parameters: Parameters) -> list[Result]:
+        """Return the proof."""
