@@ -9,17 +9,17 @@ from runbook import start
 
 
 def main() -> None:
-    """Run the program, as `runbook.cli.main` does."""
+    """Run the program, as `runbook.cli.program.main` does."""
     start.settle()
     atexit.register(gc.freeze)  # else Python looks for garbage among all that was imported, and a user waits for it
     if sys.argv[1:2] == ["run"]:
-        from runbook import forkserver
+        from runbook.runs import forkserver
 
         with suppress(OSError):  # the command itself starts it again, and says what is wrong
             forkserver.start()
-    from runbook import cli
+    from runbook.cli import program
 
-    cli.main()
+    program.main()
 
 
 if __name__ == "__main__":

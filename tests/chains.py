@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from runbook.outside import tls
+from runbook.system.certificates import tls
 
 DAY = datetime.timedelta(days=1)
 

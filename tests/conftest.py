@@ -14,9 +14,11 @@ import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from runbook import secrets
-from runbook.outside import engine, ledger, lock
-from runbook.parameters import Parameters, read
+from runbook.changes import ledger
+from runbook.model.parameters import Parameters, read
+from runbook.system import credentials
+from runbook.system.docker import engine
+from runbook.system.host import lock
 from tests import draws
 
 FAILED = pytest.StashKey[bool]()
@@ -137,7 +139,7 @@ def seeded(request: pytest.FixtureRequest) -> random.Random:
 @pytest.fixture(autouse=True)
 def _without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what the operator's environment says, and let nobody be asked at a prompt."""
-    for name in (secrets.PASSWORD_VARIABLE, secrets.PASSPHRASE_VARIABLE):
+    for name in (credentials.PASSWORD_VARIABLE, credentials.PASSPHRASE_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RUNBOOK_HEADLESS", "1")
 

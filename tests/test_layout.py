@@ -21,53 +21,13 @@ CONDA = {  # the packages that conda-forge calls otherwise
     "jupyter-server": "jupyter_server",
     "jupyterlab-server": "jupyterlab_server",
 }
-# A module imports only what stands before it; in `outside`, `sections`, `diagnosis` and `record` are several.
-LINE = (
-    *(
-        "errors",
-        "redaction",
-        "forms",
-        "checks",
-        "flat_yaml",
-        "parameters",
-        "outside",
-        "secrets",
-        "changes",
-        "operations",
-        "sections",
-        "surroundings",
-        "accepted",
-        "report",
-        "drawing",
-        "diagnosis",
-        "notebook",
-    ),
-    *(
-        "catalogue",
-        "overview",
-        "versions",
-        "prove",
-        "prove_url",
-        "record",
-        "interruptible",
-        "forkserver",
-        "kernels",
-        "prove_command",
-        "runner",
-        "form",
-        "imported",
-        "diagnosis_form",
-        "lab",
-        "summary",
-        "progress",
-        "completion",
-        "ledger_command",
-        "pages",
-        "cli",
-        "start",
-        "__main__",
-    ),
+# A room imports only those that stand before it, and an adapter of `system` only what stands before it there.
+ROOMS = (
+    *("catalogue", "model", "system", "changes", "sections", "operations", "display", "proof"),
+    *("diagnosis", "jupyter", "runs", "cli", "start", "__main__"),
 )
+ADAPTERS = ("host", "credentials", "docker", "certificates", "registry", "nginx_configuration", "nginx")
+FOLDERS = sorted({path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")})
 MODULES = [path.relative_to(PACKAGE).with_suffix("").parts for path in sorted(PACKAGE.rglob("*.py"))]
 
 
@@ -93,25 +53,48 @@ def imported(module: tuple[str, ...]) -> set[tuple[str, ...]]:
         else:
             continue
         parts = [tuple(name.split(".")[1:]) for name in names if name.partition(".")[0] == "runbook"]
-        found.update(next(part[:n] for n in (2, 1, 0) if n == 0 or part[:n] in MODULES) for part in parts)
-    return found - {(), ("outside",), ("sections",), ("diagnosis",), ("record",), ("changes",), ("operations",)}
+        found.update(next(part[:n] for n in (4, 3, 2, 1, 0) if n == 0 or part[:n] in MODULES) for part in parts)
+    return {module for module in found if module}
 
 
-@pytest.mark.parametrize("module", [item for item in MODULES if item[-1] != "__init__"], ids=".".join)
+SUBJECTS = [item for item in MODULES if item[-1] != "__init__"]
+
+
+@pytest.mark.parametrize("module", SUBJECTS, ids=".".join)
 def test_imports_run_one_way(module: tuple[str, ...]) -> None:
-    """Fails if a module imports what stands after it in the line, or a section another one."""
-    allowed = LINE[: LINE.index(module[0]) + (module[0] in {"outside", "diagnosis", "record", "changes", "operations"})]
-    assert sorted(name for name in imported(module) if name[0] not in allowed) == []
+    """Fails if a module imports a later room, a section another section, or an adapter a later adapter."""
+    allowed = ROOMS[: ROOMS.index(module[0]) + (module[0] != "sections")]
+    found = imported(module)
+    assert sorted(name for name in found if name[0] not in allowed) == []
+    if module[0] == "system":
+        allowed = ADAPTERS[: ADAPTERS.index(module[1]) + 1]
+        assert sorted(name for name in found if name[0] == "system" and name[1] not in allowed) == []
 
 
-@pytest.mark.parametrize("folder", ["outside", "diagnosis", "record", "changes", "operations"])
-def test_folder_has_no_circle(folder: str) -> None:
-    """Fails if two modules of a folder need each other."""
-    left = {module: imported(module) for module in MODULES if module[0] == folder and module[-1] != "__init__"}
+@pytest.mark.parametrize("room", [room for room in ROOMS if (PACKAGE / room).is_dir()])
+def test_room_has_no_circle(room: str) -> None:
+    """Fails if two modules of a room need each other."""
+    left = {module: imported(module) for module in SUBJECTS if module[0] == room}
     while left:
         leaves = [module for module, needs in left.items() if not needs & left.keys()]
         assert leaves, f"a circle in {sorted(left)}"
         left = {module: needs for module, needs in left.items() if module not in leaves}
+
+
+def test_house_is_small() -> None:
+    """Fails if the top holds loose files again, or there are too many rooms or arrows between them to keep in mind."""
+    assert len(list(PACKAGE.glob("*.py"))) <= 4
+    arrows = {(module[0], name[0]) for module in SUBJECTS for name in imported(module) if name[0] != module[0]}
+    assert len(ROOMS) <= 16
+    assert len(arrows) <= 60
+
+
+def test_each_folder_says_what_is_in_it() -> None:
+    """Fails if a folder of modules does not say in one sentence what it holds, and then what it may import."""
+    for folder in FOLDERS:
+        said = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8")))
+        assert said, folder
+        assert folder == "." or "Imports " in said, folder
 
 
 def test_notebook_section_and_test_share_a_name() -> None:
@@ -126,7 +109,7 @@ def test_notebook_section_and_test_share_a_name() -> None:
     assert states == [f"sections.{path.stem}" for path in sorted((PACKAGE / "sections").glob("[!_]*.py"))]
 
 
-@pytest.mark.parametrize("folder", ["", "outside", "diagnosis", "record", "sections", "changes", "operations"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_each_test_file_is_named_after_a_module(folder: str) -> None:
     """Fails if a test's subject cannot be found by its file's name: `test_apply_drift` is about `apply`."""
     modules = {path.stem for path in (PACKAGE / folder).glob("*.py")} | {

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
+from runbook.changes import ledger
 from runbook.changes.base import Change, Result, as_json
-from runbook.errors import ApplyError, InterruptError, RunbookError
-from runbook.outside import engine, ledger, ports, sudo
+from runbook.model.errors import ApplyError, InterruptError, RunbookError
+from runbook.system.docker import engine, ports
+from runbook.system.host import sudo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,10 +1,10 @@
 """What each change can do: show itself, become JSON, check its place, name what it makes, and be made.
 
-No change carries a secret: a file's text names a secret by a placeholder (`runbook.secrets.PLACEHOLDER`), and a
-change that needs a password names the place that it comes from.
+No change carries a secret: a file's text names a secret by a placeholder (`runbook.system.credentials.PLACEHOLDER`),
+and a change that needs a password names the place that it comes from.
 
 A change that overwrites or removes something holds in `before` how that was when the plan was made, None where there
-was nothing: its text or, where nobody needs to read it or it is secret, its state (`runbook.outside.drift`).
+was nothing: its text or, where nobody needs to read it or it is secret, its state (`runbook.system.host.file_state`).
 """
 
 import dataclasses
@@ -20,8 +20,9 @@ from typing import ClassVar, Literal
 
 from pydantic import TypeAdapter
 
-from runbook.outside import files, hosts_file, ledger
-from runbook.outside.made import Belonging, Thing
+from runbook.changes import ledger
+from runbook.changes.made import Belonging, Thing
+from runbook.system.host import files, hosts_file
 
 Result = Literal["done", "left to you"]
 

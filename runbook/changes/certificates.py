@@ -6,11 +6,12 @@ from pathlib import Path
 
 from cryptography import x509
 
-from runbook import secrets
 from runbook.changes.base import Change, FileChange, file_at, in_place
-from runbook.errors import ChangedError
-from runbook.outside import drift, files, own_certificate, tls
-from runbook.outside.made import Thing
+from runbook.changes.made import Thing
+from runbook.model.errors import ChangedError
+from runbook.system import credentials
+from runbook.system.certificates import supplied, tls
+from runbook.system.host import file_state, files
 
 
 def _now() -> datetime.datetime:
@@ -48,7 +49,7 @@ class IssueAuthority(Change):
 
     def refuse_drift(self) -> None:
         """Raise ChangedError where there is a certificate since the plan."""
-        drift.refuse_changed(self.certificate_path, drift.state(self.certificate_path), None)
+        file_state.refuse_changed(self.certificate_path, file_state.state(self.certificate_path), None)
 
     def private_paths(self) -> tuple[Path, ...]:
         """Return the key."""
@@ -56,7 +57,7 @@ class IssueAuthority(Change):
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write key and certificate."""
-        passphrase = secrets.find_passphrase(self.passphrase_file)
+        passphrase = credentials.find_passphrase(self.passphrase_file)
         if self.key_path.exists():  # an earlier run was cut off between key and certificate, or that was lost
             key = tls.load_key(self.key_path, passphrase)
         else:
@@ -75,7 +76,7 @@ class _PairChange(FileChange):
 
     def refuse_drift(self) -> None:
         """Raise ChangedError where another file is there since the plan."""
-        drift.refuse_changed(self.path, drift.state(self.path), self.before)
+        file_state.refuse_changed(self.path, file_state.state(self.path), self.before)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +101,7 @@ class IssueCertificate(_PairChange):
     def make(self, _timeout_seconds: float, /) -> str:
         """Write key and certificate."""
         authority = (
-            tls.load_key(self.authority_key_path, secrets.find_passphrase(self.passphrase_file)),
+            tls.load_key(self.authority_key_path, credentials.find_passphrase(self.passphrase_file)),
             x509.load_pem_x509_certificate(self.authority_certificate_path.read_bytes()),
         )
         key = tls.generate_key(self.key_type)
@@ -135,11 +136,11 @@ class InstallCertificate(_PairChange):
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write key and chain; raises ChangedError where they are others since the plan."""
-        key, chain = own_certificate.load_key(self.key_path), own_certificate.load_chain(self.chain_path)
+        key, chain = supplied.load_key(self.key_path), supplied.load_chain(self.chain_path)
         found = tuple(tls.fingerprint(certificate) for certificate in chain)
         if found != self.fingerprints or key.public_key() != chain[0].public_key():
             raise ChangedError(
                 f"{self.key_path} and {self.chain_path} as planned", "another key or chain", "plan again"
             )
-        files.write(self.path, own_certificate.pair_text(key, chain), 0o600)
+        files.write(self.path, supplied.pair_text(key, chain), 0o600)
         return ""

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runbook import secrets
 from runbook.changes.base import Change
-from runbook.errors import ChangedError
-from runbook.outside import client_kit, compose, engine, images, registry_api, tls
-from runbook.outside.made import Thing
+from runbook.changes.made import Thing
+from runbook.model.errors import ChangedError
+from runbook.system import credentials
+from runbook.system.certificates import tls
+from runbook.system.docker import compose, engine, images
+from runbook.system.registry import api, client_kit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,16 +137,16 @@ class PushClientImage(_EngineChange):
     def make(self, _timeout_seconds: float, /) -> str:
         """Push the image; raises ChangedError where another one has its reference since the plan."""
         image = client_kit.image()
-        registry = registry_api.Registry(
+        registry = api.Registry(
             url=f"https://{self.registry}",
-            login=(self.username, secrets.require_password(self.password_file)),
+            login=(self.username, credentials.require_password(self.password_file)),
             tls=tls.trusting(self.authority_path.read_text(encoding="ascii")),
         )
         path = client_kit.manifest_path(self.reference)
         there = registry.ask(path, method="HEAD").headers.get("docker-content-digest")
         if there not in (None, self.digest):
             raise ChangedError(f"no image at {self.registry}/{self.reference}, as planned", there, "plan again")
-        registry_api.push(
+        api.push(
             registry, self.reference, blobs=image.blobs, manifest=image.manifest, media_type=client_kit.MANIFEST_TYPE
         )
         return ""

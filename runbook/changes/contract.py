@@ -3,8 +3,8 @@
 from typing import Any, Protocol
 
 from runbook.changes.base import Change
-from runbook.checks import Result
-from runbook.parameters import Parameters
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result
 
 
 class Section(Protocol):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import bcrypt
 
-from runbook import secrets
 from runbook.changes.base import FileChange, file_at
-from runbook.outside import drift, files
-from runbook.outside.made import Thing
+from runbook.changes.made import Thing
+from runbook.system import credentials
+from runbook.system.host import file_state, files
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +27,11 @@ class GenerateSecret(FileChange):
 
     def refuse_drift(self) -> None:
         """Raise ChangedError where there is a secret since the plan."""
-        drift.refuse_changed(self.path, files.read_text(self.path) or None, None)
+        file_state.refuse_changed(self.path, files.read_text(self.path) or None, None)
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write the secret."""
-        files.write(self.path, f"{secrets.ask_or_generate(self.purpose)}\n".encode(), 0o600)
+        files.write(self.path, f"{credentials.ask_or_generate(self.purpose)}\n".encode(), 0o600)
         return ""
 
 
@@ -55,11 +55,11 @@ class SetPassword(FileChange):
 
     def refuse_drift(self) -> None:
         """Raise ChangedError where the file is another one since the plan."""
-        drift.refuse_changed(self.path, drift.state(self.path), self.before)
+        file_state.refuse_changed(self.path, file_state.state(self.path), self.before)
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write the file with the user's new line."""
-        password = secrets.require_password(self.password_file)
+        password = credentials.require_password(self.password_file)
         line = f"{self.username}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(self.cost)).decode()}"
         others = [text for text in files.lines(self.path) if not text.strip().startswith(f"{self.username}:")]
         files.write(self.path, "".join(f"{text}\n" for text in (*others, line)).encode(), 0o600)

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.changes import ledger
 from runbook.changes.base import Change, FileChange, diff, file_at
-from runbook.outside import daemon_json, drift, engine, engine_configuration, files, kernel, ledger, packages
-from runbook.outside.engine_configuration import Registries
-from runbook.outside.made import Thing
-from runbook.outside.systemd import Supervisor
+from runbook.changes.made import Thing
+from runbook.system.docker import daemon_json, engine, reload
+from runbook.system.docker.reload import Registries
+from runbook.system.host import file_state, files, network, packages
+from runbook.system.host.systemd import Supervisor
 
 _PLACES_OF_PACKAGES = (Path("/etc"), Path("/usr"), Path("/var/lib/dpkg"))
 
@@ -124,7 +126,7 @@ class SetKernel(Change):
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write the setting."""
-        kernel.write_setting(self.name, self.after)
+        network.write_setting(self.name, self.after)
         return ""
 
 
@@ -175,24 +177,24 @@ class ConfigureEngine(FileChange):
     def make(self, timeout_seconds: float, /) -> str:
         """Write the file, reload the engine, and return where the earlier version is kept."""
         found = files.read_text(self.path)
-        drift.refuse_changed(self.path, found if found is None else daemon_json.conceal(found), self.before)
+        file_state.refuse_changed(self.path, found if found is None else daemon_json.conceal(found), self.before)
         if self.after == self.before:
             self._reload(timeout_seconds)
             return ""
         merged = daemon_json.merge(
             found, insecure_registries=self.insecure_registries, registry_mirrors=self.registry_mirrors
         )
-        engine_configuration.validate(merged)
+        reload.validate(merged)
         kept = files.kept_path(self.path)
         is_first = found is not None and not kept.exists()
         if is_first:
             files.keep(self.path)
         beside = (kept,) if is_first else ()
-        with engine_configuration.put_back(self.path, self.supervisor, timeout_seconds, and_remove=beside):
+        with reload.put_back(self.path, self.supervisor, timeout_seconds, and_remove=beside):
             files.write(self.path, merged.encode(), files.mode_of(self.path) or 0o644)
             self._reload(timeout_seconds)
         return "" if found is None else f"the earlier version is {kept}"
 
     def _reload(self, timeout_seconds: float) -> None:
         wanted = Registries(insecure=self.insecure_registries, mirrors=self.registry_mirrors)
-        engine_configuration.reload(self.supervisor, wanted=wanted, timeout_seconds=timeout_seconds)
+        reload.reload(self.supervisor, wanted=wanted, timeout_seconds=timeout_seconds)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook import secrets
+from runbook.changes import ledger
 from runbook.changes.base import FileChange, diff, file_at, in_place, octal
-from runbook.outside import drift, files, ledger
-from runbook.outside.made import Belonging, Thing
+from runbook.changes.made import Belonging, Thing
+from runbook.system import credentials
+from runbook.system.host import file_state, files
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +62,7 @@ class SetMode(FileChange):
     def refuse_drift(self) -> None:
         """Raise ChangedError where the mode is another one since the plan."""
         if (mode := files.mode_of(self.path)) != self.after:
-            drift.refuse_changed(self.path, mode, self.before)
+            file_state.refuse_changed(self.path, mode, self.before)
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Set the mode."""
@@ -106,10 +107,10 @@ class WriteFile(FileChange):
         """Write the file, and return where its earlier version is kept."""
         found = files.read_text(self.path)
         if found is not None:
-            found = secrets.conceal(found, self.secrets)
-        drift.refuse_changed(self.path, found, self.before)
+            found = credentials.conceal(found, self.secrets)
+        file_state.refuse_changed(self.path, found, self.before)
         kept = f"the earlier version is {files.keep(self.path)}" if self._keeps else ""
-        files.write(self.path, secrets.reveal(self.after, self.secrets).encode(), self.mode)
+        files.write(self.path, credentials.reveal(self.after, self.secrets).encode(), self.mode)
         return kept
 
 
@@ -127,7 +128,7 @@ class CopyFile(FileChange):
 
     def refuse_drift(self) -> None:
         """Raise ChangedError where another file is there since the plan."""
-        drift.refuse_changed(self.path, drift.state(self.path), self.before)
+        file_state.refuse_changed(self.path, file_state.state(self.path), self.before)
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write the copy."""
@@ -156,8 +157,8 @@ class RemoveTree(FileChange):
 
     def refuse_drift(self) -> None:
         """Raise ChangedError where it is another one since the plan."""
-        if (found := drift.state(self.path)) is not None:
-            drift.refuse_changed(self.path, found, self.before)
+        if (found := file_state.state(self.path)) is not None:
+            file_state.refuse_changed(self.path, found, self.before)
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Remove it, and its entry in the ledger."""

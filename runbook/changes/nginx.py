@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from runbook.changes import ledger
 from runbook.changes.base import FileChange, diff
-from runbook.errors import RunbookError
-from runbook.outside import drift, files, ledger, nginx
-from runbook.outside.made import Thing
-from runbook.outside.systemd import Supervisor
+from runbook.changes.made import Thing
+from runbook.model.errors import RunbookError
+from runbook.system import nginx
+from runbook.system.host import file_state, files
+from runbook.system.host.systemd import Supervisor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +46,7 @@ class ConfigureNginx(FileChange):
 
     def make(self, timeout_seconds: float, /) -> str:
         """Write the site and let nginx read it; put the earlier one back where nginx refuses it."""
-        drift.refuse_changed(self.path, files.read_text(self.path), self.before)
+        file_state.refuse_changed(self.path, files.read_text(self.path), self.before)
         served = nginx.Served(domain=self.domain, address=self.served_at, fingerprint=self.fingerprint)
         try:
             if self.after != self.before:  # marked until nginx has read it: a run that was cut off is then seen

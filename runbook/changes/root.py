@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from runbook.changes import ledger
 from runbook.changes.base import Change, from_json
-from runbook.errors import RunbookError
-from runbook.outside import ledger, lock
-from runbook.outside.files import mode_of
+from runbook.model.errors import RunbookError
+from runbook.system.host import lock
+from runbook.system.host.files import mode_of
 
 
 def main() -> None:

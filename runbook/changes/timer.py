@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.changes import ledger
 from runbook.changes.base import Change
-from runbook.outside import drift, files, ledger, systemd
-from runbook.outside.made import Thing
+from runbook.changes.made import Thing
+from runbook.system.host import file_state, files, systemd
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +52,7 @@ class RemoveTimer(Change):
     def refuse_drift(self) -> None:
         """Raise ChangedError where a unit is another one since the plan."""
         for path, before in zip(self.paths, self.before, strict=True):
-            drift.refuse_changed(path, drift.state(path), before)
+            file_state.refuse_changed(path, file_state.state(path), before)
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Stop the timer, and remove its units and their entries in the ledger."""

@@ -9,28 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from runbook.changes import ledger, made
 from runbook.changes.base import Change
-from runbook.errors import ChangedError
-from runbook.outside import (
-    commands,
-    compose,
-    daemon_json,
-    drift,
-    engine,
-    engine_configuration,
-    files,
-    hosts_file,
-    images,
-    kernel,
-    ledger,
-    made,
-    nginx,
-    packages,
-    systemd,
-)
-from runbook.outside.engine_configuration import Registries
-from runbook.outside.ledger import Earlier, Entry
-from runbook.outside.made import Thing
+from runbook.changes.ledger import Earlier, Entry
+from runbook.changes.made import Thing
+from runbook.model.errors import ChangedError
+from runbook.system import nginx
+from runbook.system.docker import compose, daemon_json, engine, images, reload
+from runbook.system.docker.reload import Registries
+from runbook.system.host import commands, file_state, files, hosts_file, network, packages, systemd
 
 Action = Literal["remove", "put back", "take out", "set back", "forget", "leave"]
 
@@ -105,7 +92,7 @@ class Undo(Change):
         """
         entry, note = ledger.entry(self.number), ""
         if self.found is not None and (found := made.now(entry.thing)) is not None:
-            drift.refuse_changed(Path(entry.thing.name), found, self.found)
+            file_state.refuse_changed(Path(entry.thing.name), found, self.found)
         if self.action == "leave":
             note = _leave(entry)
         elif self.action == "take out":
@@ -145,10 +132,10 @@ def _undo_engine_file(entry: Entry, timeout_seconds: float) -> None:
     before = entry.kept.copy.read_text(encoding="utf-8") if entry.kept else None
     listed, left = daemon_json.lists(files.read_text(path)), daemon_json.lists(before)
     unwanted = [tuple(item for item in now if item not in then) for now, then in zip(listed, left, strict=True)]
-    with engine_configuration.put_back(path, systemd.supervisor(), timeout_seconds):
+    with reload.put_back(path, systemd.supervisor(), timeout_seconds):
         files.write(path, daemon_json.without_registries(before).encode(), files.mode_of(path) or 0o644)
         if engine.connect(timeout_seconds) is not None:
-            engine_configuration.reload(
+            reload.reload(
                 systemd.supervisor(),
                 wanted=Registries(insecure=left[0], mirrors=left[1]),
                 unwanted=Registries(insecure=unwanted[0], mirrors=unwanted[1]),
@@ -169,7 +156,7 @@ def _undo_folder(entry: Entry, _timeout_seconds: float) -> None:
     path = Path(entry.thing.name)
     if entry.thing.belongs:
         shutil.rmtree(path)
-    elif drift.state(path) != drift.EMPTY:
+    elif file_state.state(path) != file_state.EMPTY:
         inside = ", ".join(files.names_in(path))
         raise ChangedError(f"nothing in {path}, as when the plan was made", inside, "plan again")
     else:
@@ -207,7 +194,7 @@ _UNDO: dict[str, Callable[[Entry, float], None]] = {
     "site": _undo_site,
     "folder": _undo_folder,
     "mode": lambda entry, _: Path(entry.thing.name).chmod(int(entry.before or "0", 8)),
-    "kernel setting": lambda entry, _: kernel.write_setting(entry.thing.name, int(entry.before or "0")),
+    "kernel setting": lambda entry, _: network.write_setting(entry.thing.name, int(entry.before or "0")),
     "unit": _undo_unit,
     "timer": lambda entry, _: systemd.stop_timer(entry.thing.name),
     "packages": _undo_packages,

@@ -1,1 +1,4 @@
-"""What is wrong: messages that people meet, their causes, the check of each here and now, and the remedy."""
+"""What is wrong: messages that people meet, their causes, the check of each, and the remedy.
+
+Imports `proof` and what it imports.
+"""

@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runbook import report
-from runbook.parameters import Parameters
-from runbook.redaction import redact
+from runbook.display import tables
+from runbook.model.parameters import Parameters
+from runbook.model.redaction import redact
 
 from .catalogue import Cause, Message, causes, causes_of, excerpt, find
 from .situation import Finding, Situation, look
@@ -14,7 +14,7 @@ from .situation import Finding, Situation, look
 _GENERAL = "-differs"  # how the causes end that plan a whole notebook
 _ORDER = {True: 0, None: 1, False: 2}
 _WORDS = {True: "confirmed", None: "undecided", False: "ruled out"}
-_TONES: dict[bool | None, report.Tone] = {True: "bad", None: "open", False: ""}
+_TONES: dict[bool | None, tables.Tone] = {True: "bad", None: "open", False: ""}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,14 +75,14 @@ class Answer:
             ],
         }
 
-    def table(self, options: Sequence[str] = ()) -> report.Table:
+    def table(self, options: Sequence[str] = ()) -> tables.Table:
         """Return the table: with a known message all of its causes, else the confirmed ones."""
         shown = self.judged if self.messages else self.confirmed
         rows = tuple(
             (_WORDS[item.finding.confirmed], item.cause.text, item.finding.found, *_to_do(item, options))
             for item in shown
         )
-        return report.Table(
+        return tables.Table(
             headings=("Here and now", "Cause", "The check found", "Remedy", "Carried out by"),
             rows=rows,
             empty=f"{len(self.judged)} causes were looked for, and none is confirmed.",

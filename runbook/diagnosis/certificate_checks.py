@@ -8,10 +8,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from runbook import secrets
 from runbook.changes.files import SetMode
-from runbook.outside import files, tls, validation
 from runbook.sections import certificates, configuration
+from runbook.system import credentials
+from runbook.system.certificates import tls, validation
+from runbook.system.host import files
 
 from .situation import Finding, Situation, UntoldError, no, yes
 
@@ -172,7 +173,7 @@ def authority_key_of_another(situation: Situation) -> Finding:
     path, authority = parameters.ca_key_path, situation.authority
     if parameters.certificate_source == "own" or files.mode_of(path) is None:
         return no("there is none to compare")
-    key = tls.load_key(path, secrets.find_passphrase(certificates.passphrase_file(parameters)))
+    key = tls.load_key(path, credentials.find_passphrase(certificates.passphrase_file(parameters)))
     fits = key.public_key() == authority.public_key()
     return no("they fit") if fits else yes(f"the key in {path} is not that of {parameters.ca_certificate_path}")
 

@@ -4,7 +4,8 @@ import os
 import re
 from pathlib import Path
 
-from runbook.outside import engine, files
+from runbook.system.docker import engine
+from runbook.system.host import files
 
 from .situation import Finding, Situation, UntoldError, no, yes
 

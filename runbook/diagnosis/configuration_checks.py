@@ -6,10 +6,11 @@ from pathlib import Path
 
 import bcrypt
 
-from runbook import secrets
-from runbook.errors import HostError
-from runbook.outside import files, registry_configuration, yaml_text
+from runbook.model.errors import HostError
 from runbook.sections import configuration
+from runbook.system import credentials
+from runbook.system.host import files, yaml_text
+from runbook.system.registry import config_yml
 
 from .situation import Finding, Situation, UntoldError, no, yes
 
@@ -65,7 +66,7 @@ def no_storage(situation: Situation) -> Finding:
 def unknown_key(situation: Situation) -> Finding:
     """Look for keys of config.yml that the registry takes for nothing."""
     try:
-        registry_configuration.refuse_unknown_keys(situation.configuration)
+        config_yml.refuse_unknown_keys(situation.configuration)
     except HostError as error:
         return yes(error.found)
     return no("it has only keys that the registry reads")
@@ -116,7 +117,7 @@ def tls_off(situation: Situation) -> Finding:
 
 def certificate_path_wrong(situation: Situation) -> Finding:
     """Look whether the files that config.yml names are in the folder that the container mounts."""
-    inside = registry_configuration.INSIDE
+    inside = config_yml.INSIDE
     names = [_at(situation, "http", "tls", "certificate"), _at(situation, "http", "tls", "key")]
     names.append(_at(situation, "auth", "htpasswd", "path"))
     paths = [Path(str(name)) for name in names if name]
@@ -128,7 +129,7 @@ def certificate_path_wrong(situation: Situation) -> Finding:
 def http_secret_is_another(situation: Situation) -> Finding:
     """Compare `http.secret` with the one kept, none of which is shown."""
     found = str(_at(situation, "http", "secret") or "")
-    if found == secrets.placeholder(situation.parameters.http_secret_path):
+    if found == credentials.placeholder(situation.parameters.http_secret_path):
         return no("it is the one kept")
     return yes("it is another than the one kept" if found else "there is none: each start makes another")
 
@@ -205,7 +206,7 @@ def user_unknown(situation: Situation) -> Finding:
 def password_is_another(situation: Situation) -> Finding:
     """Compare the kept password with the user's bcrypt hash, none of which is shown."""
     parameters = situation.parameters
-    kept = secrets.find_password(parameters.password_path)
+    kept = credentials.find_password(parameters.password_path)
     if kept is None:
         raise UntoldError(f"no password is kept in {parameters.password_path}")
     hashes = [hashed for _, user, hashed in _entries(situation) if user == parameters.username]

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from runbook import accepted
 from runbook.changes.files import WriteFile
-from runbook.errors import CommandError, HostError, MissingError, SecretError
-from runbook.outside import commands, compose, engine, files, registry_configuration, storage
-from runbook.redaction import redact
+from runbook.model.errors import CommandError, HostError, MissingError, SecretError
+from runbook.model.redaction import redact
+from runbook.proof import baseline
 from runbook.sections import basic_registry, certificates, configuration, host, nginx
 from runbook.sections import compose as compose_section
+from runbook.system.docker import compose, engine
+from runbook.system.host import commands, files
+from runbook.system.registry import config_yml, storage
 
 from .situation import Finding, Situation, UntoldError, no, yes
 
@@ -163,10 +165,10 @@ def image_missing(situation: Situation) -> Finding:
 def configuration_not_read(situation: Situation) -> Finding:
     """Look whether the container is told the path of config.yml, and has our folder there."""
     told = [*(situation.inspected["Config"]["Entrypoint"] or ()), *(situation.inspected["Config"]["Cmd"] or ())]
-    path = f"{registry_configuration.INSIDE}/config.yml"
+    path = f"{config_yml.INSIDE}/config.yml"
     if path not in told:
         return yes(f"its command is `{' '.join(told)}`, which does not name {path}; 3.x reads its own file elsewhere")
-    mounted = f"{situation.parameters.configuration_directory}:{registry_configuration.INSIDE}"
+    mounted = f"{situation.parameters.configuration_directory}:{config_yml.INSIDE}"
     if not any(bind.startswith(mounted) for bind in situation.container.binds):
         return yes(f"{situation.parameters.configuration_directory} is not mounted in it")
     return no(f"it is told {path}")
@@ -218,7 +220,7 @@ def accepted_is_another(situation: Situation) -> Finding:
     kept = files.read_text(situation.parameters.accepted_path)
     if kept is None:
         return no("nothing was accepted")
-    rows = accepted.compare(accepted.read(kept), accepted.gather(situation.parameters))
+    rows = baseline.compare(baseline.read(kept), baseline.gather(situation.parameters))
     drifted = [f"{row.claim}: {row.found}, not {row.expected}" for row in rows if not row.passed]
     return yes("; ".join(drifted)) if drifted else no("it is as it was accepted")
 

@@ -5,9 +5,10 @@ import os
 import re
 import shutil
 
-from runbook.errors import HostError
-from runbook.outside import daemon_json, engine, engine_configuration, engine_flags, json_text, systemd
-from runbook.redaction import redact
+from runbook.model.errors import HostError
+from runbook.model.redaction import redact
+from runbook.system.docker import daemon_json, engine, engine_flags, reload
+from runbook.system.host import json_text, systemd
 
 from .situation import Finding, Situation, UntoldError, no, untold, yes
 
@@ -55,7 +56,7 @@ def masked(situation: Situation) -> Finding:
 
 def deaf(situation: Situation) -> Finding:
     """Look whether the engine has neither chains nor a proxy, and the registry's port is not reached."""
-    if not engine_configuration.is_deaf(situation.flags):
+    if not reload.is_deaf(situation.flags):
         return no("it has chains, or a proxy")
     if situation.anonymous.status is not None:
         return no("the registry's port is reached all the same")
@@ -179,8 +180,8 @@ _LITTLE_BYTES = 32_000_000
 
 def lists_registry_insecure(situation: Situation) -> Finding:
     """Look in `docker info` for the registry, by name or network, among those that may go without TLS."""
-    listed = engine_configuration.registries(situation.require_engine()).insecure
-    found = engine_configuration.names_insecure(situation.parameters, situation.address, listed)
+    listed = reload.registries(situation.require_engine()).insecure
+    found = reload.names_insecure(situation.parameters, situation.address, listed)
     return yes(f"it lists {', '.join(found)}") if found else no("it does not list the registry")
 
 

@@ -8,20 +8,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from runbook.errors import HostError
-from runbook.outside import (
-    compose,
-    engine,
-    engine_configuration,
-    engine_flags,
-    files,
-    hosts_file,
-    kernel,
-    nginx,
-    ports,
-    systemd,
-)
+from runbook.model.errors import HostError
 from runbook.sections.host import FORWARDING
+from runbook.system import nginx
+from runbook.system.docker import compose, engine, engine_flags, ports, reload
+from runbook.system.host import files, hosts_file, network, systemd
 
 from .situation import Finding, Situation, UntoldError, no, yes
 
@@ -32,26 +23,26 @@ _PUBLIC = "registry-1.docker.io"
 def forwarding_off(situation: Situation) -> Finding:
     """Read the running kernel's setting."""
     del situation
-    found = kernel.read_setting(FORWARDING)
+    found = network.read_setting(FORWARDING)
     return no(f"{FORWARDING} is 1") if found == 1 else yes(f"{FORWARDING} is {found}")
 
 
 def forwarding_not_kept(situation: Situation) -> Finding:
     """Look for the setting in the runbook's drop-in."""
     del situation
-    found = files.read_text(kernel.DROP_IN) or ""
+    found = files.read_text(network.DROP_IN) or ""
     kept = f"{FORWARDING} = 1" in found
-    return no(f"{kernel.DROP_IN} sets it at boot") if kept else yes(f"{kernel.DROP_IN} does not set it at boot")
+    return no(f"{network.DROP_IN} sets it at boot") if kept else yes(f"{network.DROP_IN} does not set it at boot")
 
 
 def nat_chain_gone(situation: Situation) -> Finding:
     """Look for the engine's chain in the nat table, and in the filter table."""
     if engine.is_desktop(situation.require_engine()):
         return no("the engine of Docker Desktop keeps its chains to itself")
-    if kernel.has_nat_chain("DOCKER"):
+    if network.has_nat_chain("DOCKER"):
         return no("the chain DOCKER is in the nat table")
     flags = engine_flags.gather(systemd.supervisor())
-    if not engine_configuration.wants_nat_chain(situation.require_engine(), flags):
+    if not reload.wants_nat_chain(situation.require_engine(), flags):
         return no("this engine keeps none: its firewall is nftables, or its `iptables` is off")
     return yes("there is no chain DOCKER in the nat table")
 
@@ -71,7 +62,7 @@ def named_port_taken(situation: Situation) -> Finding:
     if named is None:
         named = re.search(r"(?:port|listen tcp\S*:|:)\s*(\d{2,5})\b", situation.message)
     port = int(named[1]) if named else situation.parameters.port
-    found = kernel.listeners({port})
+    found = network.listeners({port})
     if not found:
         return no(f"nobody listens on port {port} now")
     publishers = ports.publishers(situation.client, found) if situation.client else []
@@ -200,7 +191,7 @@ def is_exempt(name: str, exempt: str) -> bool:
 def public_registry_unreachable(situation: Situation) -> Finding:
     """Look the public registry's name up, and open a connection to it."""
     del situation
-    if not kernel.addresses_of(_PUBLIC):
+    if not network.addresses_of(_PUBLIC):
         return yes(f"no name server here knows {_PUBLIC}")
     try:
         with closing(socket.create_connection((_PUBLIC, 443), timeout=_SECONDS)):
@@ -238,7 +229,7 @@ def clock_behind(situation: Situation) -> Finding:
 def network_takes_larger(situation: Situation) -> Finding:
     """Compare the largest packet of the registry's network with that of the interface with its address."""
     inside = compose.network_mtu(situation.require_engine(), situation.parameters.compose_project) or 0
-    outside = kernel.mtu_at(situation.address)
+    outside = network.mtu_at(situation.address)
     told = f"{inside} bytes inside, {outside} outside"
     return yes(told) if inside > outside else no(told)
 

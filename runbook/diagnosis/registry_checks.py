@@ -3,9 +3,10 @@
 import os
 import re
 
-from runbook import secrets
-from runbook.forms import split_reference
-from runbook.outside import registry_api, storage, tls
+from runbook.model.value_types import split_reference
+from runbook.system import credentials
+from runbook.system.certificates import tls
+from runbook.system.registry import api, storage
 
 from .container_checks import last_words
 from .engine_checks import room
@@ -53,17 +54,17 @@ def reference_absent(situation: Situation) -> Finding:
     return yes(f"{repository} has no {tag}: it answers {answer}")
 
 
-def _ask_known(situation: Situation, path: str, *, method: str = "GET") -> registry_api.Answer:
+def _ask_known(situation: Situation, path: str, *, method: str = "GET") -> api.Answer:
     """Ask with the kept login, which is sent only to who has the authority's certificate, and only to the registry.
 
     The registry's name is asked for in the handshake and in the request: of the sites of a proxy that have the address,
     another one must not get the login.
     """
     parameters = situation.parameters
-    kept = secrets.find_password(parameters.password_path)
+    kept = credentials.find_password(parameters.password_path)
     if kept is None:
         raise UntoldError(f"no password is kept in {parameters.password_path}")
-    return registry_api.ask(
+    return api.ask(
         f"https://{situation.address}:{parameters.port}{path}",
         method=method,
         login=(parameters.username, kept),
@@ -96,7 +97,7 @@ def named_speaks_plain_http(situation: Situation) -> Finding:
     named = re.search(r"https?://([\w.-]+:\d+)", situation.message)
     if named is None:
         raise UntoldError("the message names no HOST:PORT")
-    found = registry_api.ask(f"http://{named[1]}/v2/", timeout_seconds=3)
+    found = api.ask(f"http://{named[1]}/v2/", timeout_seconds=3)
     plain = found.status is not None and "HTTP request to an HTTPS server" not in found.body
     return yes(f"{named[1]} answers {found} over plain HTTP") if plain else no(f"{named[1]}: {found}")
 

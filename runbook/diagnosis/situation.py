@@ -15,26 +15,15 @@ from typing import Any
 from cryptography import x509
 from docker.errors import DockerException
 
-from runbook import secrets
 from runbook.changes.base import Change
-from runbook.errors import HostError, NotReadyError, RunbookError
-from runbook.outside import (
-    commands,
-    compose,
-    engine,
-    engine_flags,
-    files,
-    images,
-    json_text,
-    kernel,
-    nginx,
-    registry_api,
-    systemd,
-    tls,
-    yaml_text,
-)
-from runbook.parameters import Parameters
-from runbook.redaction import redact
+from runbook.model.errors import HostError, NotReadyError, RunbookError
+from runbook.model.parameters import Parameters
+from runbook.model.redaction import redact
+from runbook.system import credentials, nginx
+from runbook.system.certificates import tls
+from runbook.system.docker import compose, engine, engine_flags, images
+from runbook.system.host import commands, files, json_text, network, systemd, yaml_text
+from runbook.system.registry import api
 
 _SECONDS = 3.0  # for an engine, a name server or a port to answer: who diagnoses does not wait
 _LOG_LINES = 200
@@ -223,7 +212,9 @@ class Situation:
     @cached_property
     def configuration(self) -> Mapping[str, Any]:
         """What stands in config.yml; raises UntoldError where it is no mapping."""
-        concealed = secrets.conceal(self.text(self.parameters.configuration_path), (self.parameters.http_secret_path,))
+        concealed = credentials.conceal(
+            self.text(self.parameters.configuration_path), (self.parameters.http_secret_path,)
+        )
         found = yaml_text.read_back(concealed)
         if not isinstance(found, dict):
             raise UntoldError("config.yml is no mapping")
@@ -250,17 +241,17 @@ class Situation:
     @cached_property
     def address(self) -> str:
         """The address that the registry's name is to stand for."""
-        return kernel.address_of(self.parameters.address)
+        return network.address_of(self.parameters.address)
 
     @cached_property
     def resolved(self) -> tuple[str, ...]:
         """The addresses that the registry's name stands for on this host; none where nobody knows it in time."""
-        return kernel.addresses_of(self.parameters.domain)
+        return network.addresses_of(self.parameters.domain)
 
     @cached_property
-    def listeners(self) -> Sequence[kernel.Listener]:
+    def listeners(self) -> Sequence[network.Listener]:
         """Who listens on the registry's port."""
-        return kernel.listeners({self.parameters.port})
+        return network.listeners({self.parameters.port})
 
     @cached_property
     def front_complaint(self) -> str:
@@ -271,20 +262,20 @@ class Situation:
         return next((line for line in told if nginx.NO_CONNECTION in line), "")
 
     @cached_property
-    def anonymous(self) -> registry_api.Answer:
+    def anonymous(self) -> api.Answer:
         """What the registry's port says over TLS to somebody who verifies nothing and sends no login."""
         return self._ask(tls.trusting_anybody())
 
     @cached_property
-    def verified(self) -> registry_api.Answer:
+    def verified(self) -> api.Answer:
         """The same to a client that trusts the authority on disk, and nobody else."""
         if self.anonymous.status is None:
             return self.anonymous
         return self._ask(tls.trusting(tls.certificate_text(self.authority).decode()))
 
-    def _ask(self, trust: ssl.SSLContext) -> registry_api.Answer:
+    def _ask(self, trust: ssl.SSLContext) -> api.Answer:
         url = f"https://{self.address}:{self.parameters.port}/v2/"
-        return registry_api.ask(
+        return api.ask(
             url,
             tls=trust,
             server_name=self.parameters.domain,
@@ -293,11 +284,11 @@ class Situation:
         )
 
     @cached_property
-    def plain(self) -> registry_api.Answer:
+    def plain(self) -> api.Answer:
         """What the registry's port says over plain HTTP."""
         if "timed out" in self.anonymous.error:  # whoever says nothing to one says nothing to the other
             return self.anonymous
-        return registry_api.ask(f"http://{self.address}:{self.parameters.port}/v2/", timeout_seconds=_SECONDS)
+        return api.ask(f"http://{self.address}:{self.parameters.port}/v2/", timeout_seconds=_SECONDS)
 
     @property
     def served(self) -> x509.Certificate | None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from runbook import surroundings
-from runbook.outside import engine
-from runbook.parameters import Parameters
+from runbook.model.parameters import Parameters
+from runbook.proof import surroundings
+from runbook.system.docker import engine
 
 from .situation import Finding, Situation, UntoldError, no, yes
 

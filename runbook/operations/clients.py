@@ -10,14 +10,16 @@ from pathlib import Path
 
 from cryptography import x509
 
-from runbook import secrets
 from runbook.changes.base import Change
 from runbook.changes.containers import PushClientImage
 from runbook.changes.files import CopyFile, MakeDirectory, SetMode, WriteFile
-from runbook.checks import Result, refused, says, works
-from runbook.errors import HostError, MissingError
-from runbook.outside import client_kit, commands, drift, files, hosts_file, kernel, registry_api, tls
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError, MissingError
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result, refused, says, works
+from runbook.system import credentials
+from runbook.system.certificates import tls
+from runbook.system.host import commands, file_state, files, hosts_file, network
+from runbook.system.registry import api, client_kit
 
 _AGAIN = "run this notebook again"
 _REGISTRY = "run the notebooks 30-certificates to 50-compose, then this one"
@@ -57,7 +59,7 @@ def gather(parameters: Parameters) -> ClientFacts:
         )
     found = {name: (files.read_text(directory / name), files.mode_of(directory / name)) for name in _MODES}
     return ClientFacts(
-        address=kernel.address_of(parameters.address),
+        address=network.address_of(parameters.address),
         authority=authority,
         fingerprint=tls.fingerprint(x509.load_pem_x509_certificate(authority.encode())),
         directory_exists=directory.is_dir(),
@@ -66,16 +68,16 @@ def gather(parameters: Parameters) -> ClientFacts:
         ),
         others=tuple(name for name in files.names_in(directory) if name.removesuffix(".part") not in _MODES),
         in_registry=_in_registry(parameters, _registry(parameters, authority)),
-        certificate_state=drift.state(directory / client_kit.CERTIFICATE),
+        certificate_state=file_state.state(directory / client_kit.CERTIFICATE),
     )
 
 
-def _registry(parameters: Parameters, authority: str) -> registry_api.Registry:
-    login = (parameters.username, secrets.require_password(parameters.password_path))
-    return registry_api.Registry(url=f"https://{parameters.registry_host}", login=login, tls=tls.trusting(authority))
+def _registry(parameters: Parameters, authority: str) -> api.Registry:
+    login = (parameters.username, credentials.require_password(parameters.password_path))
+    return api.Registry(url=f"https://{parameters.registry_host}", login=login, tls=tls.trusting(authority))
 
 
-def _in_registry(parameters: Parameters, registry: registry_api.Registry) -> str | None:
+def _in_registry(parameters: Parameters, registry: api.Registry) -> str | None:
     answer = registry.ask(client_kit.manifest_path(parameters.client_test_reference), method="HEAD")
     if answer.status == _NOT_FOUND:
         return None
@@ -183,8 +185,8 @@ def _check_certificate(parameters: Parameters, authority: str) -> list[Result]:
     certificate = x509.load_pem_x509_certificate(authority.encode())
     now = datetime.datetime.now(datetime.UTC)
     stranger = tls.issue_authority(tls.generate_key("ecdsa-p256"), certificate.subject, now=now, validity_days=1)
-    accepted = registry_api.ask(url, tls=tls.trusting(authority))
-    other = registry_api.ask(url, tls=tls.trusting(tls.certificate_text(stranger).decode()))
+    accepted = api.ask(url, tls=tls.trusting(authority))
+    other = api.ask(url, tls=tls.trusting(tls.certificate_text(stranger).decode()))
     told = (Path(parameters.client_kit_directory) / client_kit.FINGERPRINT).read_text(encoding="ascii")
     return [
         works(
@@ -208,9 +210,9 @@ def _check_certificate(parameters: Parameters, authority: str) -> list[Result]:
     ]
 
 
-def _check_image(parameters: Parameters, registry: registry_api.Registry, digest: str) -> list[Result]:
+def _check_image(parameters: Parameters, registry: api.Registry, digest: str) -> list[Result]:
     path = client_kit.manifest_path(parameters.client_test_reference)
-    anonymous = registry_api.ask(registry.url + path, method="HEAD", tls=registry.tls)
+    anonymous = api.ask(registry.url + path, method="HEAD", tls=registry.tls)
     return [
         works(
             f"{parameters.client_test_reference} has the digest that the script expects",
@@ -255,7 +257,7 @@ def _run_script(parameters: Parameters, fingerprint: str) -> commands.Completed:
     return commands.run(
         *("sh", str(script), "--docker", "--fingerprint", fingerprint, "--user", parameters.username),
         allowed=None,
-        stdin=f"{secrets.require_password(parameters.password_path)}\n",
+        stdin=f"{credentials.require_password(parameters.password_path)}\n",
         timeout_seconds=parameters.timeout_seconds,
     )
 

@@ -8,24 +8,17 @@ from pathlib import Path
 
 from cryptography import x509
 
+from runbook.changes import ledger
+from runbook.changes.ledger import Earlier
+from runbook.changes.made import Belonging, Kind, Thing
+from runbook.model.parameters import Parameters
 from runbook.operations import proof_timer
-from runbook.outside import (
-    client_kit,
-    compose,
-    daemon_json,
-    engine,
-    files,
-    hosts_file,
-    images,
-    kernel,
-    ledger,
-    nginx,
-    validation,
-)
-from runbook.outside.images import PACKAGE_REPOSITORY
-from runbook.outside.ledger import Earlier
-from runbook.outside.made import Belonging, Kind, Thing
-from runbook.parameters import Parameters
+from runbook.system import nginx
+from runbook.system.certificates import validation
+from runbook.system.docker import compose, daemon_json, engine, images
+from runbook.system.docker.images import PACKAGE_REPOSITORY
+from runbook.system.host import files, hosts_file, network
+from runbook.system.registry import client_kit
 
 _HEADER = b"# Made by registry-runbook"  # all of them begin so
 _MADE_ENGINE_FILE = daemon_json.PATH.with_name(f"{daemon_json.PATH.name}.made-by-registry-runbook")
@@ -35,7 +28,7 @@ def files_of(parameters: Parameters) -> dict[Path, Belonging]:
     """Return the files that the sections make, in their order, beside those of host and engine."""
     kit = Path(parameters.client_kit_directory)
     return {
-        kernel.DROP_IN: "",
+        network.DROP_IN: "",
         parameters.ca_key_path: "authority",
         parameters.ca_certificate_path: "authority",
         parameters.certificate_path: "",
@@ -84,7 +77,7 @@ def find(parameters: Parameters) -> tuple[Earlier, ...]:
 def _is_any_marked(parameters: Parameters) -> bool:
     """Return whether something on this host carries a mark of the runbook's."""
     written = (
-        kernel.DROP_IN,
+        network.DROP_IN,
         parameters.configuration_path,
         parameters.compose_path,
         *nginx.PLACES,
@@ -165,7 +158,7 @@ def _is_marked(parameters: Parameters, path: Path) -> bool:  # noqa: PLR0911 (on
     """Return whether a file carries a mark of the runbook's, or lies where nothing else does."""
     if path.is_symlink() or not path.is_file():
         return False
-    if path in (kernel.DROP_IN, parameters.configuration_path, parameters.compose_path):
+    if path in (network.DROP_IN, parameters.configuration_path, parameters.compose_path):
         return _has_header(path)
     if path == parameters.htpasswd_path:  # it cannot carry one
         return _has_header(parameters.configuration_path) and parameters.http_secret_path.is_file()

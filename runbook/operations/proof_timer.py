@@ -10,8 +10,8 @@ from pathlib import Path
 from runbook.changes.base import Change
 from runbook.changes.files import RemoveTree, WriteFile
 from runbook.changes.timer import EnableTimer, RemoveTimer
-from runbook.errors import HostError
-from runbook.outside import commands, drift, files, systemd
+from runbook.model.errors import HostError
+from runbook.system.host import commands, file_state, files, systemd
 
 NAME = "registry-runbook-prove"
 SERVICE, TIMER, FAILED = (systemd.UNITS / f"{NAME}{end}" for end in (".service", ".timer", "-failed.service"))
@@ -119,7 +119,7 @@ def plan(wanted: dict[Path, str], facts: TimerFacts) -> list[Change]:
 
 def states() -> tuple[tuple[Path, str], ...]:
     """Return the units that are there, each with what tells whether it changes later."""
-    return tuple((path, state) for path in (SERVICE, TIMER, FAILED) if (state := drift.state(path)) is not None)
+    return tuple((path, state) for path in (SERVICE, TIMER, FAILED) if (state := file_state.state(path)) is not None)
 
 
 def plan_removal(found: Sequence[tuple[Path, str]]) -> list[Change]:

@@ -10,15 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.changes import ledger, made
 from runbook.changes.base import Change
+from runbook.changes.ledger import Earlier, Entry
+from runbook.changes.made import Thing
 from runbook.changes.manual import LeftToUser
 from runbook.changes.undo import Action, EnterEarlier, Undo
-from runbook.checks import Result, refused, works
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result, refused, works
 from runbook.operations import earlier
-from runbook.outside import daemon_json, engine, files, hosts_file, ledger, made, nginx, registry_api, tls
-from runbook.outside.ledger import Earlier, Entry
-from runbook.outside.made import Thing
-from runbook.parameters import Parameters
+from runbook.system import nginx
+from runbook.system.certificates import tls
+from runbook.system.docker import daemon_json, engine
+from runbook.system.host import files, hosts_file
+from runbook.system.registry import api
 
 _WHERE_TO_LOOK = {
     "engine file": f"; take out of {daemon_json.PATH} what the runbook listed, and reload the engine",
@@ -31,7 +36,7 @@ class TearDownFacts:
     """The ledger, and how each of its things is now.
 
     `earlier` is what the ledger is to begin with, where there is none. `now` tells how a thing is
-    (`runbook.outside.made`), `inside` what lies in a folder, `users` who else uses what the engine or a package gives:
+    (`runbook.changes.made`), `inside` what lies in a folder, `users` who else uses what the engine or a package gives:
     for a thing of the ledger, names of objects that the runbook has not made.
     """
 
@@ -210,8 +215,8 @@ def check(parameters: Parameters) -> list[Result]:
     """Return the proof that no registry of the runbook answers any more, and that what was named is gone."""
     client = engine.require(parameters.timeout_seconds) if engine.is_installed() else None
     own = [] if client is None else [item.name for item in engine.containers(client, (engine.LABEL,))]
-    secured = registry_api.ask(f"https://127.0.0.1:{parameters.port}/v2/", tls=tls.trusting_anybody())
-    basic = registry_api.ask(f"http://127.0.0.1:{parameters.basic_port}/v2/")
+    secured = api.ask(f"https://127.0.0.1:{parameters.port}/v2/", tls=tls.trusting_anybody())
+    basic = api.ask(f"http://127.0.0.1:{parameters.basic_port}/v2/")
     entries = ledger.read()
     left = {entry.thing.belongs for entry in entries}
     named = set(parameters.also_remove)
@@ -249,7 +254,7 @@ _NOTHING = "nothing of the runbook's is here"
 _LISTENING = "another registry listens there: find it with `ss -ltnp`"
 
 
-def _who(answer: registry_api.Answer, own: list[str]) -> str:
+def _who(answer: api.Answer, own: list[str]) -> str:
     """Return whether a registry of the runbook's answered: one names the version of its API, and a container is left.
 
     Source: Docker Registry HTTP API V2, "API Version Check".

@@ -1,1 +1,4 @@
-"""One module for each notebook: gather facts, plan changes from them, check from outside."""
+"""One module for each notebook of a state: gather facts, plan changes, check from outside.
+
+Imports `changes` and what it imports.
+"""

@@ -14,25 +14,15 @@ from runbook.changes.containers import RunContainer
 from runbook.changes.engine import ConfigureEngine
 from runbook.changes.files import MakeDirectory
 from runbook.changes.manual import LeftToUser
-from runbook.checks import Result, refused, says, works
-from runbook.errors import HostError
-from runbook.forms import split_reference
-from runbook.outside import (
-    daemon_json,
-    docker_client,
-    engine,
-    engine_configuration,
-    engine_flags,
-    images,
-    json_text,
-    kernel,
-    registry_api,
-    storage,
-    systemd,
-)
-from runbook.outside.engine_configuration import Registries
-from runbook.outside.systemd import Supervisor
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result, refused, says, works
+from runbook.model.value_types import split_reference
+from runbook.system.docker import daemon_json, engine, engine_flags, images, reload
+from runbook.system.docker.reload import Registries
+from runbook.system.host import json_text, network, systemd
+from runbook.system.host.systemd import Supervisor
+from runbook.system.registry import api, docker_client, storage
 
 _PORT_INSIDE = 5000
 _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 (compared, not bound)
@@ -65,8 +55,8 @@ def gather(parameters: Parameters) -> BasicRegistryFacts:
         container=engine.container(client, parameters.basic_container),
         data_directory_exists=Path(parameters.basic_data_directory).is_dir(),
         supervisor=supervisor,
-        daemon_json=engine_configuration.read_file() if configures else None,
-        registries=engine_configuration.registries(client),
+        daemon_json=reload.read_file() if configures else None,
+        registries=reload.registries(client),
         flags=engine_flags.gather(supervisor) if configures else (),
         is_desktop=engine.is_desktop(client),
     )
@@ -169,12 +159,12 @@ def check(parameters: Parameters) -> list[Result]:
     """
     client = engine.require(parameters.timeout_seconds)
     host = f"{_reached_at(parameters)}:{parameters.basic_port}"
-    registry = registry_api.Registry(url=f"http://{host}")
-    registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
+    registry = api.Registry(url=f"http://{host}")
+    api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
     docker_client.refuse_occupied(_stored(client, parameters), parameters.basic_test_reference, "basic_test_reference")
     with _proof(client, parameters, host, test_image=parameters.test_image) as proof:
         results = _check_push_and_pull(proof)
-    addresses = kernel.host_addresses()
+    addresses = network.host_addresses()
     if (lan := lan_host(parameters, addresses)) is not None:
         results += _check_lan(client, parameters, lan) if lan != host else []
         results += _check_unlisted(client, parameters, addresses)
@@ -185,8 +175,8 @@ def check(parameters: Parameters) -> list[Result]:
 
 def check_answers(parameters: Parameters) -> list[Result]:
     """Return the part of the proof that needs no image: the registry answers, and has not what nobody pushed."""
-    registry = registry_api.Registry(url=f"http://{_reached_at(parameters)}:{parameters.basic_port}")
-    answered = registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
+    registry = api.Registry(url=f"http://{_reached_at(parameters)}:{parameters.basic_port}")
+    answered = api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
     repository, _ = split_reference(parameters.basic_test_reference)
     absent = registry.ask(f"/v2/{repository}/manifests/nobody-pushed-this")
     remedy = f"read the container's log, `docker logs {parameters.basic_container}`"
@@ -233,7 +223,7 @@ def lan_host(parameters: Parameters, addresses: Sequence[str]) -> str | None:
     """
     open_at = [item for item in addresses if parameters.basic_address in (_ALL_ADDRESSES, item)]
     hosts = [f"{address}:{parameters.basic_port}" for address in open_at]
-    return next((host for host in hosts if engine_configuration.is_listed(host, parameters.insecure_registries)), None)
+    return next((host for host in hosts if reload.is_listed(host, parameters.insecure_registries)), None)
 
 
 def _proof(
@@ -242,7 +232,7 @@ def _proof(
     """Return the proof at HOST:PORT, over plain HTTP."""
     return docker_client.proof(
         client,
-        registry_api.Registry(url=f"http://{host}"),
+        api.Registry(url=f"http://{host}"),
         host=host,
         reference=parameters.basic_test_reference,
         test_image=test_image,
@@ -274,17 +264,15 @@ def _check_unlisted(client: engine.Client, parameters: Parameters, addresses: Se
 
     Empty where each address of this host is in a network that the engine lists: there it refuses no port.
     """
-    listed = engine_configuration.registries(client).insecure
+    listed = reload.registries(client).insecure
     image = images.require(client, parameters).reference
     with engine.probe_container(client, image, inside=_PORT_INSIDE) as port:
         candidates = (*addresses, *engine.bridge_addresses(client))
-        unlisted = next(
-            (host for item in candidates if not engine_configuration.is_listed(host := f"{item}:{port}", listed)), None
-        )
+        unlisted = next((host for item in candidates if not reload.is_listed(host := f"{item}:{port}", listed)), None)
         if unlisted is None:
             return []
         with _proof(client, parameters, unlisted, test_image="") as proof:
-            registry_api.wait_until_ready(proof.registry, timeout_seconds=parameters.timeout_seconds)
+            api.wait_until_ready(proof.registry, timeout_seconds=parameters.timeout_seconds)
             said = proof.push()
     claim = "docker push to this host at a port that insecure_registries does not list"
     return [refused(claim, expected=PLAIN_HTTP, found=says(said, expected=PLAIN_HTTP), remedy="")]

@@ -14,15 +14,17 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from runbook import secrets
 from runbook.changes.base import Change
 from runbook.changes.certificates import InstallCertificate, IssueAuthority, IssueCertificate
 from runbook.changes.files import CopyFile, MakeDirectory, SetMode, WriteFile
 from runbook.changes.manual import LeftToUser
-from runbook.checks import Result, refused, works
-from runbook.errors import HostError
-from runbook.outside import drift, engine, files, kernel, own_certificate, own_certificate_rules, tls, validation
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result, refused, works
+from runbook.system import credentials
+from runbook.system.certificates import supplied, supplied_rules, tls, validation
+from runbook.system.docker import engine
+from runbook.system.host import file_state, files, network
 
 _FOLDER, _FILE = 0o700, 0o600
 _COMMON_NAME_LENGTH = 64  # RFC 5280 appendix A.1, ub-common-name
@@ -49,7 +51,7 @@ class CertificateFacts:
     server_fits: bool
     trusted: str | None
     modes: tuple[tuple[Path, int | None], ...]
-    brought: own_certificate.BroughtCertificate | None = None
+    brought: supplied.BroughtCertificate | None = None
     is_desktop: bool = False
     intermediates: tuple[tls.Certificate, ...] = ()
     states: tuple[tuple[Path, str | None], ...] = ()
@@ -86,7 +88,7 @@ def gather(parameters: Parameters) -> CertificateFacts:
     is_desktop = _is_desktop(parameters)
     return CertificateFacts(
         now=datetime.datetime.now(datetime.UTC),
-        address=kernel.address_of(parameters.address),
+        address=network.address_of(parameters.address),
         authority=tls.describe(authority) if authority else None,
         authority_text=text,
         authority_key="absent" if own else _state_of_key(key_path, authority, parameters),
@@ -97,7 +99,7 @@ def gather(parameters: Parameters) -> CertificateFacts:
         modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
         brought=_gather_brought(parameters, server_text) if own else None,
         intermediates=_intermediates(server_text, authority),
-        states=tuple((path, drift.state(path)) for path in (parameters.certificate_path, parameters.trust_path)),
+        states=tuple((path, file_state.state(path)) for path in (parameters.certificate_path, parameters.trust_path)),
         others=_others(Path(parameters.private_directory)),
     )
 
@@ -129,8 +131,8 @@ def _trust_path(parameters: Parameters, *, is_desktop: bool) -> Path:
     return folder / parameters.registry_host / "ca.crt" if is_desktop else parameters.trust_path
 
 
-def _gather_brought(parameters: Parameters, text: str | None) -> own_certificate.BroughtCertificate:
-    return own_certificate.gather(
+def _gather_brought(parameters: Parameters, text: str | None) -> supplied.BroughtCertificate:
+    return supplied.gather(
         key_path=Path(parameters.own_key_file),
         chain_path=Path(parameters.own_certificate_file),
         authority_path=Path(parameters.own_authority_file) if parameters.own_authority_file else None,
@@ -145,7 +147,7 @@ def passphrase_file(parameters: Parameters) -> Path | None:
 
 
 def _state_of_key(path: Path, authority: x509.Certificate | None, parameters: Parameters) -> str:
-    passphrase = secrets.find_passphrase(passphrase_file(parameters))
+    passphrase = credentials.find_passphrase(passphrase_file(parameters))
     if not path.exists():
         return "absent"
     try:
@@ -313,12 +315,10 @@ def _trust(parameters: Parameters, facts: CertificateFacts) -> Change:
     return CopyFile(source=source, path=parameters.trust_path, mode=0o444, before=facts.state(parameters.trust_path))
 
 
-def _plan_own(
-    parameters: Parameters, facts: CertificateFacts, brought: own_certificate.BroughtCertificate
-) -> list[Change]:
+def _plan_own(parameters: Parameters, facts: CertificateFacts, brought: supplied.BroughtCertificate) -> list[Change]:
     """Return what puts what was brought along in its places; an authority that was there before is kept beside it."""
     dns_names, addresses = _names(parameters, facts.address)
-    authority = own_certificate_rules.refuse(brought, names=(*dns_names, *addresses), now=facts.now)
+    authority = supplied_rules.refuse(brought, names=(*dns_names, *addresses), now=facts.now)
     changes = _plan_places(parameters, facts)
     path, before, after = parameters.ca_certificate_path, facts.authority_text, tls.certificate_text(authority).decode()
     if before != after:
@@ -399,7 +399,7 @@ def check(parameters: Parameters) -> list[Result]:
     chain = x509.load_pem_x509_certificates(parameters.certificate_path.read_bytes())
     now = datetime.datetime.now(datetime.UTC)
     stranger = tls.issue_authority(tls.generate_key("ecdsa-p256"), authority.subject, now=now, validity_days=1)
-    dns_names, addresses = _names(parameters, kernel.address_of(parameters.address))
+    dns_names, addresses = _names(parameters, network.address_of(parameters.address))
     reissue = "run this notebook again; if it stays, move the server certificate away and run it again"
     accepted = [
         works(

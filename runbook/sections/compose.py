@@ -13,35 +13,24 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from runbook import secrets
 from runbook.changes.base import Change
 from runbook.changes.containers import ComposeUp
 from runbook.changes.files import WriteFile
 from runbook.changes.manual import LeftToUser
 from runbook.changes.nginx import RemoveSite
-from runbook.checks import Result, refused, works
-from runbook.errors import HostError, MissingError
-from runbook.outside import (
-    compose,
-    engine,
-    files,
-    hosts_file,
-    images,
-    kernel,
-    nginx,
-    registry_api,
-    registry_configuration,
-    rights,
-    storage,
-    tls,
-    yaml_text,
-)
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError, MissingError
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result, refused, works
+from runbook.system import credentials, nginx
+from runbook.system.certificates import tls
+from runbook.system.docker import compose, engine, images
+from runbook.system.host import files, hosts_file, network, rights, yaml_text
+from runbook.system.registry import api, config_yml, storage
 
 _REVISION = "org.registry-runbook.revision"
 _POLICY = "unless-stopped"
-_COMMAND = ("serve", str(registry_configuration.INSIDE / "config.yml"))
-_HEALTH = ("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{registry_configuration.HEALTH_PORT}/debug/health")
+_COMMAND = ("serve", str(config_yml.INSIDE / "config.yml"))
+_HEALTH = ("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{config_yml.HEALTH_PORT}/debug/health")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +81,8 @@ def gather(parameters: Parameters) -> ComposeFacts:
     configuration = _configuration(parameters)
     certificate = tls.fingerprint(tls.require_certificate(parameters.certificate_path))
     behind = parameters.proxy == "nginx"
-    address = kernel.address_of(parameters.address)
-    if not (is_desktop or hosts_file.is_read() or address in kernel.addresses_of(parameters.domain)):
+    address = network.address_of(parameters.address)
+    if not (is_desktop or hosts_file.is_read() or address in network.addresses_of(parameters.domain)):
         raise hosts_file.unread(parameters.domain)
     read_at_start = (parameters.configuration_path, *(() if behind else (parameters.certificate_path,)))
     return ComposeFacts(
@@ -108,7 +97,7 @@ def gather(parameters: Parameters) -> ComposeFacts:
         is_desktop=is_desktop,
         nginx_site=nginx.read_site(),
         is_labelled=labels is None or engine.LABEL in labels,
-        mtu=compose.USUAL_MTU if is_desktop else kernel.mtu_at(address),
+        mtu=compose.USUAL_MTU if is_desktop else network.mtu_at(address),
         network_mtu=network_mtu,
         more_rights=() if is_desktop else more_rights(client, parameters),
     )
@@ -129,10 +118,7 @@ def more_rights(client: engine.Client, parameters: Parameters) -> tuple[str, ...
         entry_point=tuple(made_with.get("Entrypoint") or ()),
         network=compose.default_network(parameters.compose_project),
         ports=((outside, inside),),
-        mounts=(
-            (parameters.configuration_directory, str(registry_configuration.INSIDE), False),
-            (volume, str(storage.ROOT), True),
-        ),
+        mounts=((parameters.configuration_directory, str(config_yml.INSIDE), False), (volume, str(storage.ROOT), True)),
     )
     return tuple(rights.more_rights(attributes, wanted))
 
@@ -141,8 +127,8 @@ def _configuration(parameters: Parameters) -> str:
     text = files.read_text(parameters.configuration_path)
     if text is None or not parameters.htpasswd_path.exists():
         raise MissingError("config.yml and htpasswd", "one of them is not there", "run the notebook 40-configuration")
-    concealed = secrets.conceal(text, (parameters.http_secret_path,))
-    registry_configuration.refuse_unknown_keys(yaml_text.read_back(concealed))
+    concealed = credentials.conceal(text, (parameters.http_secret_path,))
+    config_yml.refuse_unknown_keys(yaml_text.read_back(concealed))
     return concealed
 
 
@@ -154,7 +140,7 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
         "restart": _POLICY,
         "ports": [_publish(parameters)],
         "volumes": [
-            f"{parameters.configuration_directory}:{registry_configuration.INSIDE}:ro",
+            f"{parameters.configuration_directory}:{config_yml.INSIDE}:ro",
             f"{parameters.data_volume}:{storage.ROOT}",
         ],
         "healthcheck": {"test": ["CMD", *_HEALTH], "interval": "10s", "timeout": "5s", "retries": 3},
@@ -185,8 +171,8 @@ def _publish(parameters: Parameters) -> str:
 
 def _ports(parameters: Parameters) -> tuple[int, int]:
     if parameters.proxy == "nginx":
-        return parameters.backend_port, registry_configuration.PLAIN_PORT
-    return parameters.port, registry_configuration.TLS_PORT
+        return parameters.backend_port, config_yml.PLAIN_PORT
+    return parameters.port, config_yml.TLS_PORT
 
 
 def is_made(facts: ComposeFacts) -> bool:
@@ -263,8 +249,8 @@ def check(parameters: Parameters) -> list[Result]:
     """Return the proof, from outside, that the service runs with our configuration and our certificate."""
     client = engine.require(parameters.timeout_seconds)
     registry = _registry(parameters)
-    anonymous = registry_api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
-    login = (parameters.username, secrets.require_password(parameters.password_path))
+    anonymous = api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
+    login = (parameters.username, credentials.require_password(parameters.password_path))
     known = dataclasses.replace(registry, login=login)
     reached = _check_loopback if parameters.proxy == "nginx" else _check_served
     return [
@@ -275,27 +261,27 @@ def check(parameters: Parameters) -> list[Result]:
     ]
 
 
-def _registry(parameters: Parameters) -> registry_api.Registry:
+def _registry(parameters: Parameters) -> api.Registry:
     """Return the registry as this notebook leaves it: on loopback over plain HTTP where nginx is to stand in front."""
     if parameters.proxy == "nginx":
-        return registry_api.Registry(url=f"http://127.0.0.1:{parameters.backend_port}")
+        return api.Registry(url=f"http://127.0.0.1:{parameters.backend_port}")
     trusted = tls.trusting(parameters.ca_certificate_path.read_text(encoding="ascii"))
-    return registry_api.Registry(url=f"https://{parameters.registry_host}", tls=trusted)
+    return api.Registry(url=f"https://{parameters.registry_host}", tls=trusted)
 
 
 def _check_name(parameters: Parameters) -> Result:
     resolved = sorted({str(item[4][0]) for item in socket.getaddrinfo(parameters.domain, parameters.port)})
     return works(
         f"{parameters.domain} stands for this host",
-        expected=kernel.address_of(parameters.address),
+        expected=network.address_of(parameters.address),
         found=", ".join(resolved),
         remedy="see /etc/hosts",
     )
 
 
-def _check_loopback(parameters: Parameters, anonymous: registry_api.Answer) -> list[Result]:
-    address = kernel.address_of(parameters.address)
-    outside = registry_api.ask(f"http://{address}:{parameters.backend_port}/v2/")
+def _check_loopback(parameters: Parameters, anonymous: api.Answer) -> list[Result]:
+    address = network.address_of(parameters.address)
+    outside = api.ask(f"http://{address}:{parameters.backend_port}/v2/")
     return [
         works(
             "the registry answers on loopback, over plain HTTP",
@@ -312,8 +298,8 @@ def _check_loopback(parameters: Parameters, anonymous: registry_api.Answer) -> l
     ]
 
 
-def _check_served(parameters: Parameters, anonymous: registry_api.Answer) -> list[Result]:
-    address = kernel.address_of(parameters.address)
+def _check_served(parameters: Parameters, anonymous: api.Answer) -> list[Result]:
+    address = network.address_of(parameters.address)
     return [
         works(
             "the registry answers there, and a client that verifies accepts it",
@@ -330,9 +316,7 @@ def _check_served(parameters: Parameters, anonymous: registry_api.Answer) -> lis
     ]
 
 
-def _check_configuration(
-    parameters: Parameters, anonymous: registry_api.Answer, known: registry_api.Registry
-) -> list[Result]:
+def _check_configuration(parameters: Parameters, anonymous: api.Answer, known: api.Registry) -> list[Result]:
     nothing = known.ask(f"/v2/runbook/nothing/manifests/sha256:{'0' * 64}", method="DELETE")
     remedy = (
         "the registry does not run with config.yml: look for REGISTRY_* in its container (`docker inspect`), and for "
@@ -366,7 +350,7 @@ def _check_configuration(
 def _check_plain(parameters: Parameters, remedy: str) -> list[Result]:
     if parameters.proxy == "nginx":
         return []
-    plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
+    plain = api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
     return [refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=remedy)]
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import bcrypt
 
-from runbook import secrets
 from runbook.changes.base import Change
 from runbook.changes.credentials import GenerateSecret, SetPassword
 from runbook.changes.files import MakeDirectory, SetMode, WriteFile
-from runbook.checks import Result, refused, works
-from runbook.errors import HostError, RunbookError, SecretError
-from runbook.outside import drift, files, registry_configuration, yaml_text
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError, RunbookError, SecretError
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result, refused, works
+from runbook.system import credentials
+from runbook.system.host import file_state, files, yaml_text
+from runbook.system.registry import config_yml
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,16 +56,14 @@ def content(parameters: Parameters) -> dict[str, object]:
             "cache": {"blobdescriptor": "inmemory"},
             "filesystem": {"rootdirectory": "/var/lib/registry"},
         },
-        "auth": {
-            "htpasswd": {"realm": parameters.realm, "path": str(registry_configuration.INSIDE / "auth" / "htpasswd")}
-        },
+        "auth": {"htpasswd": {"realm": parameters.realm, "path": str(config_yml.INSIDE / "auth" / "htpasswd")}},
         "http": {
             **_address(parameters),
-            "secret": secrets.placeholder(parameters.http_secret_path),
+            "secret": credentials.placeholder(parameters.http_secret_path),
             "headers": {"X-Content-Type-Options": ["nosniff"]},
             "http2": {"disabled": False},
             **_tls(parameters),
-            "debug": {"addr": f"127.0.0.1:{registry_configuration.HEALTH_PORT}"},
+            "debug": {"addr": f"127.0.0.1:{config_yml.HEALTH_PORT}"},
         },
         "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
     }
@@ -72,14 +71,14 @@ def content(parameters: Parameters) -> dict[str, object]:
 
 def _address(parameters: Parameters) -> dict[str, object]:
     if parameters.proxy == "nginx":
-        return {"addr": f":{registry_configuration.PLAIN_PORT}"}
-    return {"addr": f":{registry_configuration.TLS_PORT}", "host": f"https://{parameters.registry_host}"}
+        return {"addr": f":{config_yml.PLAIN_PORT}"}
+    return {"addr": f":{config_yml.TLS_PORT}", "host": f"https://{parameters.registry_host}"}
 
 
 def _tls(parameters: Parameters) -> dict[str, object]:
     if parameters.proxy == "nginx":
         return {}
-    certificate = str(registry_configuration.INSIDE / "ssl" / parameters.certificate_path.name)
+    certificate = str(config_yml.INSIDE / "ssl" / parameters.certificate_path.name)
     return {"tls": {"certificate": certificate, "key": certificate, "minimumtls": "tls1.2"}}
 
 
@@ -118,7 +117,7 @@ def _state_of_password(hashed: str | None, password: str | None, cost: int) -> s
 def gather(parameters: Parameters) -> ConfigurationFacts:
     """Return the facts; raises HostError for an htpasswd file that no registry could read, SecretError for a secret."""
     users = users_of(parameters.htpasswd_path)
-    password = secrets.find_password(parameters.password_path)
+    password = credentials.find_password(parameters.password_path)
     if password is None and parameters.password_file:
         raise SecretError(f"a password in {parameters.password_file}", "no such file", "correct password_file")
     text = files.read_text(parameters.configuration_path)
@@ -129,13 +128,13 @@ def gather(parameters: Parameters) -> ConfigurationFacts:
         parameters.configuration_path,
     )
     return ConfigurationFacts(
-        text=None if text is None else secrets.conceal(text, (parameters.http_secret_path,)),
+        text=None if text is None else credentials.conceal(text, (parameters.http_secret_path,)),
         users=tuple(sorted(users)),
         password_known=password is not None,
         password=_state_of_password(users.get(parameters.username), password, parameters.bcrypt_cost),
-        http_secret_known=bool(secrets.read_file(parameters.http_secret_path)),
+        http_secret_known=bool(credentials.read_file(parameters.http_secret_path)),
         modes=tuple((path, files.mode_of(path)) for path in places),
-        users_state=drift.state(parameters.htpasswd_path),
+        users_state=file_state.state(parameters.htpasswd_path),
     )
 
 
@@ -197,8 +196,8 @@ def _set_password(parameters: Parameters, facts: ConfigurationFacts) -> SetPassw
 def check(parameters: Parameters) -> list[Result]:
     """Return the proof that the files on disk say what the registry must read, and that a misspelt key is found."""
     text = files.read_text(parameters.configuration_path) or ""
-    data = yaml_text.read_back(secrets.conceal(text, (parameters.http_secret_path,)))
-    password = secrets.require_password(parameters.password_path)
+    data = yaml_text.read_back(credentials.conceal(text, (parameters.http_secret_path,)))
+    password = credentials.require_password(parameters.password_path)
     hashed = users_of(parameters.htpasswd_path).get(parameters.username, "")
     again = "run this notebook again"
     key = "tls" if parameters.proxy == "none" else "addr"
@@ -230,14 +229,14 @@ def check(parameters: Parameters) -> list[Result]:
         refused(
             f"another password for {parameters.username}",
             expected=False,
-            found=bcrypt.checkpw(secrets.generate().encode(), hashed.encode()),
+            found=bcrypt.checkpw(credentials.generate().encode(), hashed.encode()),
             remedy="report this",
         ),
         works(
             "http.secret is the one kept",
             expected=True,
-            found=secrets.placeholder(parameters.http_secret_path)
-            in secrets.conceal(text, (parameters.http_secret_path,)),
+            found=credentials.placeholder(parameters.http_secret_path)
+            in credentials.conceal(text, (parameters.http_secret_path,)),
             remedy=again,
         ),
     ]
@@ -247,7 +246,7 @@ def _judge(right: str, wrong: str, data: object) -> str:
     """Return what becomes of the configuration on disk once one of its keys is misspelt."""
     misspelt = yaml_text.read_back(json.dumps(data).replace(f'"{right}":', f'"{wrong}":'))
     try:
-        registry_configuration.refuse_unknown_keys(misspelt)
+        config_yml.refuse_unknown_keys(misspelt)
     except RunbookError:
         return "refused"
     return "accepted"

@@ -13,24 +13,14 @@ from runbook.changes.base import Change
 from runbook.changes.containers import ObtainImage
 from runbook.changes.engine import EnableEngine, InstallPackages, RestartEngine, SetKernel, StartEngine
 from runbook.changes.files import WriteFile
-from runbook.checks import Result, refused, works
-from runbook.errors import HostError, NotReadyError
-from runbook.outside import (
-    compose,
-    engine,
-    engine_configuration,
-    engine_flags,
-    files,
-    images,
-    kernel,
-    nginx,
-    packages,
-    ports,
-    registry_api,
-    systemd,
-)
-from runbook.outside.systemd import Supervisor
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError, NotReadyError
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result, refused, works
+from runbook.system import nginx
+from runbook.system.docker import compose, engine, engine_flags, images, ports, reload
+from runbook.system.host import files, network, packages, systemd
+from runbook.system.host.systemd import Supervisor
+from runbook.system.registry import api
 
 FORWARDING = "net.ipv4.ip_forward"
 _CLIENT_APART = 13  # since Debian 13 the package docker.io only recommends the client
@@ -74,7 +64,7 @@ class HostFacts:
     drop_in: str | None
     daemon_json: str | None
     flags: tuple[engine_flags.Flag, ...]
-    listeners: tuple[kernel.Listener, ...]
+    listeners: tuple[network.Listener, ...]
     has_nginx_site: bool
     elsewhere: str = ""
     masked: tuple[tuple[str, str], ...] = ()
@@ -85,7 +75,7 @@ def gather(parameters: Parameters) -> HostFacts:
     release = packages.release()
     supervisor = systemd.supervisor()
     installed = engine.is_installed()
-    listeners = tuple(kernel.listeners(set(_ports(parameters))))
+    listeners = tuple(network.listeners(set(_ports(parameters))))
     with ThreadPoolExecutor() as beside:  # an interrupt waits for these commands, but not for an engine that is stuck
         asked_compose = beside.submit(compose.find)
         asked_boot = beside.submit(engine.is_enabled) if supervisor == "systemd" and installed else None
@@ -95,7 +85,7 @@ def gather(parameters: Parameters) -> HostFacts:
     flags = asked_flags.result() if asked_flags else ()
     if found_engine is not None and not found_engine.has_nat_chain:
         client = engine.require(parameters.timeout_seconds)
-        needs_none = not engine_configuration.wants_nat_chain(client, flags)
+        needs_none = not reload.wants_nat_chain(client, flags)
         found_engine = dataclasses.replace(found_engine, has_nat_chain=needs_none)
     return HostFacts(
         distribution=release.get("ID", ""),
@@ -106,9 +96,9 @@ def gather(parameters: Parameters) -> HostFacts:
         engine_enabled=asked_boot is not None and asked_boot.result(),
         engine=found_engine,
         compose=f"{' '.join(found_compose.argv)} {found_compose.version}" if found_compose else None,
-        forwarding=kernel.read_setting(FORWARDING),
-        drop_in=files.read_text(kernel.DROP_IN),
-        daemon_json=engine_configuration.read_file(),
+        forwarding=network.read_setting(FORWARDING),
+        drop_in=files.read_text(network.DROP_IN),
+        daemon_json=reload.read_file(),
         flags=flags,
         listeners=listeners,
         has_nginx_site=nginx.read_site() is not None,
@@ -123,7 +113,7 @@ def _ports(parameters: Parameters) -> dict[int, str]:
     return behind | {parameters.basic_port: "basic_port", parameters.port: "port"}
 
 
-def _gather_engine(parameters: Parameters, listeners: Sequence[kernel.Listener]) -> EngineFacts | None:
+def _gather_engine(parameters: Parameters, listeners: Sequence[network.Listener]) -> EngineFacts | None:
     client = engine.connect(parameters.timeout_seconds)
     if client is None or engine.asked_elsewhere(client):
         return None
@@ -134,7 +124,7 @@ def _gather_engine(parameters: Parameters, listeners: Sequence[kernel.Listener])
     desktop = engine.is_desktop(client)
     return EngineFacts(
         version=client.version()["Version"],
-        has_nat_chain=desktop or kernel.has_nat_chain("DOCKER"),
+        has_nat_chain=desktop or network.has_nat_chain("DOCKER"),
         running=tuple(sorted(found.name for found in running)),
         publishers=tuple((port, found.name, _is_ours(found)) for port, found in ports.publishers(client, listeners)),
         image=image.reference if image else None,
@@ -186,7 +176,7 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
             )
         changes.append(InstallPackages(names=missing))
     if facts.drop_in != DROP_IN_TEXT:
-        changes.append(WriteFile(path=kernel.DROP_IN, before=facts.drop_in, after=DROP_IN_TEXT, mode=0o644))
+        changes.append(WriteFile(path=network.DROP_IN, before=facts.drop_in, after=DROP_IN_TEXT, mode=0o644))
     if facts.forwarding != 1:
         changes.append(SetKernel(name=FORWARDING, before=facts.forwarding, after=1))
     if facts.supervisor == "systemd" and not facts.engine_enabled:
@@ -248,7 +238,7 @@ def _refuse_taken_ports(parameters: Parameters, facts: HostFacts) -> None:
             )
 
 
-def _is_nginx_in_front(parameters: Parameters, facts: HostFacts, listener: kernel.Listener) -> bool:
+def _is_nginx_in_front(parameters: Parameters, facts: HostFacts, listener: network.Listener) -> bool:
     """Return whether a listener is the nginx that is to stand in front, or that 50-compose takes our site from."""
     is_nginx = (listener.port, listener.process) == (parameters.port, "nginx")
     return is_nginx and (parameters.proxy == "nginx" or facts.has_nginx_site)
@@ -263,23 +253,21 @@ def check_container(parameters: Parameters) -> list[Result]:
     """Return the proof that a container with a published port answers; it is removed again."""
     client = engine.require(parameters.timeout_seconds)
     image = images.require(client, parameters)
-    address = kernel.default_address()
+    address = network.default_address()
     with engine.probe_container(client, image.reference, inside=5000) as port:
-        probed = registry_api.Registry(url=f"http://{address}:{port}")
+        probed = api.Registry(url=f"http://{address}:{port}")
         try:
-            answered: object = registry_api.wait_until_ready(probed, timeout_seconds=15).status
+            answered: object = api.wait_until_ready(probed, timeout_seconds=15).status
         except NotReadyError as error:
             answered = error.found
     afterwards = probed.ask("/v2/")
-    is_deaf = engine_configuration.is_deaf(engine_flags.gather(systemd.supervisor()))
+    is_deaf = reload.is_deaf(engine_flags.gather(systemd.supervisor()))
     return [
         works(
             f"a container with a published port answers at {address}",
             expected=200,
             found=answered,
-            remedy=engine_configuration.UNDEAFEN
-            if is_deaf
-            else "see `iptables -t nat -L DOCKER` and any firewall of this host",
+            remedy=reload.UNDEAFEN if is_deaf else "see `iptables -t nat -L DOCKER` and any firewall of this host",
         ),
         refused(
             "the same address, once that container is gone",
@@ -299,7 +287,7 @@ def check_settings(parameters: Parameters) -> list[Result]:
         works(
             "containers are forwarded",
             expected=1,
-            found=kernel.read_setting(FORWARDING),
+            found=network.read_setting(FORWARDING),
             remedy=f"see what sets {FORWARDING}: `grep -r ip_forward /etc/sysctl.d /etc/sysctl.conf`",
         ),
         works(

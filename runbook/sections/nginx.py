@@ -9,29 +9,20 @@ from pathlib import Path
 
 from cryptography import x509
 
-from runbook import secrets
 from runbook.changes.base import Change
 from runbook.changes.engine import InstallPackages
 from runbook.changes.nginx import ConfigureNginx
-from runbook.checks import Result, refused, works
-from runbook.errors import HostError, MissingError
-from runbook.forms import split_reference
-from runbook.outside import (
-    compose,
-    docker_client,
-    engine,
-    kernel,
-    nginx,
-    nginx_configuration,
-    packages,
-    registry_api,
-    storage,
-    systemd,
-    tls,
-)
-from runbook.outside.registry_configuration import PLAIN_PORT
-from runbook.outside.systemd import Supervisor
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError, MissingError
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result, refused, works
+from runbook.model.value_types import split_reference
+from runbook.system import credentials, nginx, nginx_configuration
+from runbook.system.certificates import tls
+from runbook.system.docker import compose, engine
+from runbook.system.host import network, packages, systemd
+from runbook.system.host.systemd import Supervisor
+from runbook.system.registry import api, docker_client, storage
+from runbook.system.registry.config_yml import PLAIN_PORT
 
 _AGAIN = "run this notebook again"
 _COMPOSE = "run the notebooks 40-configuration and 50-compose, then this one"
@@ -74,7 +65,7 @@ def gather(parameters: Parameters) -> NginxFacts | None:
     if parameters.proxy == "none":
         return None
     docker_client.refuse_occupied(_stored(parameters), parameters.test_reference, "test_reference")
-    supervisor, address = systemd.supervisor(), kernel.address_of(parameters.address)
+    supervisor, address = systemd.supervisor(), network.address_of(parameters.address)
     installed = nginx.is_installed()
     configured = nginx_configuration.read() if installed else []
     path = nginx.path(configured)
@@ -87,7 +78,7 @@ def gather(parameters: Parameters) -> NginxFacts | None:
         enabled=supervisor == "none" or (installed and nginx.is_enabled()),
         text=nginx.read_site(),
         address=address,
-        has_ipv6=kernel.has_ipv6(),
+        has_ipv6=network.has_ipv6(),
         served=nginx.served(parameters.domain, f"{address}:{parameters.port}"),
         certificate=tls.fingerprint(tls.require_certificate(parameters.certificate_path)),
         masked=tuple(systemd.masked("nginx.service").items()) if supervisor == "systemd" and installed else (),
@@ -181,10 +172,10 @@ def check(parameters: Parameters) -> list[Result]:
     return [*check_front(parameters), *check_layers(parameters)]
 
 
-def _known(parameters: Parameters) -> registry_api.Registry:
+def _known(parameters: Parameters) -> api.Registry:
     trusted = tls.trusting(parameters.ca_certificate_path.read_text(encoding="ascii"))
-    login = (parameters.username, secrets.require_password(parameters.password_path))
-    return registry_api.Registry(url=f"https://{parameters.registry_host}", tls=trusted, login=login)
+    login = (parameters.username, credentials.require_password(parameters.password_path))
+    return api.Registry(url=f"https://{parameters.registry_host}", tls=trusted, login=login)
 
 
 def check_front(parameters: Parameters) -> list[Result]:
@@ -196,7 +187,7 @@ def check_front(parameters: Parameters) -> list[Result]:
         return [_check_no_site()]
     known = _known(parameters)
     stranger = dataclasses.replace(known, login=None)
-    anonymous = registry_api.wait_until_ready(stranger, timeout_seconds=parameters.timeout_seconds)
+    anonymous = api.wait_until_ready(stranger, timeout_seconds=parameters.timeout_seconds)
     return _check_front(parameters, anonymous, known)
 
 
@@ -225,14 +216,14 @@ def _check_no_site() -> Result:
     )
 
 
-def _check_front(parameters: Parameters, anonymous: registry_api.Answer, known: registry_api.Registry) -> list[Result]:
-    plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
+def _check_front(parameters: Parameters, anonymous: api.Answer, known: api.Registry) -> list[Result]:
+    plain = api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
     served = tls.fingerprint(x509.load_der_x509_certificate(anonymous.server_certificate))
     enabled = nginx.is_enabled() if systemd.supervisor() == "systemd" else "no systemd here: start it at boot yourself"
     return [
         works(
             f"nginx answers for {parameters.registry_host}, and a client that verifies accepts it",
-            expected=f"nginx at {kernel.address_of(parameters.address)}",
+            expected=f"nginx at {network.address_of(parameters.address)}",
             found=f"{anonymous.headers.get('server', 'nobody').partition('/')[0]} at {anonymous.server_address}",
             remedy=_see_site(),
         ),
@@ -254,8 +245,8 @@ def _check_front(parameters: Parameters, anonymous: registry_api.Answer, known: 
     ]
 
 
-def _check_headers(parameters: Parameters, known: registry_api.Registry, repository: str) -> list[Result]:
-    behind = registry_api.Registry(url=f"http://127.0.0.1:{parameters.backend_port}", login=known.login)
+def _check_headers(parameters: Parameters, known: api.Registry, repository: str) -> list[Result]:
+    behind = api.Registry(url=f"http://127.0.0.1:{parameters.backend_port}", login=known.login)
     return [
         works(
             "an upload is sent to the public address",
@@ -277,7 +268,7 @@ def _origin(location: str) -> str:
     return location.partition("/v2/")[0]
 
 
-def _check_limit(parameters: Parameters, known: registry_api.Registry, repository: str) -> list[Result]:
+def _check_limit(parameters: Parameters, known: api.Registry, repository: str) -> list[Result]:
     def limited(address: str) -> str:
         return nginx.site(
             (parameters.domain,),
@@ -297,7 +288,7 @@ def _check_limit(parameters: Parameters, known: registry_api.Registry, repositor
     ]
 
 
-def _check_layer(parameters: Parameters, known: registry_api.Registry, repository: str) -> list[Result]:
+def _check_layer(parameters: Parameters, known: api.Registry, repository: str) -> list[Result]:
     size = parameters.proxy_layer_megabytes * _MEGABYTE
     digest, stored = known.upload(repository, size)
     return [

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from runbook import secrets
 from runbook.changes.base import Change
-from runbook.checks import Result, refused, says, works
-from runbook.errors import MissingError
-from runbook.forms import split_reference
-from runbook.outside import compose, docker_client, engine, kernel, registry_api, storage, tls
-from runbook.parameters import Parameters
+from runbook.model.errors import MissingError
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result, refused, says, works
+from runbook.model.value_types import split_reference
+from runbook.system import credentials
+from runbook.system.certificates import tls
+from runbook.system.docker import compose, engine
+from runbook.system.host import network
+from runbook.system.registry import api, docker_client, storage
 
 _CONFIGURATION = "run the notebooks 40-configuration and 50-compose"
 _CERTIFICATES = "run the notebooks 30-certificates and 50-compose"
@@ -66,18 +69,18 @@ def check(parameters: Parameters) -> list[Result]:
     return [*check_access(parameters), *check_images(parameters)]
 
 
-def registry_of(parameters: Parameters) -> registry_api.Registry:
+def registry_of(parameters: Parameters) -> api.Registry:
     """Return the registry as a client that verifies and is logged in asks it."""
     authority = parameters.ca_certificate_path.read_text(encoding="ascii")
-    login = (parameters.username, secrets.require_password(parameters.password_path))
-    return registry_api.Registry(url=f"https://{parameters.registry_host}", tls=tls.trusting(authority), login=login)
+    login = (parameters.username, credentials.require_password(parameters.password_path))
+    return api.Registry(url=f"https://{parameters.registry_host}", tls=tls.trusting(authority), login=login)
 
 
 def check_access(parameters: Parameters) -> list[Result]:
     """Return the part of the proof that needs no image: TLS and login, and who is refused."""
     registry = registry_of(parameters)
     stranger = dataclasses.replace(registry, login=None)  # asked at once: a hash is not to be verified for it
-    registry_api.wait_until_ready(stranger, timeout_seconds=parameters.timeout_seconds)
+    api.wait_until_ready(stranger, timeout_seconds=parameters.timeout_seconds)
     return [*_check_tls(parameters, registry), *_check_login(parameters, registry)]
 
 
@@ -111,14 +114,14 @@ def stranger() -> str:
     return tls.certificate_text(tls.issue_authority(key, (("CN", "stranger"),), now=now, validity_days=1)).decode()
 
 
-def _check_tls(parameters: Parameters, registry: registry_api.Registry) -> list[Result]:
+def _check_tls(parameters: Parameters, registry: api.Registry) -> list[Result]:
     url = f"{registry.url}/v2/"
-    accepted = registry_api.ask(url, tls=registry.tls)
-    other_authority = registry_api.ask(url, tls=tls.trusting(stranger()))
+    accepted = api.ask(url, tls=registry.tls)
+    other_authority = api.ask(url, tls=tls.trusting(stranger()))
     other = f"other.{parameters.domain}"
-    other_name = registry_api.ask(url, tls=registry.tls, server_name=other)
-    mismatch = refusal_of_another_name(accepted, registry_api.ask(url, tls=tls.trusting_anybody(), server_name=other))
-    address = kernel.address_of(parameters.address)
+    other_name = api.ask(url, tls=registry.tls, server_name=other)
+    mismatch = refusal_of_another_name(accepted, api.ask(url, tls=tls.trusting_anybody(), server_name=other))
+    address = network.address_of(parameters.address)
     return [
         works(
             f"a client that verifies reaches {parameters.registry_host} at an address that is not loopback",
@@ -144,7 +147,7 @@ def _check_tls(parameters: Parameters, registry: registry_api.Registry) -> list[
     ]
 
 
-def refusal_of_another_name(named: registry_api.Answer, other: registry_api.Answer) -> str:
+def refusal_of_another_name(named: api.Answer, other: api.Answer) -> str:
     """Return a verifying client's reason for refusing what is served under another name than the registry's.
 
     It is the registry's certificate, or that of another site of the nginx in front, which has a name or authority of
@@ -154,12 +157,12 @@ def refusal_of_another_name(named: registry_api.Answer, other: registry_api.Answ
     return "Hostname mismatch" if same else "certificate verify failed"
 
 
-def _check_login(parameters: Parameters, registry: registry_api.Registry) -> list[Result]:
+def _check_login(parameters: Parameters, registry: api.Registry) -> list[Result]:
     url = f"{registry.url}/v2/"
     user = parameters.username
-    anonymous = registry_api.ask(url, tls=registry.tls)
-    wrong = registry_api.ask(url, tls=registry.tls, login=(user, secrets.generate()))
-    plain = registry_api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
+    anonymous = api.ask(url, tls=registry.tls)
+    wrong = api.ask(url, tls=registry.tls, login=(user, credentials.generate()))
+    plain = api.ask(f"http://{parameters.domain}:{parameters.port}/v2/")
     return [
         works(
             f"the login of {user}",
@@ -185,7 +188,7 @@ def _check_login(parameters: Parameters, registry: registry_api.Registry) -> lis
 
 def _check_images(proof: docker_client.Proof, found: engine.ContainerFacts, volume: str) -> list[Result]:
     _, password = proof.registry.login or ("", "")
-    wrong, logged_in = proof.login(secrets.generate()), proof.login(password)
+    wrong, logged_in = proof.login(credentials.generate()), proof.login(password)
     before = proof.in_registry()
     pushed = proof.push()
     registered, tags = proof.in_registry(), proof.stored.tags(proof.repository)
@@ -243,11 +246,11 @@ def _check_images(proof: docker_client.Proof, found: engine.ContainerFacts, volu
 
 
 def _check_trust(parameters: Parameters, proof: docker_client.Proof) -> list[Result]:
-    address = kernel.address_of(parameters.address)
+    address = network.address_of(parameters.address)
     elsewhere = f"{address}:{parameters.port}/{proof.repository}:{proof.tag}"
     refusal = proof.docker("pull", elsewhere).said
     trusted = parameters.trust_path.parent.parent / f"{address}:{parameters.port}"
-    served = registry_api.ask(f"https://{address}:{parameters.port}/v2/", tls=tls.trusting_anybody()).server_certificate
+    served = api.ask(f"https://{address}:{parameters.port}/v2/", tls=tls.trusting_anybody()).server_certificate
     now = datetime.datetime.now(datetime.UTC)
     unknown = (
         refusal_at(address, tls.describe(x509.load_der_x509_certificate(served)), now) if served else "certificate"

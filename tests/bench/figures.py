@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from runbook.drawing import BLUE, FONT, INK, PAPER
+from runbook.display.pictures import BLUE, FONT, INK, PAPER
 
 Figures = Mapping[str, Sequence[float]]  # by their names; seconds, where the name does not say otherwise
 

@@ -15,8 +15,8 @@ from runbook.changes.engine import ConfigureEngine
 from runbook.changes.files import CopyFile, MakeDirectory, RemoveTree, SetMode, WriteFile
 from runbook.changes.nginx import ConfigureNginx, RemoveSite
 from runbook.changes.timer import RemoveTimer
-from runbook.errors import ApplyError, ChangedError
-from runbook.outside import drift
+from runbook.model.errors import ApplyError, ChangedError
+from runbook.system.host import file_state
 
 PASSWORD = "of the test"  # noqa: S105 (a test's)
 # Each kind of change that overwrites or removes a file, made for a path and what drift said of it at the plan.
@@ -76,7 +76,7 @@ def test_apply_leaves_what_somebody_edited_since_the_plan(
     if edited != "new":
         path.write_text("as planned\n", encoding="ascii")
         path.chmod(0o640)
-    change = KINDS[kind](path, drift.state(path))
+    change = KINDS[kind](path, file_state.state(path))
     if edited == "replaced":
         path.unlink()
     path.write_text("edited since\n", encoding="ascii")
@@ -92,7 +92,7 @@ def test_apply_leaves_a_folder_that_somebody_has_filled_since_the_plan(tmp_path:
     """Fails if a folder that was to be empty goes with what was put there meanwhile."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    change = RemoveTree(path=folder, before=drift.EMPTY)
+    change = RemoveTree(path=folder, before=file_state.EMPTY)
     (folder / "theirs").touch()
     with pytest.raises(ApplyError, match="found it changed since the plan"):
         apply([change])

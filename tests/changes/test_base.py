@@ -13,12 +13,12 @@ from runbook.changes.containers import ComposeUp, ObtainImage, PushClientImage, 
 from runbook.changes.credentials import GenerateSecret, SetPassword
 from runbook.changes.engine import ConfigureEngine, EnableEngine, InstallPackages, RestartEngine, SetKernel, StartEngine
 from runbook.changes.files import CopyFile, MakeDirectory, RemoveTree, SetMode, WriteFile
+from runbook.changes.ledger import Earlier
+from runbook.changes.made import Thing
 from runbook.changes.manual import LeftToUser
 from runbook.changes.nginx import ConfigureNginx, RemoveSite
 from runbook.changes.timer import EnableTimer, RemoveTimer
 from runbook.changes.undo import EnterEarlier, Undo
-from runbook.outside.ledger import Earlier
-from runbook.outside.made import Thing
 
 SUBJECT = (("C", "CN"), ("CN", "Our CA"))
 AUTHORITY = IssueAuthority(

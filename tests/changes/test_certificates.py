@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import serialization
 
 from runbook.changes.apply import apply
 from runbook.changes.certificates import IssueAuthority, IssueCertificate
-from runbook.errors import ApplyError, HostError
-from runbook.outside import drift, tls, validation
+from runbook.model.errors import ApplyError, HostError
+from runbook.system.certificates import tls, validation
+from runbook.system.host import file_state
 
 NAME = "registry.test"
 
@@ -42,7 +43,7 @@ def certificate_in(folder: Path) -> IssueCertificate:
         authority_certificate_path=folder / "ca.crt",
         passphrase_file=None,
         reason="there is none",
-        before=drift.state(folder / "server.pem"),
+        before=file_state.state(folder / "server.pem"),
     )
 
 

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from runbook.changes import ledger, made
 from runbook.changes.apply import apply
 from runbook.changes.base import Change
 from runbook.changes.files import MakeDirectory, SetMode, WriteFile
+from runbook.changes.made import Thing
 from runbook.changes.undo import Undo
-from runbook.errors import ApplyError
+from runbook.model.errors import ApplyError
+from runbook.model.parameters import Parameters, read
 from runbook.operations import tear_down
-from runbook.outside import files, ledger, made
-from runbook.outside.made import Thing
-from runbook.parameters import Parameters, read
+from runbook.system.host import files
 
 ALL = read({"also_remove": ["data", "basic-data", "authority", "secrets", "image", "packages"]}, where="a test")
 

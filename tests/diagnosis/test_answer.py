@@ -9,8 +9,8 @@ from runbook.diagnosis import answer, catalogue, container_checks
 from runbook.diagnosis.answer import Answer, Judged, diagnose
 from runbook.diagnosis.catalogue import Cause
 from runbook.diagnosis.situation import Finding, Situation, UntoldError, look, no, untold, yes
-from runbook.errors import CommandError, HostError, RunbookError, SecretError
-from runbook.parameters import Parameters
+from runbook.model.errors import CommandError, HostError, RunbookError, SecretError
+from runbook.model.parameters import Parameters
 
 PASSWORD = "Tr0ub4dor"  # noqa: S105 (nobody's)
 

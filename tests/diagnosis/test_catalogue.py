@@ -11,7 +11,7 @@ import pytest
 
 from runbook import catalogue
 from runbook.diagnosis.catalogue import Message, causes, causes_of, excerpt, find, messages
-from runbook.redaction import redact
+from runbook.model.redaction import redact
 from tests import draws
 from tests.draws import tries_all
 

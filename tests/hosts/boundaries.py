@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from runbook import notebook, overview
-from runbook.parameters import read
+from runbook.display import overview
+from runbook.jupyter import cells
+from runbook.model.parameters import read
 
 HOST = ("/etc/", "/opt/", "/usr/", "/var/")  # its own files; what is below /tmp and /run is gone at the next boot
 FILES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.chown", "os.link", "os.symlink"}
@@ -69,9 +70,9 @@ def main() -> None:
         values = read(json.loads(parameters), where="a test")
         section = overview.section(name)
         with contextlib.redirect_stdout(io.StringIO()) as shown:
-            changes = notebook.plan(section, values)
-            notebook.apply(changes, values)
-            notebook.verify(section, values)
+            changes = cells.plan(section, values)
+            cells.apply(changes, values)
+            cells.verify(section, values)
         sys.stdout.write(shown.getvalue())
     sys.stderr.writelines(f"{change}\n" for change in made())
 

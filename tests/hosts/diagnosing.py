@@ -12,7 +12,7 @@ from typing import Any
 
 from runbook.diagnosis import catalogue
 from runbook.diagnosis.answer import diagnose
-from runbook.parameters import read
+from runbook.model.parameters import read
 
 
 def answer(asked: Mapping[str, Any]) -> str:

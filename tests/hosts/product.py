@@ -10,9 +10,10 @@ from typing import Any
 
 from runbook.changes.apply import apply
 from runbook.changes.files import CopyFile
-from runbook.outside import registry_api, tls
-from runbook.parameters import Parameters
+from runbook.model.parameters import Parameters
 from runbook.sections import certificates, configuration
+from runbook.system.certificates import tls
+from runbook.system.registry import api
 from tests.waiting import SECONDS, UNTIL_SO
 
 from .lab import ON_HOST, Completed, Host
@@ -159,7 +160,7 @@ def wait_until_engine_knows(host: Host, registry: str) -> None:
 
 
 @contextmanager
-def serve_files(host: Host, parameters: Parameters) -> Iterator[registry_api.Registry]:
+def serve_files(host: Host, parameters: Parameters) -> Iterator[api.Registry]:
     """Run one more registry on the host, with files made here, and give it; the host's engine trusts and knows it."""
     name, folder = f"other-{parameters.port}", Path(parameters.configuration_directory)
     place, names = f"/root/{name}", host.read("/etc/hosts")
@@ -171,12 +172,12 @@ def serve_files(host: Host, parameters: Parameters) -> Iterator[registry_api.Reg
     host.write(str(parameters.trust_path), authority)
     host.write("/etc/hosts", f"{names}{host.address} {parameters.domain}\n")
     options = (f"--name={name}", f"--publish={parameters.port}:443", f"--volume={place}:/etc/docker/registry:ro")
-    served = registry_api.Registry(
+    served = api.Registry(
         url=f"https://{host.reached_at}:{parameters.port}", tls=tls.trusting(authority), server_name=parameters.domain
     )
     try:
         host.run("docker", "run", "--detach", *options, image, "serve", "/etc/docker/registry/config.yml")
-        registry_api.wait_until_ready(served, timeout_seconds=SECONDS)
+        api.wait_until_ready(served, timeout_seconds=SECONDS)
         wait_until_engine_knows(host, f"{parameters.domain}:{parameters.port}")
         yield served
     finally:

@@ -7,13 +7,14 @@ import json
 import sys
 from pathlib import Path
 
+from runbook.changes import ledger
 from runbook.changes.apply import apply
 from runbook.changes.base import Change
 from runbook.changes.certificates import IssueAuthority, IssueCertificate
 from runbook.changes.credentials import GenerateSecret, SetPassword
 from runbook.changes.files import CopyFile, WriteFile
-from runbook.errors import RunbookError
-from runbook.outside import drift, ledger
+from runbook.model.errors import RunbookError
+from runbook.system.host import file_state
 
 AUTHORITY = (("CN", "Ours"),)
 EARLIER = "earlier\n"
@@ -49,7 +50,7 @@ def plan(folder: Path) -> dict[str, Change]:
             path=folder / "kept", before=EARLIER, after="new\n", mode=0o644, keep=True
         ),
         "copied": CopyFile(
-            source=folder / "source", path=folder / "copied", mode=0o644, before=drift.state(folder / "copied")
+            source=folder / "source", path=folder / "copied", mode=0o644, before=file_state.state(folder / "copied")
         ),
         "secret": GenerateSecret(path=folder / "secret", purpose="http.secret"),
         "new.key": authority(folder, "new.key", "new.crt"),
@@ -65,7 +66,7 @@ def plan(folder: Path) -> dict[str, Change]:
             authority_certificate_path=folder / "ca.crt",
             passphrase_file=None,
             reason="none yet",
-            before=drift.state(folder / "server.pem"),
+            before=file_state.state(folder / "server.pem"),
         ),
         "htpasswd": SetPassword(
             path=folder / "htpasswd",
@@ -73,7 +74,7 @@ def plan(folder: Path) -> dict[str, Change]:
             cost=5,
             password_file=folder / "password",
             reason="none yet",
-            before=drift.state(folder / "htpasswd"),
+            before=file_state.state(folder / "htpasswd"),
         ),
     }
 

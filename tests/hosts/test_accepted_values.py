@@ -12,9 +12,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from runbook.errors import ParameterError, RunbookError
-from runbook.outside import registry_api
-from runbook.parameters import Parameters, read
+from runbook.model.errors import ParameterError, RunbookError
+from runbook.model.parameters import Parameters, read
+from runbook.system.registry import api
 from tests import chains
 
 from .lab import Host
@@ -73,9 +73,9 @@ class Served:
 
     host: Host
     parameters: Parameters
-    registry: registry_api.Registry
+    registry: api.Registry
 
-    def ask(self, login: tuple[str, str] | None, name: str | None = None) -> registry_api.Answer:
+    def ask(self, login: tuple[str, str] | None, name: str | None = None) -> api.Answer:
         """Ask for `/v2/` over the network, verified under the registry's name or another one."""
         return replace(self.registry, login=login, server_name=name or self.parameters.domain).ask("/v2/")
 

@@ -17,8 +17,9 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from runbook import catalogue, overview
-from runbook.parameters import Parameters
+from runbook import catalogue
+from runbook.display import overview
+from runbook.model.parameters import Parameters
 from tests import draws
 from tests.draws import tries_all
 

@@ -65,17 +65,20 @@ STOP = 'cd "$1"; for folder in [0-9]*; do kill "$(cat "$folder/pid")" 2>/dev/nul
 # The judge as this host's Python runs it: of files that were brought along, and of a registry by its address.
 JUDGE = """
 import datetime, json, pathlib, sys, warnings
-from runbook import prove_url
-from runbook.errors import HostError
-from runbook.outside import own_certificate, own_certificate_rules, registry_api, tls
+from runbook.proof import remote as prove_url
+from runbook.model.errors import HostError
+from runbook.system.certificates import supplied
+from runbook.system.certificates import supplied_rules
+from runbook.system.registry import api
+from runbook.system.certificates import tls
 
 def brought(folder, names):
     try:
-        found = own_certificate.gather(
+        found = supplied.gather(
             key_path=folder / "key", chain_path=folder / "chain", authority_path=folder / "authority",
             name=names[0], text=None,
         )
-        own_certificate_rules.refuse(found, names=names, now=datetime.datetime.now(datetime.UTC))
+        supplied_rules.refuse(found, names=names, now=datetime.datetime.now(datetime.UTC))
     except HostError as error:
         return str(error)
     return "accepted"

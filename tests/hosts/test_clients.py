@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from runbook.outside import client_kit
+from runbook.system.registry import client_kit
 from tests.waiting import wait_for
 
 from .images import BOOKWORM, PODMAN

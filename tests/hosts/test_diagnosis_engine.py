@@ -31,7 +31,7 @@ FAULTS = {
         messages=(NO_ONE_THERE,),
         cause="engine-hangs",
         say="kill -STOP $(cat /var/run/docker.pid)\n"
-        ".venv/bin/python -c 'from runbook.outside import engine; engine.connect(2)' 2>&1",
+        ".venv/bin/python -c 'from runbook.system.docker import engine; engine.connect(2)' 2>&1",
         mend="kill -CONT $(cat /var/run/docker.pid)",
     ),
     "no-json": Fault(

@@ -33,8 +33,8 @@ import os, signal, subprocess, sys, time
 from pathlib import Path
 from runbook.changes.apply import apply
 from runbook.changes.containers import ComposeUp, RunContainer
-from runbook.errors import RunbookError
-from runbook.parameters import read
+from runbook.model.errors import RunbookError
+from runbook.model.parameters import read
 from runbook.sections import basic_registry, certificates, compose, configuration, host, push_pull
 
 def planned(section, **values):
@@ -76,8 +76,8 @@ def test_kill_between_daemon_json_and_reload_is_seen_by_the_next_run(proven_trix
     killed = drive(
         host,
         """
-from runbook.outside import engine_configuration
-engine_configuration.reload = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+from runbook.system.docker import reload
+reload.reload = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 apply(planned(basic_registry, insecure_registries=["later.test:5000"]))
 """,
         check=False,
@@ -140,19 +140,21 @@ def test_image_that_was_pushed_since_the_plan_stays(proven_trixie: Host) -> None
     said = drive(
         proven_trixie,
         """
-from runbook import secrets
-from runbook.outside import client_kit, registry_api, tls
+from runbook.system import credentials
+from runbook.system.registry import client_kit
+from runbook.system.registry import api
+from runbook.system.certificates import tls
 from runbook.operations import clients
 parameters = read({}, where="a test")
 changes = [item for item in planned(clients) if type(item).__name__ == "PushClientImage"]
 registry = registry_api.Registry(
     url="https://registry.test",
-    login=("admin", secrets.require_password(parameters.password_path)),
+    login=("admin", credentials.require_password(parameters.password_path)),
     tls=tls.trusting(parameters.ca_certificate_path.read_text()),
 )
 image, path = client_kit.image(), client_kit.manifest_path(parameters.client_test_reference)
 theirs = image.manifest + b" "
-registry_api.push(
+api.push(
     registry, parameters.client_test_reference, blobs=image.blobs, manifest=theirs, media_type=client_kit.MANIFEST_TYPE
 )
 digest = registry.ask(path, method="HEAD").headers["docker-content-digest"]
@@ -288,7 +290,8 @@ def test_certificate_of_another_time_leads_to_the_clock(proven_trixie: Host) -> 
         f"""
 import datetime
 from cryptography import x509
-from runbook.outside import files, tls
+from runbook.system.host import files
+from runbook.system.certificates import tls
 folder, now = Path("/etc/registry-runbook/ca"), datetime.datetime.now(datetime.UTC)
 authority = tls.load_key(folder / "ca.key", None), x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
 key, old = tls.generate_key("ecdsa-p256"), tls.describe(tls.require_certificate(Path("{PAIR}")))
@@ -319,7 +322,7 @@ def test_authority_of_the_same_name_does_not_let_the_engine_in(proven_trixie: Ho
         f"""
 import datetime
 from cryptography import x509
-from runbook.outside import tls
+from runbook.system.certificates import tls
 trust = Path("{TRUST}")
 ours = x509.load_pem_x509_certificate(trust.read_bytes())
 other = tls.issue_authority(

@@ -15,9 +15,13 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from runbook.outside import client_kit, images, nginx, tls, yaml_text
-from runbook.parameters import Parameters, load_file
+from runbook.model.parameters import Parameters, load_file
 from runbook.sections import compose, configuration
+from runbook.system import nginx
+from runbook.system.certificates import tls
+from runbook.system.docker import images
+from runbook.system.host import yaml_text
+from runbook.system.registry import client_kit
 
 from .images import PODMAN
 from .judges import SECURITY, check_compose, declared, lint, lint_yaml, scan

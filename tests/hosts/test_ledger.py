@@ -166,8 +166,8 @@ def test_one_tear_down_without_parameters_takes_back_what_several_runs_have_made
 
 
 LEFT_OVER = """.venv/bin/python -c '
-from runbook import overview
-from runbook.parameters import read
+from runbook.display import overview
+from runbook.model.parameters import read
 print(overview.left_over_table(read({"domain": "other.test", "port": 8443}, where="a test")).text())'"""
 
 

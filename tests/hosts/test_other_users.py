@@ -56,7 +56,7 @@ def test_lock_of_another_user_keeps_nobody_out(proven_trixie: Host) -> None:
 def test_nothing_is_written_where_another_user_leads(proven_trixie: Host) -> None:
     """Fails if a command's output goes through a link, or into a folder, that another user lays there meanwhile.
 
-    `tests/outside/test_files_races.py` has each moment between two calls of the system.
+    `tests/system/host/test_files_races.py` has each moment between two calls of the system.
     """
     host = proven_trixie
     host.run("useradd", "--create-home", "bob")

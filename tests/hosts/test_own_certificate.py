@@ -1,6 +1,6 @@
 """A certificate of one's own on a host: a chain with an intermediate, proven, kept, refused where it is wrong."""
 
-from runbook.outside import tls
+from runbook.system.certificates import tls
 from tests import chains
 
 from .lab import Host

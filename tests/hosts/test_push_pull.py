@@ -2,7 +2,7 @@
 
 import pytest
 
-from runbook.parameters import Parameters
+from runbook.model.parameters import Parameters
 from tests import draws
 from tests.waiting import UNTIL_SO
 

@@ -11,9 +11,9 @@ import pytest
 from junitparser import JUnitXml
 from selenium import webdriver
 
-from runbook import overview
-from runbook.parameters import Parameters
-from runbook.record import folder, model
+from runbook.display import overview
+from runbook.model.parameters import Parameters
+from runbook.runs.record import folder, model
 
 from .browser import PICTURES, barriers, beyond, open_page, requested, start_browser
 from .lab import Host

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook import completion
 from runbook.catalogue import PROJECT
-from runbook.cli import program
+from runbook.cli import completion
+from runbook.cli.program import program
 
 ARGV = {
     "bash": ("bash", "--norc", "--noprofile", "-i"),

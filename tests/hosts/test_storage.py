@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from runbook.outside.storage import ROOT, Storage
+from runbook.system.registry.storage import ROOT, Storage
 
 from .images import PLAIN, ensure_image
 

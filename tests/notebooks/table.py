@@ -7,7 +7,7 @@ from typing import Any
 
 from runbook import catalogue
 from runbook.catalogue import NOTEBOOKS, PROJECT, Notebook
-from runbook.parameters import Parameters, schema
+from runbook.model.parameters import Parameters, schema
 
 SCHEMA = PROJECT / "parameters" / "schema.json"
 READMES = {PROJECT / "README.md": "", PROJECT / "README.zh-CN.md": "_zh"}

@@ -10,12 +10,12 @@ from jupyter_client.manager import start_new_kernel
 
 LOAD = """
 from pathlib import Path
-from runbook import notebook
-notebook.MINE = Path({mine!r})
+from runbook.jupyter import cells
+cells.MINE = Path({mine!r})
 domain: str = "registry.test"
 port: int = {port}
-parameters = notebook.load({{"domain": domain, "port": port}})
-found = (notebook.is_interactive(), parameters.domain, parameters.port)
+parameters = cells.load({{"domain": domain, "port": port}})
+found = (cells.is_interactive(), parameters.domain, parameters.port)
 assert found == {expected!r}, found
 """
 

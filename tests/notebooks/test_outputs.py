@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runbook.catalogue import NOTEBOOKS, PROJECT, names
-from runbook.parameters import load_file
+from runbook.model.parameters import load_file
 
 from .record import DOCUMENT
 

@@ -9,13 +9,13 @@ from jupyter_client.manager import start_new_kernel
 
 APPLY = """
 from pathlib import Path
-from runbook import notebook
+from runbook.jupyter import cells
 from runbook.changes.files import MakeDirectory
-from runbook.outside import ledger
-from runbook.parameters import Parameters
+from runbook.changes import ledger
+from runbook.model.parameters import Parameters
 ledger.FOLDER = Path({place!r} + ".ledger")
 changes = [MakeDirectory(path=Path({place!r}) / name, mode=0o700) for name in ("a", "<b>", "c")]
-notebook.apply(changes, Parameters())
+cells.apply(changes, Parameters())
 """
 
 

@@ -5,7 +5,7 @@ import os
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-ASK = "from runbook import secrets; found = secrets.ask_or_generate('the password')"
+ASK = "from runbook.system import credentials; found = credentials.ask_or_generate('the password')"
 
 
 @pytest.mark.parametrize(("typed", "kept"), [("a-typed-password", True), ("", False)], ids=["typed", "nothing typed"])

@@ -16,8 +16,8 @@ import papermill
 import pytest
 
 from runbook import catalogue
-from runbook.errors import ParameterError
-from runbook.parameters import Parameters, load_file, read
+from runbook.model.errors import ParameterError
+from runbook.model.parameters import Parameters, load_file, read
 
 from . import table
 from .table import SCHEMA

@@ -9,11 +9,11 @@ import pytest
 from runbook.changes.base import Change
 from runbook.changes.containers import PushClientImage
 from runbook.changes.files import CopyFile, MakeDirectory, SetMode, WriteFile
-from runbook.errors import HostError, MissingError
+from runbook.model.errors import HostError, MissingError
+from runbook.model.parameters import Parameters, read
 from runbook.operations import clients
 from runbook.operations.clients import ClientFacts
-from runbook.outside import client_kit
-from runbook.parameters import Parameters, read
+from runbook.system.registry import client_kit
 
 PARAMETERS = read({"port": 8443}, where="a test")
 FOLDER = Path("/opt/registry-client-kit")

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from runbook.changes import ledger
+from runbook.model.parameters import Parameters
 from runbook.operations import earlier
-from runbook.outside import engine, files, ledger, tls, yaml_text
-from runbook.parameters import Parameters
+from runbook.system.certificates import tls
+from runbook.system.docker import engine
+from runbook.system.host import files, yaml_text
 from tests import chains
 from tests.hosts.product import make_files
 

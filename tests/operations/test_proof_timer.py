@@ -8,10 +8,10 @@ import pytest
 
 from runbook.changes.files import RemoveTree, WriteFile
 from runbook.changes.timer import EnableTimer, RemoveTimer
-from runbook.errors import HostError
+from runbook.model.errors import HostError
 from runbook.operations import proof_timer
 from runbook.operations.proof_timer import FAILED, SERVICE, TIMER, TimerFacts
-from runbook.outside import systemd
+from runbook.system.host import systemd
 
 COMMAND = ("/opt/run book/prove", "-p", "realm", 'a "b" 100% $HOME \\')
 UNITS = proof_timer.render(COMMAND, calendar="daily", delay_minutes=15, on_failure=("/bin/tell", "x y"))

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from runbook.changes.base import Change
+from runbook.changes.ledger import Earlier, Entry, KeptFile
+from runbook.changes.made import Belonging, Kind, Thing
 from runbook.changes.manual import LeftToUser
 from runbook.changes.undo import EnterEarlier, Undo
+from runbook.model.parameters import Parameters, read
 from runbook.operations import tear_down
 from runbook.operations.tear_down import TearDownFacts
-from runbook.outside.ledger import Earlier, Entry, KeptFile
-from runbook.outside.made import Belonging, Kind, Thing
-from runbook.parameters import Parameters, read
 
 PARAMETERS = read({}, where="a test")
 ALL = read({"also_remove": ["data", "basic-data", "authority", "secrets", "image", "packages"]}, where="a test")

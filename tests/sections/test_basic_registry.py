@@ -13,14 +13,14 @@ from runbook.changes.containers import RunContainer
 from runbook.changes.engine import ConfigureEngine
 from runbook.changes.files import MakeDirectory
 from runbook.changes.manual import LeftToUser
-from runbook.errors import HostError
-from runbook.outside.engine import ContainerFacts
-from runbook.outside.engine_configuration import Registries
-from runbook.outside.engine_flags import Flag
-from runbook.outside.images import RegistryImage
-from runbook.parameters import Parameters, read
+from runbook.model.errors import HostError
+from runbook.model.parameters import Parameters, read
 from runbook.sections import basic_registry
 from runbook.sections.basic_registry import BasicRegistryFacts
+from runbook.system.docker.engine import ContainerFacts
+from runbook.system.docker.engine_flags import Flag
+from runbook.system.docker.images import RegistryImage
+from runbook.system.docker.reload import Registries
 
 LABELS = (("org.registry-runbook.section", "basic_registry"),)
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (nothing is bound)

@@ -10,12 +10,12 @@ from runbook.changes.base import Change
 from runbook.changes.certificates import IssueAuthority, IssueCertificate
 from runbook.changes.files import CopyFile, MakeDirectory, SetMode
 from runbook.changes.manual import LeftToUser
-from runbook.errors import HostError
-from runbook.outside import tls
-from runbook.outside.tls import Certificate
-from runbook.parameters import Parameters, read
+from runbook.model.errors import HostError
+from runbook.model.parameters import Parameters, read
 from runbook.sections import certificates
 from runbook.sections.certificates import CertificateFacts
+from runbook.system.certificates import tls
+from runbook.system.certificates.tls import Certificate
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)

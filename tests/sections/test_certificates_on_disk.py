@@ -9,10 +9,10 @@ import pytest
 from runbook.changes.apply import apply
 from runbook.changes.certificates import IssueCertificate
 from runbook.changes.files import CopyFile, SetMode
-from runbook.errors import HostError, SecretError
-from runbook.outside import tls
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError, SecretError
+from runbook.model.parameters import Parameters
 from runbook.sections import certificates
+from runbook.system.certificates import tls
 
 DOMAIN = "never-trusted.registry-runbook.test"
 

@@ -24,10 +24,10 @@ from runbook.changes.apply import apply
 from runbook.changes.base import Change, as_json
 from runbook.changes.certificates import InstallCertificate
 from runbook.changes.files import CopyFile, MakeDirectory, WriteFile
-from runbook.errors import ApplyError, ChangedError, HostError, ParameterError
-from runbook.outside import own_certificate, own_certificate_rules, tls
-from runbook.parameters import Parameters, read
+from runbook.model.errors import ApplyError, ChangedError, HostError, ParameterError
+from runbook.model.parameters import Parameters, read
 from runbook.sections import certificates
+from runbook.system.certificates import supplied, supplied_rules, tls
 from tests import chains
 
 NAME, ADDRESS = "registry.example", "192.168.7.9"
@@ -223,7 +223,7 @@ def test_plan_refuses_what_would_not_serve(
     assert before == files_below(tmp_path)
 
 
-def chain_with(key: object) -> own_certificate.BroughtCertificate:
+def chain_with(key: object) -> supplied.BroughtCertificate:
     """Return the facts of a self-made root and a server certificate with a key that no client of today takes."""
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "weak")])
     root_key = tls.generate_key("ecdsa-p256")
@@ -242,9 +242,9 @@ def chain_with(key: object) -> own_certificate.BroughtCertificate:
 
 def facts_of(
     server: x509.Certificate, root: x509.Certificate, *, handshake: str = "accepted"
-) -> own_certificate.BroughtCertificate:
+) -> supplied.BroughtCertificate:
     """Return the facts of a server certificate that a root has signed."""
-    return own_certificate.BroughtCertificate(
+    return supplied.BroughtCertificate(
         key_path=Path("/k"),
         chain_path=Path("/c"),
         authority_path=Path("/a"),
@@ -272,7 +272,7 @@ def test_load_key_refuses_a_kind_that_is_not_served(tmp_path: Path) -> None:
     """Fails if the kind is found out only by the registry that does not start, or by an old client."""
     chains.write(tmp_path / "key.pem", private_text(NEW_KEYS["ed448"]))
     with pytest.raises(HostError, match=r"ecdsa-p256, .*key.pem; found Ed448PrivateKey"):
-        own_certificate.load_key(tmp_path / "key.pem")
+        supplied.load_key(tmp_path / "key.pem")
 
 
 @pytest.mark.parametrize(
@@ -318,10 +318,10 @@ BELOW_ROOT = tls.issue_server(
         pytest.param(facts_of(BELOW_ROOT, SELF_MADE_ROOT), "CN=Root", id="root"),
     ],
 )
-def test_refuse_judges_the_date_of_each_certificate(brought: own_certificate.BroughtCertificate, expected: str) -> None:
+def test_refuse_judges_the_date_of_each_certificate(brought: supplied.BroughtCertificate, expected: str) -> None:
     """Fails if only the server certificate is looked at: an authority's end is the end of all below it."""
     with pytest.raises(HostError, match=f"{expected} to be valid now, .*; found it expired on"):
-        own_certificate_rules.refuse(brought, names=(NAME,), now=NOW + 3651 * chains.DAY)
+        supplied_rules.refuse(brought, names=(NAME,), now=NOW + 3651 * chains.DAY)
 
 
 def test_refuse_says_what_a_client_says(bring: Callable[[Brought], Parameters]) -> None:
@@ -330,10 +330,10 @@ def test_refuse_says_what_a_client_says(bring: Callable[[Brought], Parameters]) 
     assert brought is not None
     assert brought.handshake == "accepted"
     with pytest.raises(HostError, match=r"a client that trusts CN=Company Root to accept .*; found ca md too weak"):
-        own_certificate_rules.refuse(dataclasses.replace(brought, handshake="ca md too weak"), names=(NAME,), now=NOW)
+        supplied_rules.refuse(dataclasses.replace(brought, handshake="ca md too weak"), names=(NAME,), now=NOW)
     for_mail = facts_of(self_made(x509.oid.ExtendedKeyUsageOID.EMAIL_PROTECTION), SELF_MADE_ROOT)
     with pytest.raises(HostError, match=r"to be for servers .*; found extendedKeyUsage emailProtection"):
-        own_certificate_rules.refuse(for_mail, names=(NAME,), now=NOW)
+        supplied_rules.refuse(for_mail, names=(NAME,), now=NOW)
 
 
 SELF_SIGNED = chains.text(self_signed(NAME, GOOD.key))
@@ -536,7 +536,7 @@ def test_load_names_another_form_and_the_command_for_it(tmp_path: Path, form: st
     path.write_bytes(forms_of(GOOD)[form])
     path.chmod(0o600)
     remedy = "bring the right file there" if form == "no PEM" else rf"convert it: `.*openssl .*{path}"
-    for load in (own_certificate.load_chain, own_certificate.load_key):
+    for load in (supplied.load_chain, supplied.load_key):
         with pytest.raises(HostError, match=rf"in PEM in {path}; found (certificates in )?{form}.*{remedy}"):
             load(path)
 
@@ -555,7 +555,7 @@ def test_load_takes_the_blocks_alone(tmp_path: Path, around: Callable[[bytes, by
     path = tmp_path / "brought"
     texts = [tls.certificate_text(item) for item in (GOOD.server, GOOD.intermediate)]
     path.write_bytes(around(*texts))
-    assert own_certificate.load_chain(path) == (GOOD.server, GOOD.intermediate)
+    assert supplied.load_chain(path) == (GOOD.server, GOOD.intermediate)
     path.write_bytes(around(texts[0], tls.key_text(GOOD.key)))
     path.chmod(0o600)
-    assert own_certificate.load_key(path).public_key() == GOOD.key.public_key()
+    assert supplied.load_key(path).public_key() == GOOD.key.public_key()

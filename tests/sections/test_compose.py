@@ -13,13 +13,14 @@ from runbook.changes.containers import ComposeUp
 from runbook.changes.files import WriteFile
 from runbook.changes.manual import LeftToUser
 from runbook.changes.nginx import RemoveSite
-from runbook.errors import HostError
-from runbook.outside import hosts_file, nginx, yaml_text
-from runbook.outside.engine import ContainerFacts
-from runbook.outside.images import RegistryImage
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError
+from runbook.model.parameters import Parameters
 from runbook.sections import compose
 from runbook.sections.compose import ComposeFacts
+from runbook.system import nginx
+from runbook.system.docker.engine import ContainerFacts
+from runbook.system.docker.images import RegistryImage
+from runbook.system.host import hosts_file, yaml_text
 
 IMAGE = RegistryImage(reference="registry:3.1.1", image_id="sha256:1", environment=("PATH=/bin",))
 HOSTS = "127.0.0.1 localhost\n"

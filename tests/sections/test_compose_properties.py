@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from runbook.changes.apply import apply
 from runbook.changes.files import WriteFile
-from runbook.outside import files, hosts_file
-from runbook.parameters import read
+from runbook.model.parameters import read
 from runbook.sections import compose
+from runbook.system.host import files, hosts_file
 
 from .test_compose import NEW, OURS
 

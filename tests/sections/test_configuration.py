@@ -9,10 +9,10 @@ import pytest
 from runbook.changes.base import Change
 from runbook.changes.credentials import GenerateSecret, SetPassword
 from runbook.changes.files import MakeDirectory, SetMode, WriteFile
-from runbook.outside import yaml_text
-from runbook.parameters import Parameters, read
+from runbook.model.parameters import Parameters, read
 from runbook.sections import configuration
 from runbook.sections.configuration import ConfigurationFacts
+from runbook.system.host import yaml_text
 
 PRIVATE, SECRETS = Path("/etc/registry-runbook"), Path("/etc/registry-runbook/secrets")
 HTTP_SECRET, KEPT = SECRETS / "http-secret", SECRETS / "password-admin"

@@ -8,8 +8,8 @@ import bcrypt
 import pytest
 
 from runbook.changes.apply import apply
-from runbook.errors import HostError, SecretError
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError, SecretError
+from runbook.model.parameters import Parameters
 from runbook.sections import configuration
 
 PASSWORD = "c4n4ry-pä-密码"  # noqa: S105 (a canary)

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook import secrets
 from runbook.changes.apply import apply
 from runbook.changes.credentials import SetPassword
 from runbook.changes.files import MakeDirectory, SetMode, WriteFile
-from runbook.outside import files, yaml_text
-from runbook.parameters import Parameters, read
+from runbook.model.parameters import Parameters, read
 from runbook.sections import configuration
+from runbook.system import credentials
+from runbook.system.host import files, yaml_text
 
 PASSWORD = "c4n4ry-pä-密码"  # noqa: S105 (a canary)
 RIGHT, OTHER_COST, WRONG = (
@@ -74,7 +74,7 @@ def is_made(change: object, kept: bytes | None) -> bool:
     """Return whether a change has come out as it was announced; `kept` is what the file held before."""
     match change:
         case WriteFile():
-            found = secrets.conceal(change.path.read_bytes().decode(), change.secrets)
+            found = credentials.conceal(change.path.read_bytes().decode(), change.secrets)
             beside = files.kept_version(change.path)
             is_kept = beside is not None and beside.read_bytes() == kept if change.keep else beside is None
             return found == change.after and is_kept and stat.S_IMODE(change.path.stat().st_mode) == change.mode
@@ -95,7 +95,7 @@ def test_apply_makes_what_was_planned_on_any_host(tmp_path: Path, data: st.DataO
         parameters = read({**folders, "bcrypt_cost": 4, "realm": "a realm"}, where="a test")
         foreign = make_host(parameters, data.draw)
         if data.draw(st.booleans(), label="password given"):
-            monkeypatch.setenv(secrets.PASSWORD_VARIABLE, PASSWORD)
+            monkeypatch.setenv(credentials.PASSWORD_VARIABLE, PASSWORD)
         before = parameters.configuration_path.read_bytes() if parameters.configuration_path.exists() else None
         changes = configuration.plan(parameters, configuration.gather(parameters))
         assert PASSWORD not in repr(changes)

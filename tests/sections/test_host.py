@@ -10,12 +10,13 @@ from runbook.changes.base import Change
 from runbook.changes.containers import ObtainImage
 from runbook.changes.engine import EnableEngine, InstallPackages, RestartEngine, SetKernel, StartEngine
 from runbook.changes.files import WriteFile
-from runbook.errors import HostError
-from runbook.outside import engine_flags, kernel
-from runbook.outside.kernel import Listener
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError
+from runbook.model.parameters import Parameters
 from runbook.sections import host
 from runbook.sections.host import EngineFacts, HostFacts
+from runbook.system.docker import engine_flags
+from runbook.system.host import network
+from runbook.system.host.network import Listener
 
 ENGINE = EngineFacts(version="20.10.24", has_nat_chain=True, running=(), publishers=(), image="registry:3.1.1")
 READY = HostFacts(
@@ -146,7 +147,7 @@ def test_plan_of_the_host_that_was_planned_is_empty(facts: HostFacts, changes: l
 def test_drop_in_is_a_file_of_our_own_and_stays_after_a_reboot() -> None:
     """Fails if the setting goes into the host's own sysctl.conf, or into no file at all (A4)."""
     assert host.DROP_IN_TEXT.splitlines()[-1] == "net.ipv4.ip_forward = 1"
-    assert kernel.DROP_IN.parent == Path("/etc/sysctl.d")
+    assert network.DROP_IN.parent == Path("/etc/sysctl.d")
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import pytest
 from runbook.changes.base import Change
 from runbook.changes.engine import InstallPackages
 from runbook.changes.nginx import ConfigureNginx
-from runbook.errors import HostError
-from runbook.outside import nginx as outside
-from runbook.outside.nginx_configuration import Listen
-from runbook.parameters import Parameters
+from runbook.model.errors import HostError
+from runbook.model.parameters import Parameters
 from runbook.sections import nginx
 from runbook.sections.nginx import NginxFacts
+from runbook.system import nginx as outside
+from runbook.system.nginx_configuration import Listen
 from tests.conftest import without_engine
 
 PARAMETERS = Parameters(proxy="nginx")

@@ -4,11 +4,11 @@ import datetime
 
 import pytest
 
-from runbook.outside import tls
-from runbook.outside.registry_api import Answer
-from runbook.parameters import Parameters
+from runbook.model.parameters import Parameters
 from runbook.sections import push_pull
 from runbook.sections.push_pull import PushPullFacts
+from runbook.system.certificates import tls
+from runbook.system.registry.api import Answer
 from tests import chains
 
 

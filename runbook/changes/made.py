@@ -1,0 +1,88 @@
+"""Things that the runbook makes, and how each is now: a short text that the ledger keeps and a tear-down compares."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runbook.system.docker import compose, engine, images
+from runbook.system.host import files, network, packages, systemd
+
+Kind = Literal[
+    "file",
+    "hosts file",
+    "engine file",
+    "site",
+    "folder",
+    "mode",
+    "kernel setting",
+    "unit",
+    "timer",
+    "packages",
+    "group",
+    "image",
+    "container",
+    "project",
+    "volume",
+]
+Belonging = Literal["", "data", "basic-data", "authority", "secrets", "image", "packages"]
+OURS, THEIRS = "the runbook's", "somebody else's"
+FILES = ("file", "hosts file", "engine file", "site")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thing:
+    """A thing on the host that a change makes or alters: a path, or a name of the kernel's, systemd's or the engine's.
+
+    `belongs` is the value of `also_remove` without which a tear-down leaves it; empty where it goes in any case.
+    """
+
+    kind: Kind
+    name: str
+    belongs: Belonging = ""
+
+
+def now(thing: Thing, timeout_seconds: float = 60) -> str | None:  # noqa: PLR0911 (one return a kind)
+    """Return how a thing is now, None where it is not there; an engine has `timeout_seconds` to say it.
+
+    Of a file, the SHA-256 of what is in it; of a setting or mode, its value; of what the engine has, whose it is.
+    """
+    path = Path(thing.name)
+    match thing.kind:
+        case "file" | "hosts file" | "engine file" | "site":
+            content = files.read_bytes(path)
+            return None if content is None else hashlib.sha256(content).hexdigest()
+        case "folder":
+            return "a folder" if path.is_dir() and not path.is_symlink() else None
+        case "mode":
+            mode = files.mode_of(path)
+            return None if mode is None else f"{mode:04o}"
+        case "kernel setting":
+            return None if (value := network.read_setting(thing.name)) is None else str(value)
+        case "unit" | "timer":
+            if systemd.supervisor() != "systemd":
+                return None
+            return "enabled" if systemd.is_enabled(thing.name) else None
+        case "group":
+            found = [line.split(":") for line in files.lines(Path("/etc/group"))]
+            return next((f"members: {fields[-1]}" for fields in found if fields[0] == thing.name), None)
+        case "packages":
+            return thing.name if packages.installed(thing.name.split()) else None
+    return _of_engine(thing, timeout_seconds)
+
+
+def _of_engine(thing: Thing, timeout_seconds: float) -> str | None:
+    client = engine.connect(timeout_seconds) if engine.is_installed() else None
+    if client is None:
+        return None
+    match thing.kind:
+        case "image":
+            return ", ".join(sorted(str(found.id) for found in images.ours(client, thing.name))) or None
+        case "container":
+            there = engine.container(client, thing.name)
+            return None if there is None else OURS if there.label(engine.LABEL) else THEIRS
+        case "project":
+            own = compose.own_containers(client, thing.name) or compose.own_networks(client, thing.name)
+            return OURS if own else None
+        case _:
+            return None if engine.volume_labels(client, thing.name) is None else "a volume"

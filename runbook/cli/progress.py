@@ -1,0 +1,72 @@
+"""What a run tells on standard error while it works: a bar in a terminal, otherwise one plain line a step."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from runbook.cli import summary
+from runbook.runs.record.model import NotebookRun
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+def wants_bar() -> bool:
+    """Return whether standard error is a terminal that can draw a bar."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}
+
+
+class Lines:
+    """One line when a notebook begins, one when it ends."""
+
+    def begin(self, notebook: str, title: str) -> None:
+        """Print which notebook begins."""
+        print(f"begin  {notebook}  {title}", file=sys.stderr, flush=True)  # noqa: T201 (the program's own output)
+
+    def step(self, heading: str, part: float) -> None:
+        """Print nothing: a log needs no line for each heading."""
+
+    def end(self, done: NotebookRun) -> None:
+        """Print what a notebook did."""
+        print(summary.progress(done), file=sys.stderr, flush=True)  # noqa: T201 (the program's own output)
+
+
+class Bar:
+    """A bar that names the notebook and its step; above it stays one line for each notebook that has ended."""
+
+    def __init__(self, drawn: "Progress", task: "TaskID") -> None:
+        """Take the bar to draw on."""
+        self._drawn, self._task = drawn, task
+        self._ended, self._notebook = 0, ""
+
+    def begin(self, notebook: str, title: str) -> None:  # noqa: ARG002 (the bar has room for the name alone)
+        """Show which notebook begins."""
+        self._notebook = notebook
+        self._drawn.update(self._task, description=notebook)
+
+    def step(self, heading: str, part: float) -> None:
+        """Show the step, and how far the notebook is."""
+        text = f"{self._notebook}: {heading}" if heading else self._notebook
+        self._drawn.update(self._task, description=text, completed=self._ended + part, refresh=True)
+
+    def end(self, done: NotebookRun) -> None:
+        """Print what a notebook did above the bar."""
+        self._ended += 1
+        self._drawn.update(self._task, completed=self._ended)
+        self._drawn.console.print(summary.progress(done), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def telling(count: int, *, bar: bool) -> Iterator[Lines | Bar]:
+    """Give whom a run of `count` notebooks tells what it does."""
+    if not bar:
+        yield Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True, emoji=False), transient=True) as drawn:
+        yield Bar(drawn, drawn.add_task("", total=count))

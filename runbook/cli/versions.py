@@ -1,0 +1,71 @@
+"""The versions of all parts, and what the host is: what a report of a fault has to say."""
+
+import os
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+
+import psutil
+from docker.errors import DockerException
+
+from runbook.model.errors import RunbookError
+from runbook.model.parameters import Parameters
+from runbook.system.docker import compose, engine, images
+from runbook.system.host import network, packages, systemd
+
+_SECONDS = 5
+_NONE = "none"
+
+
+def versions(parameters: Parameters, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the version of each part; `none` where there is none, and in brackets why it cannot be told.
+
+    What is `known` already is not asked for again, unless there was none.
+    """
+
+    def of_engine() -> str:
+        client = engine.connect(_SECONDS)
+        return str(client.version()["Version"]) if client else _NONE
+
+    def of_compose() -> str:
+        found = compose.find()
+        return found.version if found else _NONE
+
+    def of_registry() -> str:
+        client = engine.connect(_SECONDS)
+        image = images.find(client, parameters) if client else None
+        return image.reference if image else _NONE
+
+    asks = {
+        "registry-runbook": lambda: version("registry-runbook"),
+        "engine": of_engine,
+        "compose": of_compose,
+        "registry": of_registry,
+        "python": platform.python_version,
+    }
+    found = {name: said for name, said in (known or {}).items() if said != _NONE}
+    return {name: found.get(name) or _told(ask) for name, ask in asks.items()}
+
+
+def host(parameters: Parameters) -> dict[str, str]:
+    """Return what this host is."""
+    release = packages.release()
+    return {
+        "name": platform.node(),
+        "distribution": release.get("PRETTY_NAME", "unknown"),
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "processors": str(os.cpu_count()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
+        "address": _told(lambda: network.address_of(parameters.address)),
+        "services started by": systemd.supervisor(),
+    }
+
+
+def _told(ask: Callable[[], str]) -> str:
+    try:
+        return ask()
+    except RunbookError as error:
+        return f"({error.found})"
+    except (DockerException, OSError) as error:
+        return f"({error})"

@@ -1,0 +1,114 @@
+"""The state of every section, read from the host without changing anything."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from runbook import catalogue
+from runbook.changes import ledger
+from runbook.changes.base import Change
+from runbook.changes.contract import Section
+from runbook.changes.ledger import Entry
+from runbook.display.tables import Table, Tone
+from runbook.model.errors import HostError, MissingError, RunbookError
+from runbook.model.parameters import Parameters
+from runbook.operations import earlier
+from runbook.sections import host
+from runbook.system.host import network
+
+StateName = Literal["done", "to do", "differs", "waits", "refuses"]
+_TONES: Mapping[StateName, Tone] = {"done": "good", "to do": "open", "differs": "bad", "waits": "", "refuses": "bad"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """A section's state: `changes` are those of its plan, `reason` says why it waits or refuses."""
+
+    notebook: str
+    name: StateName
+    changes: tuple[Change, ...] = ()
+    reason: str = ""
+
+
+def sections(parameters: Parameters) -> list[str]:
+    """Return the sections that lead to a proven registry: those that always run, and that of the proxy asked for."""
+    runs = {"always", parameters.proxy}
+    return [item.name for item in catalogue.notebooks() if item.kind == "state" and item.runs in runs]
+
+
+def way(parameters: Parameters) -> list[str]:
+    """Return the notebooks that lead to a proven registry, the index first; the others run only when named."""
+    return ["00-index", *sections(parameters)]
+
+
+def section(notebook: str) -> Section:
+    """Return the module behind a notebook: that of 20-basic-registry is `runbook.sections.basic_registry`."""
+    return cast("Section", importlib.import_module(f"runbook.{catalogue.find(notebook).module}"))
+
+
+def state(notebook: str, parameters: Parameters) -> State:
+    """Return a section's state; a section that waits for another, or refuses, says so instead of raising."""
+    behind = section(notebook)
+    try:
+        facts = behind.gather(parameters)
+        changes = tuple(behind.plan(parameters, facts))
+    except MissingError as error:
+        return State(notebook=notebook, name="waits", reason=str(error))
+    except RunbookError as error:
+        return State(notebook=notebook, name="refuses", reason=str(error))
+    if not changes:
+        return State(notebook=notebook, name="done")
+    return State(notebook=notebook, name="differs" if behind.is_made(facts) else "to do", changes=changes)
+
+
+def states_table(states: Sequence[State]) -> Table:
+    """Return the table of the states: `differs` means that the section was carried out, and is no longer as planned."""
+    return Table(
+        headings=("Notebook", "State", "Changes to make", "Why"),
+        rows=tuple((item.notebook, item.name, str(len(item.changes)), item.reason) for item in states),
+        empty="There is no section.",
+        links={item.notebook: f"{item.notebook}.ipynb" for item in states},
+        tones=tuple(_TONES[item.name] for item in states),
+        marked="State",
+    )
+
+
+def left_over(parameters: Parameters) -> list[Entry]:
+    """Return the entries of the ledger that these parameters do not need: of another domain, port or project, say."""
+    needed = earlier.names_of(parameters)
+    folders = {str(above) for name in needed for above in Path(name).parents}
+    kinds = ("file", "folder", "container", "project", "volume")
+    names = needed | folders
+    return [entry for entry in ledger.read() if entry.thing.kind in kinds and entry.thing.name not in names]
+
+
+def left_over_table(parameters: Parameters) -> Table:
+    """Return the table of what the runbook made on this host and these parameters do not need."""
+    try:
+        entries = left_over(parameters)
+    except HostError as error:
+        return Table(headings=(), rows=(), empty=f"The ledger cannot be read: {error}")
+    return Table(
+        headings=("Kind", "Name", "Made"),
+        rows=tuple((entry.thing.kind, entry.thing.name, entry.entered) for entry in entries),
+        empty="Nothing is left over.",
+    )
+
+
+def host_table(parameters: Parameters) -> Table:
+    """Return the table of what this host is and has."""
+    facts = host.gather(parameters)
+    rows = (
+        ("distribution", f"{facts.distribution} {facts.release}".strip()),
+        ("address", network.address_of(parameters.address)),
+        ("services started by", facts.supervisor),
+        ("Docker Engine", facts.engine.version if facts.engine else "none that answers"),
+        *([("the Docker client asks", facts.elsewhere)] if facts.elsewhere else []),
+        ("Docker Compose", facts.compose or "none"),
+        ("image of the registry", (facts.engine and facts.engine.image) or "none"),
+        (host.FORWARDING, str(facts.forwarding)),
+        *((f"port {listener.port}", f"held by {listener}") for listener in facts.listeners),
+    )
+    return Table(headings=("Fact", "Found"), rows=rows, empty="")

@@ -1,0 +1,237 @@
+"""What a person sees of changes and results: a table, in a notebook as HTML and in a terminal as text."""
+
+import html
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table as TextTable
+from rich.text import Text
+
+from runbook.changes.apply import Outcome
+from runbook.changes.base import Change, as_json
+from runbook.model.errors import visible
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result
+
+RECORD = "registry-runbook"  # where an output's metadata keeps the data behind a table
+Tone = Literal["good", "refused", "bad", "open", ""]
+# A mark beside the word, and colours that let a page's own text be read on them, whether it is light or dark.
+_TONES: Mapping[Tone, tuple[str, str]] = {
+    "good": ("✓ ", "background-color:rgba(46,160,67,0.15);border-left:4px solid #2da44e;"),
+    "refused": ("✓ ", "background-color:rgba(210,130,20,0.15);border-left:4px solid #bf7d00;"),
+    "bad": ("✗ ", "background-color:rgba(229,83,75,0.2);border-left:4px solid #e5534b;font-weight:bold;"),
+    "open": ("→ ", "background-color:rgba(210,130,20,0.15);border-left:4px solid #bf7d00;"),
+    "": ("", ""),
+}
+_DIFF_TONES = {"+": "background-color:rgba(46,160,67,0.2)", "-": "background-color:rgba(229,83,75,0.2)"}
+_FREE = "table-layout:auto;border-collapse:collapse;margin:0"  # columns as wide as what is in them
+_LEFT = "text-align:left;vertical-align:top;"  # a td of JupyterLab's is aligned right
+# A word stays whole; a digest or a path breaks where it must, so that a table is no wider than its page.
+_SHORT_LETTERS, _SHORT, _LONG = 16, "white-space:nowrap", "white-space:pre-line;overflow-wrap:anywhere;min-width:9em"
+_SCREEN = 25  # rows that a notebook shows before what comes next is out of sight
+_UNWRAPPED = 1000  # one line a row: a notebook shows the HTML, and a diff of its text stays readable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Rows under headings; `empty` stands in place of no rows, `details` are texts below, `record` the data behind.
+
+    `tones` are the rows' colours in a notebook, one a row or none at all; the mark of a tone stands before the cell
+    under the heading `marked`. `links` gives a cell with this text an address there. A notebook shows the caption alone
+    of what is `folded`, until a reader opens it.
+    """
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    empty: str
+    details: tuple[str, ...] = ()
+    record: Mapping[str, object] = field(default_factory=dict)
+    caption: str = ""
+    tones: tuple[Tone, ...] = ()
+    marked: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+    folded: bool = False
+
+    def text(self) -> str:
+        """Return the table for a terminal without colour."""
+        buffer = io.StringIO()
+        console = Console(file=buffer, width=_UNWRAPPED, color_system=None, force_jupyter=False, highlight=False)
+        render(self, console)
+        return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines())
+
+    def html(self) -> str:
+        """Return the table for a notebook; all text in it is escaped."""
+        if not self.rows:
+            return f"<p>{html.escape(self.empty)}</p>"
+        head = "".join(f"<th scope='col' style='{_LEFT}'>{html.escape(heading)}</th>" for heading in self.headings)
+        tones: Sequence[Tone] = self.tones or [""] * len(self.rows)
+        body = "".join(self._row(row, tone) for row, tone in zip(self.rows, tones, strict=True))
+        name = html.escape(self.caption)
+        caption = f"<caption style='{_LEFT}'>{name}</caption>" if name and not self.folded else ""
+        table = f"{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        shown = f"<div style='overflow-x:auto'><table style='{_FREE}'>{table}</table></div>"
+        if self.folded:
+            shown = f"<details><summary>{name}</summary>{shown}</details>"
+        return shown + "".join(_detail_html(text) for text in self.details)
+
+    def _row(self, row: tuple[str, ...], tone: Tone) -> str:
+        mark, colours = _TONES[tone]
+        cells = "".join(
+            f"<td style='{_LEFT}{_SHORT if len(cell) <= _SHORT_LETTERS and cell.isprintable() else _LONG}'>"
+            f"{mark if heading == self.marked else ''}{self._cell(cell)}</td>"
+            for heading, cell in zip(self.headings, row, strict=True)
+        )
+        return f"<tr style='{colours}'>{cells}</tr>" if colours else f"<tr>{cells}</tr>"
+
+    def _cell(self, cell: str) -> str:
+        shown = html.escape(visible(cell))
+        if cell not in self.links:
+            return shown
+        return f"<a href='{html.escape(self.links[cell])}' style='{_SHORT}'>{shown}</a>"
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
+        """Return both forms for Jupyter, with the data behind them as the output's metadata."""
+        return {"text/plain": self.text(), "text/html": self.html()}, {RECORD: dict(self.record)}
+
+
+def _detail_html(text: str) -> str:
+    """Return a text below a table: a diff's lines that come and go in colours, beside their + and -."""
+    lines = visible(text).split("\n")
+    if text.startswith("--- "):
+        lines = [_diff_line(line) if number > 1 else html.escape(line) for number, line in enumerate(lines)]
+    else:
+        lines = [html.escape(line) for line in lines]
+    return "<pre style='white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere'>" + "\n".join(lines) + "</pre>"
+
+
+def _diff_line(line: str) -> str:
+    tone = _DIFF_TONES.get(line[:1])
+    return f"<span style='{tone}'>{html.escape(line)}</span>" if tone else html.escape(line)
+
+
+def show(table: Table) -> None:
+    """Print a table on standard output: as wide as the terminal, or one line a row where there is none."""
+    if sys.stdout.isatty():
+        render(table, Console(highlight=False))
+    else:
+        print(table.text())  # noqa: T201 (this is the output of the program)
+
+
+def render(table: Table, console: Console) -> None:
+    """Draw a table on a console."""
+    if not table.rows:
+        console.print(table.empty, markup=False, emoji=False)
+        return
+    drawn = TextTable(*table.headings, box=None, pad_edge=False, header_style="bold")
+    for row in table.rows:
+        drawn.add_row(*(Text(visible(cell)) for cell in row))
+    console.print(drawn)
+    for text in table.details:
+        console.print(visible(text), markup=False, emoji=False)
+
+
+def changes_table(changes: Sequence[Change]) -> Table:
+    """Return the table of a plan, with the diffs of its files."""
+    return Table(
+        headings=("#", "Change"),
+        rows=tuple((str(number), str(change)) for number, change in enumerate(changes, start=1)),
+        empty="Nothing to do: the host is as this section describes it.",
+        caption="The plan: what will be changed, in this order",
+        details=tuple(detail for change in changes if (detail := change.detail())),
+        record={"kind": "plan", "changes": [as_json(change) for change in changes]},
+    )
+
+
+def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
+    """Return the table of what became of the changes."""
+    return Table(
+        headings=("#", "Change", "State", "Note"),
+        rows=tuple(
+            (str(number), str(outcome.change), outcome.state, outcome.note)
+            for number, outcome in enumerate(outcomes, start=1)
+        ),
+        empty="0 changes made.",
+        caption="What became of the changes",
+        tones=tuple("good" if outcome.state == "done" else "open" for outcome in outcomes),
+        marked="State",
+        record={
+            "kind": "apply",
+            "outcomes": [
+                {"change": as_json(item.change), "state": item.state, "seconds": item.seconds, "note": item.note}
+                for item in outcomes
+            ],
+        },
+    )
+
+
+def results_table(results: Sequence[Result]) -> Table:
+    """Return the table of a proof: a claim that something works or is refused, expected, found, passed or failed."""
+    return Table(
+        headings=("Claim", "Is", "Expected", "Found", "Result"),
+        rows=tuple(
+            (
+                result.claim,
+                "refused" if result.refusal else "works",
+                result.expected,
+                result.found,
+                "passed" if result.passed else "FAILED",
+            )
+            for result in results
+        ),
+        empty="Nothing was checked: the mode is plan.",
+        caption="The proof: each claim, tried just now",
+        tones=tuple(_tone(result) for result in results),
+        marked="Result",
+        record={
+            "kind": "checks",
+            "results": [
+                {
+                    "claim": result.claim,
+                    "refusal": result.refusal,
+                    "expected": result.expected,
+                    "found": result.found,
+                    "passed": result.passed,
+                    "remedy": result.remedy,
+                }
+                for result in results
+            ],
+        },
+    )
+
+
+def _tone(result: Result) -> Tone:
+    if not result.passed:
+        return "bad"
+    return "refused" if result.refusal else "good"
+
+
+def parameters_tables(values: Mapping[str, object]) -> list[Table]:
+    """Return the table of the parameters that a notebook uses; two where they are many.
+
+    The first then holds those that differ from their default, and the second, folded, the others.
+    """
+    rows = tuple((name, str(value)) for name, value in values.items())
+    whole = Table(
+        headings=("Parameter", "Value"),
+        rows=rows,
+        empty="This notebook takes no parameters.",
+        caption="The parameters that count",
+    )
+    if len(rows) <= _SCREEN:
+        return [whole]
+    default = Parameters()
+    changed = tuple(row for row in rows if values[row[0]] != getattr(default, row[0]))
+    kept = tuple(row for row in rows if row not in changed)
+    return [
+        replace(
+            whole,
+            rows=changed,
+            caption="The parameters that differ from their defaults",
+            empty="No parameter differs from its default.",
+        ),
+        replace(whole, rows=kept, caption=f"{len(kept)} parameters have their defaults", folded=True),
+    ]

@@ -1,0 +1,211 @@
+"""The form in 00-index: each parameter with its help and, as one types, its error; it writes a parameter file."""
+
+import html
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import IPython.display
+import ipywidgets
+
+from runbook import catalogue
+from runbook.display import tables
+from runbook.jupyter import cells
+from runbook.model.errors import RunbookError
+from runbook.model.parameters import MINE, Parameters, file_text, from_text, read, refusals
+from runbook.system import credentials
+from runbook.system.host import files
+
+_WHERE = "typed here"
+_THROUGHOUT = 3  # a parameter of more notebooks than this is shown first, and not under one of them
+_INDENT = "calc(14em + 8px)"  # a field's label and the gap after it
+_BELOW = f"margin-left:{_INDENT}; line-height:1.4"
+_BESIDE = "margin-left:8px; line-height:1.4"
+_LABEL = {"description_width": "14em"}
+# As data: a widget that is made in a headless run is stored in the notebook.
+_WIDE = {"width": "auto"}
+_FITTING = {"width": "max-content", "margin": f"4px 0 4px {_INDENT}"}
+# A press of a button overtakes what was typed before it: a field sends its next text once the kernel has taken the
+# last one (ipywidgets, WidgetModel.sync), a button sends at once.
+_OVERTAKEN_SECONDS = 3.0
+FIELDS = tuple(name for name in Parameters.model_fields if name != "message")  # 80-diagnosis has a field for that
+_SCHEMA: Mapping[str, Mapping[str, Any]] = Parameters.model_json_schema()["properties"]
+
+
+def show(parameters: Parameters) -> None:
+    """Show the form, filled with the parameters that count; in a headless run, say where it is to be found."""
+    if cells.is_interactive():
+        IPython.display.display(Form(parameters).box)  # type: ignore[no-untyped-call] # IPython leaves it untyped
+    else:
+        empty = "The form is shown where a person runs this notebook in JupyterLab."
+        cells.show(tables.Table(headings=(), rows=(), empty=empty))
+
+
+def groups() -> dict[str, list[str]]:
+    """Return title -> names of parameters: first those of many notebooks, then each under the first that uses it."""
+    used = {item.name: item.parameters for item in catalogue.notebooks()[1:]}
+    sections = {name: names for name, names in used.items() if names != "all"}
+    throughout = [name for name in FIELDS if sum(name in names for names in sections.values()) > _THROUGHOUT]
+    found, placed = {"Used throughout": throughout}, set(throughout)
+    for section, names in {**sections, **used}.items():  # one about all of them has only what none of them has
+        own = [name for name in FIELDS if (names == "all" or name in names) and name not in placed]
+        placed.update(own)
+        if own:
+            found[section] = own
+    return found
+
+
+class Form:
+    """One field a parameter, the preview of the file, the button that writes it, and the password."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        """Make the form, filled with these parameters, and keep the last ones that were valid."""
+        self.parameters = parameters
+        self.fields = {name: _field(name, getattr(parameters, name)) for name in FIELDS}
+        self.notes = {name: ipywidgets.HTML() for name in self.fields}
+        self.preview, self.written = ipywidgets.HTML(), ipywidgets.HTML()
+        self.refused: tuple[str, ...] = ()
+        self.kept_text, self.kept_message = "", ""  # of the file that was written last, and what was said of it
+        self.before: str | None = None  # the file's text before the button was pressed
+        self.takes_until = 0.0  # when what was typed before the last press has surely arrived
+        self.write = ipywidgets.Button(
+            description=f"Write parameters/{MINE.name}", button_style="primary", layout=_FITTING
+        )
+        self.write.on_click(lambda _: self._press())
+        for field in self.fields.values():
+            field.observe(lambda _: self._check(), names="value")
+        self.password = Password(self)
+        titles = groups()
+        rows = [[part for name in names for part in (self.fields[name], self.notes[name])] for names in titles.values()]
+        accordion = ipywidgets.Accordion(list(map(ipywidgets.VBox, rows)), titles=tuple(titles), selected_index=0)
+        # Above all that grows and shrinks while one types: a button that moves under the pointer is not pressed.
+        button = ipywidgets.HBox([self.write, self.written])
+        self.box = ipywidgets.VBox([button, accordion, self.preview, self.password.box])
+        self._check()
+
+    def _check(self) -> None:
+        """Show what the model says of what is typed: an error below its field, or the file's text."""
+        values = {name: _typed(name, field) for name, field in self.fields.items()}
+        refused = refusals(values, where=_WHERE)
+        self.refused = tuple(refused)
+        for name, note in self.notes.items():
+            note.value = _error(str(refused[name])) if name in refused else _help(name)
+        if refused:
+            self.written.value = _error(f"Not yet: correct {', '.join(refused)}.", place=_BESIDE)
+        else:
+            self.parameters = read(values, where=_WHERE)
+            text = file_text(self.parameters)
+            self.written.value = self.kept_message if text == self.kept_text else ""
+            self.preview.value = f"<div style='{_BELOW}'>parameters/{MINE.name}:<pre>{html.escape(text)}</pre></div>"
+            self.password.name_place()
+        if time.monotonic() < self.takes_until:
+            self._write()
+
+    def _press(self) -> None:
+        """Write the file, now and with each text that was typed before, and arrives after."""
+        self.takes_until = time.monotonic() + _OVERTAKEN_SECONDS
+        try:
+            self.before = files.read_text(MINE)
+        except (RunbookError, OSError) as error:
+            self.takes_until = 0.0
+            self.written.value = _error(str(error), place=_BESIDE)
+            return
+        self._write()
+
+    def _write(self) -> None:
+        """Write the file where no value is refused, and keep what was there before the press."""
+        if self.refused:
+            return  # which is said already
+        text = file_text(self.parameters)
+        kept = MINE.with_name(f"{MINE.name}.bak")
+        is_replaced = self.before not in (None, text)
+        try:
+            if is_replaced:
+                files.write(kept, str(self.before).encode(), 0o644)
+            files.write(MINE, text.encode(), 0o644)
+        except (RunbookError, OSError) as error:
+            self.written.value = _error(str(error), place=_BESIDE)
+            return
+        beside = f" What was there before is {kept.name}." if is_replaced else ""
+        self.kept_text = text
+        self.written.value = self.kept_message = _done(
+            f"Written: {MINE}.{beside} The notebooks take it from now on, each from its Load cell; "
+            f"a run without JupyterLab by ./script/run -f parameters/{MINE.name}.",
+            place=_BESIDE,
+        )
+
+
+class Password:
+    """The password's field. What is typed leaves the widget at once, so that no saved notebook can hold it."""
+
+    def __init__(self, form: Form) -> None:
+        """Make the field, empty, with its button."""
+        self.form, self.typed = form, ""
+        self.field = ipywidgets.Password(description="password", style=_LABEL, layout=_WIDE, continuous_update=False)
+        self.place, self.said = ipywidgets.HTML(), ipywidgets.HTML()
+        self.button = ipywidgets.Button(description="Keep the password", disabled=True, layout=_FITTING)
+        self.field.observe(lambda change: self._take(change.new), names="value")
+        self.button.on_click(lambda _: self._keep())
+        self.box = ipywidgets.VBox([self.field, self.place, self.button, self.said])
+
+    def name_place(self) -> None:
+        """Say for whom the password is, and which file it goes to."""
+        text = f"of {self.form.parameters.username}; it goes into {self.form.parameters.password_path}, a 0600 file"
+        self.place.value = _small(html.escape(text))
+
+    def _take(self, typed: str) -> None:
+        if typed:
+            self.typed, self.field.value = typed, ""
+            self.field.placeholder = "taken; choose the button"
+            self.button.disabled = False
+
+    def _keep(self) -> None:
+        path = self.form.parameters.password_path
+        try:
+            credentials.keep_password(path, self.typed)
+        except (RunbookError, OSError) as error:
+            self.said.value = _error(str(error))
+            return
+        finally:
+            self.typed = ""
+            self.button.disabled = True
+            self.field.placeholder = ""
+        self.box.children = (self.said,)
+        for widget in (self.field, self.place, self.button):
+            widget.close()
+        self.said.value = _done(f"The password is in {path}. 40-configuration gives it to its user.")
+
+
+def _field(name: str, value: Any) -> ipywidgets.Widget:  # noqa: ANN401 (of any parameter)
+    """Return a field for a parameter: choices, a box to tick, one line of text, or as many as there are entries."""
+    own = {"description": name, "style": _LABEL, "layout": _WIDE}
+    if "enum" in _SCHEMA[name]:
+        return ipywidgets.Dropdown(options=_SCHEMA[name]["enum"], value=value, **own)
+    if isinstance(value, bool):
+        return ipywidgets.Checkbox(value=value, **own)
+    if isinstance(value, list):
+        return ipywidgets.Textarea(value="\n".join(value), placeholder="one a line", rows=2, **own)
+    return ipywidgets.Text(value=str(value), **own)
+
+
+def _typed(name: str, field: ipywidgets.Widget) -> object:
+    """Return the value of a field as the model takes it."""
+    if isinstance(field, ipywidgets.Textarea):
+        return field.value.split()
+    return from_text(name, field.value) if isinstance(field.value, str) else field.value
+
+
+def _help(name: str) -> str:
+    return _small(html.escape(str(_SCHEMA[name]["description"])))
+
+
+def _small(text: str) -> str:
+    return f"<div style='{_BELOW}; color:var(--jp-ui-font-color2)'>{text}</div>"
+
+
+def _error(text: str, *, place: str = _BELOW) -> str:
+    return f"<div role='alert' style='{place}; color:var(--jp-error-color0)'>✗ {html.escape(text)}</div>"
+
+
+def _done(text: str, *, place: str = _BELOW) -> str:
+    return f"<div role='status' style='{place}'>✓ {html.escape(text)}</div>"

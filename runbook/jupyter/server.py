@@ -1,0 +1,120 @@
+"""JupyterLab for this host: on its loopback alone, with a token, opening on the index with its contents beside it."""
+
+import contextlib
+import getpass
+import logging
+import os
+import platform
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+from jupyter_server.serverapp import ServerApp
+from jupyterlab.labapp import LabApp
+from jupyterlab_server.workspaces_handler import WorkspacesManager
+
+from runbook import catalogue
+from runbook.model.errors import HostError
+from runbook.system.host import temporary
+
+LOOPBACK = "127.0.0.1"
+PORT = 8888  # JupyterLab's own
+_WORKSPACE = "runbook"
+_SHORT = Path("/tmp")  # noqa: S108 (a folder of our own in it; the path of a kernel's socket must fit into 107 bytes, unix(7))
+_SHIPPED = Path(__file__).with_name("jupyterlab")
+
+
+def has_display() -> bool:
+    """Return whether a browser that is started here would be seen."""
+    return any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def serve(*, port: int | None, browser: bool, say: Callable[[str], None]) -> None:
+    """Serve JupyterLab until it is interrupted, and `say` first how to reach it.
+
+    Without a port, JupyterLab's own is taken, or the next free one. Raises HostError where the given one is not free.
+    """
+    if port is not None:
+        _refuse_taken(port)
+    token = secrets.token_urlsafe(24)
+    with _own_folders() as workspaces:
+        server = LabApp.initialize_server(argv=_arguments(port, token, workspaces, browser=browser))
+        _trust_notebooks(server)
+        for number in (signal.SIGINT, signal.SIGTERM):  # Jupyter's own would ask on a terminal, or leave the kernels
+            signal.signal(number, lambda *_: server.stop(from_signal=True))
+        say(_greeting(server.port, token))
+        server.start()
+    say("JupyterLab has ended, and its kernels with it.")
+
+
+def _arguments(port: int | None, token: str, workspaces: Path, *, browser: bool) -> list[str]:
+    """Return the server's arguments; they stay inside this process, so that no list of processes shows the token.
+
+    They win over the operator's own configuration of Jupyter. Kernels talk over sockets in a folder of this user's:
+    over TCP, anybody on this host could listen to them.
+    """
+    return [
+        f"--ServerApp.ip={LOOPBACK}",
+        f"--ServerApp.port={port or PORT}",
+        f"--ServerApp.root_dir={catalogue.PROJECT}",
+        "--ServerApp.base_url=/",
+        "--ServerApp.allow_root=True",  # the notebooks change this host
+        f"--ServerApp.open_browser={browser}",
+        f"--Application.log_level={logging.ERROR}",
+        f"--IdentityProvider.token={token}",
+        f"--LabApp.default_url=/lab/workspaces/{_WORKSPACE}",
+        f"--LabApp.workspaces_dir={workspaces}",
+        "--KernelManager.transport=ipc",
+    ]
+
+
+def _greeting(port: int, token: str) -> str:
+    lines = [
+        f"JupyterLab: http://{LOOPBACK}:{port}/lab/workspaces/{_WORKSPACE}?token={token}",
+        f"From another machine: ssh -L {port}:{LOOPBACK}:{port} {getpass.getuser()}@{platform.node()}",
+        "and then open the same address there.",
+    ]
+    if os.geteuid() == 0:
+        lines.append(
+            "It runs as root, since the notebooks change this host; so it listens on the loopback alone, "
+            "and whoever has the address above is root here: give it to nobody."
+        )
+    return "\n".join([*lines, "Ctrl-C ends it."])
+
+
+@contextlib.contextmanager
+def _own_folders() -> Iterator[Path]:
+    """Give a folder with the workspace that opens on the index; the operator's own workspaces stay as they are.
+
+    What the server keeps while it runs, the token among it, is in a folder for this user alone, and goes with it.
+    """
+    with temporary.folder(_SHORT) as folder:
+        workspaces = folder / "workspaces"
+        workspaces.mkdir()
+        text = (_SHIPPED / "index.jupyterlab-workspace").read_text(encoding="utf-8")
+        WorkspacesManager(str(workspaces)).save(_WORKSPACE, text)  # as `jupyter lab workspaces import` does
+        os.environ["JUPYTER_RUNTIME_DIR"] = str(folder)
+        path = (os.environ.get("JUPYTER_CONFIG_PATH"), str(_SHIPPED))  # the operator's own settings come first
+        os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, path))
+        yield workspaces
+
+
+def _trust_notebooks(server: ServerApp) -> None:
+    """Let JupyterLab show the stored outputs of the notebooks, which come from where this program comes from."""
+    for name in catalogue.names():
+        notebook = nbformat.read(catalogue.NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+        server.contents_manager.notary.sign(notebook)  # type: ignore[no-untyped-call] # as above
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise HostError(
+                f"port {port} of {LOOPBACK} to be free", error.strerror or str(error), "give --port another one"
+            ) from error

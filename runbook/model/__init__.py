@@ -1,0 +1,1 @@
+"""Pure data: parameters and the types of their values, results, errors. Imports nothing of the runbook."""

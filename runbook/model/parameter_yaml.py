@@ -1,0 +1,88 @@
+"""The YAML of parameter files: values and lists of values under names, the same to readers of YAML 1.1 and 1.2.
+
+Anything more is refused with its line, and soon: papermill, which reads the same files, has a parser of YAML 1.1, and
+nested levels or aliases of aliases can keep a reader busy for minutes. No message repeats a value: it may be a secret.
+"""
+
+import re
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, Event
+from ruamel.yaml.nodes import Node, ScalarNode
+from ruamel.yaml.reader import ReaderError
+
+from runbook.model.errors import visible
+
+# What all parameters with their help take, three times over; more values could keep a reader busy for seconds.
+LONGEST, _MOST = 32_768, 2_000  # characters; values
+_DEEPEST = 2  # a mapping, and in it a list
+_KINDS = ("str", "int", "float", "bool", "null")
+# 0443 is 291 to a parser of YAML 1.1, 1_000 is 1000; and 5,000 digits are no number to Python.
+_INTEGER = "[-+]?(0|[1-9][0-9]{0,17})"
+_TEXT = "text in quotation marks"
+
+
+def load(text: str) -> object:
+    """Return the data of a text; raises YAMLError with the line for what is no YAML, or more than is said above."""
+    if len(text) > LONGEST:
+        raise YAMLError(f"more than {LONGEST} characters")
+    try:
+        return _load(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YAMLError(f"line {line}: the unacceptable character U+{error.character:04X}") from error
+    except MarkedYAMLError as error:
+        quoted = ", ".join(filter(None, (error.context, error.problem))).partition(" with value ")[0]
+        said = visible(quoted)  # from the file
+        if error.problem_mark is None:
+            raise YAMLError(said) from error
+        raise YAMLError(f"line {error.problem_mark.line + 1} column {error.problem_mark.column + 1}: {said}") from error
+
+
+def _load(text: str) -> object:
+    reader = YAML(typ="safe", pure=True)
+    depth, line = 0, 1
+    try:
+        for number, event in enumerate(reader.parse(text)):
+            line = event.end_mark.line + 1
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            _refuse_more_than_values(event, depth, number)
+    except (ValueError, AssertionError) as error:  # ruamel's own, of an escape beyond Unicode, and of %YAML 1.3
+        raise YAMLError(f"line {line}: {error}") from error
+    reader = YAML(typ="safe", pure=True)
+    tree = reader.compose(text)
+    if tree is None:
+        return None
+    _refuse_other_scalars(tree)
+    return reader.constructor.construct_document(tree)
+
+
+def _refuse_more_than_values(event: Event, depth: int, number: int) -> None:
+    found = None
+    if getattr(event, "version", None) or getattr(event, "tags", None):
+        found = "a directive (%), which is not read here"
+    elif getattr(event, "anchor", None):
+        found = "an anchor or alias (& or *): write the value itself"
+    elif getattr(event, "tag", None):
+        found = f"a tag (!): write the value without it, {_TEXT}"
+    elif depth > _DEEPEST:
+        found = "one more level: write a value, or a list of values, under a name"
+    elif number > _MOST:
+        found = f"more than {_MOST} values"
+    if found:
+        raise YAMLError(f"line {event.start_mark.line + 1}: {found}")
+
+
+def _refuse_other_scalars(node: Node) -> None:
+    if not isinstance(node, ScalarNode):
+        for item in node.value:
+            for part in item if isinstance(item, tuple) else (item,):
+                _refuse_other_scalars(part)
+        return
+    kind = str(node.tag).rpartition(":")[2]
+    if kind not in _KINDS or (kind == "int" and not re.fullmatch(_INTEGER, node.value)):
+        raise YAMLError(
+            f"line {node.start_mark.line + 1}: what is not the same to all readers ({kind}): write a number plainly, "
+            f"{_TEXT}"
+        )

@@ -1,0 +1,234 @@
+"""The accepted state: what a proof found when somebody said that it is right so; a later proof is compared with it.
+
+One text by name, such as `engine: 26.1.5`: shown as it is, compared as it is. No secret is among them.
+"""
+
+import datetime
+import hashlib
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from cryptography import x509
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from runbook.changes.base import Change
+from runbook.changes.files import MakeDirectory, WriteFile
+from runbook.model.errors import HostError
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result
+from runbook.proof import surroundings
+from runbook.sections import configuration
+from runbook.system import credentials
+from runbook.system.certificates import tls
+from runbook.system.docker import compose, daemon_json, engine, reload
+from runbook.system.host import network
+from runbook.system.registry import api, stored
+from runbook.system.registry import config_yml as inside
+
+State = dict[str, str]
+_NONE = "none"
+STORED = "what is stored, at least"
+
+
+class Accepted(BaseModel):
+    """What the file of an accepted state holds, written as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1] = Field(default=1, description="of this form")
+    registry: str = Field(description="HOST[:PORT] of the registry")
+    accepted: AwareDatetime = Field(description="when it was accepted")
+    state: State = Field(description="what was found, by name")
+
+
+def read(text: str) -> Accepted:
+    """Return what a file's text holds; raises HostError for a text of another form."""
+    try:
+        return Accepted.model_validate_json(text)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, item['loc']))} {item['msg']}" for item in error.errors())
+        raise HostError("an accepted state in version 1", found, "accept the state anew: `prove --accept`") from error
+
+
+def plan(path: Path, before: str | None, accepted: Accepted) -> list[Change]:
+    """Return the changes that keep a state as the accepted one; empty where the file says the same already.
+
+    The folder of a state that is not there is made for this user alone.
+    """
+    try:
+        is_kept = before is not None and read(before).state == accepted.state
+    except HostError:
+        is_kept = False
+    if is_kept:
+        return []
+    return [WriteFile(path=path, before=before, after=accepted.model_dump_json(indent=2) + "\n", mode=0o600)]
+
+
+def path_elsewhere(registry: str) -> Path:
+    """Return the file for the accepted state of a registry elsewhere, HOST[:PORT], in this user's state folder."""
+    name = re.sub(r"[^a-z0-9.-]", "_", registry)
+    return Path(platformdirs.user_state_path("registry-runbook"), "accepted", f"{name}.json")
+
+
+def folder_for(path: Path) -> list[Change]:
+    """Return the change that makes the folder of a file where it is missing."""
+    return [] if path.parent.is_dir() else [MakeDirectory(path=path.parent, mode=0o700)]
+
+
+def compare(accepted: Accepted, found: State) -> list[Result]:
+    """Return one result for each thing that was accepted: it passes where it is as it was then, or more is stored."""
+    return [
+        Result(
+            claim=f"as on {accepted.accepted:%Y-%m-%d}: {name}",
+            expected=value,
+            found=(now := found.get(name, _NONE)),
+            passed=now == value or (name == STORED and _is_as_much(now, value)),
+            refusal=False,
+            remedy="find out who changed it; undo it, or take it for the right state with `prove --accept`",
+        )
+        for name, value in accepted.state.items()
+    ]
+
+
+def _is_as_much(found: str, accepted: str) -> bool:
+    """Return whether no number in what is found is less than that which was accepted."""
+    numbers = [list(map(int, re.findall(r"\d+", text))) for text in (found, accepted)]
+    return len(numbers[0]) == len(numbers[1]) and all(now >= then for now, then in zip(*numbers, strict=True))
+
+
+def gather(parameters: Parameters) -> State:
+    """Return how the registry, its container and its engine are now.
+
+    Raises MissingError where no engine answers, HostError where no container of the registry is there.
+    """
+    client = engine.require(parameters.timeout_seconds)
+    found = compose.registry_containers(client, parameters.compose_project)
+    if not found:
+        raise HostError("a container of the registry", _NONE, "run the notebook 50-compose")
+    return {
+        "this host's address": network.address_of(parameters.address),
+        **_certificates(parameters),
+        "the registry's users": ", ".join(sorted(configuration.users_of(parameters.htpasswd_path))) or _NONE,
+        "who owns the private files": _owners(parameters),
+        "the firewall's own rules for containers": network.user_rules() or _NONE,
+        "the firewall's rules for what comes in": network.rules_for_what_comes_in() or _NONE,
+        STORED: _stored(client, parameters),
+        **_container(client, found[0], parameters),
+        **_engine(client),
+    }
+
+
+def _stored(client: engine.Client, parameters: Parameters) -> str:
+    try:
+        return stored.count(surroundings.folder_of(client, parameters))
+    except surroundings.UnseenError as error:
+        return f"not counted: {error}"
+
+
+def _owners(parameters: Parameters) -> str:
+    private = (
+        parameters.ca_key_path,
+        parameters.password_path,
+        parameters.http_secret_path,
+        parameters.certificate_path,
+        parameters.htpasswd_path,
+        parameters.configuration_path,
+    )
+    found = {str(path.lstat().st_uid) for path in private if path.exists()}
+    return f"user id {', '.join(sorted(found)) or _NONE}"
+
+
+def _certificates(parameters: Parameters) -> State:
+    served = api.ask(f"https://{parameters.registry_host}/v2/", tls=tls.trusting_anybody()).server_certificate
+    authority = tls.require_certificate(parameters.ca_certificate_path)
+    return {**certificate(served), "the authority": f"SHA-256 {tls.fingerprint(authority)}"}
+
+
+def certificate(served: bytes) -> State:
+    """Return what is compared of a server certificate (DER)."""
+    if not served:
+        return {"the certificate that is served": _NONE}
+    found = tls.describe(x509.load_der_x509_certificate(served))
+    return {
+        "the certificate that is served": f"SHA-256 {found.fingerprint}",
+        "the certificate's last day": f"{found.not_after:%Y-%m-%d}",
+        "the certificate's names": ", ".join((*found.dns_names, *found.addresses)),
+    }
+
+
+def _container(client: engine.Client, found: engine.ContainerFacts, parameters: Parameters) -> State:
+    attributes: dict[str, Any] = client.containers.get(found.name).attrs
+    host = attributes["HostConfig"]
+    text = engine.read_file(client, found.name, inside.INSIDE / "config.yml").decode(errors="replace")
+    concealed = credentials.conceal(text, (parameters.http_secret_path,))
+    changed = [str(item["Path"]) for item in client.containers.get(found.name).diff() or ()]
+    overrides = sorted(name for item in found.environment if (name := item.partition("=")[0]).startswith("REGISTRY_"))
+    return {
+        "the image": found.image_id,
+        "config.yml in the container": _digest(concealed),
+        "files changed in the container": ", ".join(sorted(changed)) or _NONE,
+        "REGISTRY_* in the container": ", ".join(overrides) or _NONE,
+        "the container's command": " ".join(attributes["Config"]["Cmd"] or ()),
+        "the container's entry point": " ".join(attributes["Config"]["Entrypoint"] or ()) or _NONE,
+        "the container's restart policy": found.restart_policy,
+        "the container's published ports": _ports(attributes["NetworkSettings"]["Ports"] or {}),
+        "the container's volumes": ", ".join(sorted(map(_mount, attributes["Mounts"]))),
+        "the container's rights": ", ".join(
+            (
+                f"user {attributes['Config']['User'] or 'root'}",
+                f"network {host['NetworkMode']}",
+                f"privileged {host['Privileged']}",
+                f"more capabilities {', '.join(host['CapAdd'] or ()) or _NONE}",
+            )
+        ),
+        "the container's limits": ", ".join(
+            f"{name} {host.get(name) or 0}" for name in ("Memory", "NanoCpus", "PidsLimit")
+        ),
+    }
+
+
+def _digest(text: str | None) -> str:
+    return _NONE if text is None else f"SHA-256 {hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _mount(mount: Mapping[str, Any]) -> str:
+    source = mount.get("Name") or mount["Source"]
+    return f"{source} at {mount['Destination']}{'' if mount['RW'] else ', read-only'}"
+
+
+def _ports(published: dict[str, list[dict[str, str]] | None]) -> str:
+    found = {
+        f"{binding['HostIp'] or '0.0.0.0'}:{binding['HostPort']} to {port}"  # noqa: S104 (compared, not bound)
+        for port, bindings in published.items()
+        for binding in bindings or ()
+    }
+    return ", ".join(sorted(found)) or _NONE
+
+
+def _engine(client: engine.Client) -> State:
+    info: dict[str, Any] = client.info()
+    listed = reload.registries(client)
+    flags = shlex.join(engine.command_line()[1:])
+    proxies = [name for name in ("HttpProxy", "HttpsProxy") if info.get(name)]
+    return {
+        "the engine": str(info["ServerVersion"]),
+        "the engine's storage driver": str(info["Driver"]),
+        "the engine's data folder": str(info["DockerRootDir"]),
+        "the engine's log driver": str(info["LoggingDriver"]),
+        "the engine's live-restore": str(info["LiveRestoreEnabled"]),
+        "the engine's security options": ", ".join(sorted(info["SecurityOptions"] or ())) or _NONE,
+        "the engine's insecure registries": ", ".join(sorted(listed.insecure)) or _NONE,
+        "the engine's mirrors": ", ".join(sorted(listed.mirrors)) or _NONE,
+        "the engine's way out": ", ".join(proxies) or "no proxy",
+        "the engine's flags": daemon_json.conceal(flags) or _NONE,
+        "daemon.json": _digest(reload.read_file()),
+    }
+
+
+def now() -> datetime.datetime:
+    """Return the time, to the second, in UTC."""
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)

@@ -1,0 +1,305 @@
+"""What stands around the registry: who could change what it relies on, and reach it beside the way that is meant.
+
+Also what its container may do, whether what it has stored is whole, and whether a client from outside gets to it.
+The proof has a row for each claim, the diagnosis a cause. More than 250 lines, since each is looked at by its own.
+"""
+
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from runbook.changes import ledger
+from runbook.model.parameters import Parameters
+from runbook.model.results import Result
+from runbook.operations import proof_timer
+from runbook.sections import compose as section
+from runbook.system import nginx
+from runbook.system.certificates import tls
+from runbook.system.docker import compose, daemon_json, engine, engine_flags, owners
+from runbook.system.host import commands, hosts_file, network, outsider, rights, systemd
+from runbook.system.registry import api, storage, stored
+
+_HOLDS = "nothing"
+_SECONDS = 3.0
+_PROGRAMS = ("dockerd", "containerd", "runc", "docker-proxy", "docker", "docker-compose", "iptables")
+_PLUGINS = tuple(Path(f"/usr/{name}/docker/cli-plugins/docker-compose") for name in ("libexec", "lib", "local/lib"))
+_UNITS = ("docker.service", "docker.socket", "containerd.service", f"{proof_timer.NAME}.service")
+_CONTAINERD = Path("/run/containerd/containerd.sock")
+_KEY = b"PRIVATE KEY-----"  # RFC 7468, and the older forms
+_NEARLY = 0.9  # of what may be open: then the next clients are refused
+_FILES, _FILE_BYTES = 5000, 1 << 20  # that are searched for keys, and how much of each
+
+
+class UnseenError(Exception):
+    """Something cannot be seen here, by this user; says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """What is claimed; `find` returns what speaks against it, and raises UnseenError where it cannot be seen."""
+
+    claim: str
+    find: Callable[[engine.Client, Parameters], list[str]]
+    remedy: str
+
+
+def check(client: engine.Client, parameters: Parameters, claim: Claim) -> Result:
+    """Return the row of a claim; it passes where nothing speaks against it, and where nobody can see, which it says."""
+    try:
+        found, expected = "; ".join(claim.find(client, parameters)) or _HOLDS, _HOLDS
+    except UnseenError as error:
+        found = expected = f"not looked at: {error}"
+    return Result(
+        claim=claim.claim, expected=expected, found=found, passed=found == expected, refusal=True, remedy=claim.remedy
+    )
+
+
+def _inspected(client: engine.Client, parameters: Parameters) -> Mapping[str, Any]:
+    """Return what `docker inspect` says of the registry's container; raises UnseenError where it is not seen here."""
+    _require_here(client)
+    found = compose.registry_containers(client, parameters.compose_project)
+    if not found:
+        raise UnseenError("there is no container of the registry")
+    attributes: Mapping[str, Any] = client.containers.get(found[0].name).attrs
+    return attributes
+
+
+def _require_here(client: engine.Client) -> None:
+    """Raise UnseenError where the engine's processes and files are not this host's."""
+    if engine.is_desktop(client):
+        raise UnseenError("the engine is in a virtual machine")
+    if elsewhere := engine.elsewhere():
+        raise UnseenError(f"the client asks {elsewhere}")
+
+
+def _process(client: engine.Client, parameters: Parameters) -> psutil.Process:
+    pid = int(_inspected(client, parameters)["State"]["Pid"])
+    try:
+        return psutil.Process(pid or -1)
+    except (psutil.NoSuchProcess, ValueError) as error:
+        raise UnseenError("the registry does not run") from error
+
+
+def folder_of(client: engine.Client, parameters: Parameters) -> Path:
+    """Return the folder that the registry stores in, as its process sees it; raises UnseenError where nobody may."""
+    found = Path(f"/proc/{_process(client, parameters).pid}/root", storage.ROOT.relative_to("/"))
+    if not os.access(found, os.R_OK | os.X_OK):
+        raise UnseenError("only root sees what the container sees")
+    return found
+
+
+def changed_by_others(client: engine.Client, parameters: Parameters) -> list[str]:
+    """Return what the registry relies on and others than root could change, and how."""
+    _require_here(client)
+    private, mounted = Path(parameters.private_directory), Path(parameters.configuration_directory)
+    information: Mapping[str, Any] = client.info()
+    remapped = any("name=userns" in option for option in information["SecurityOptions"] or ())
+    found = owners.changed_by_others(
+        (
+            Path(parameters.basic_data_directory),
+            *(hosts_file.PATH, network.DROP_IN, daemon_json.PATH, engine_flags.DEFAULTS, ledger.FOLDER),
+            *(engine.SOCKET, _CONTAINERD, nginx.PATH, *_PLUGINS, *_programs(), *_units()),
+            Path(information["DockerRootDir"]) if remapped else _volume(information, parameters),
+        ),
+        trees=(private, mounted, parameters.trust_path.parent),
+    )
+    warnings = " ".join(information.get("Warnings") or ())
+    return [*found, *(f"the engine's API at {place}" for place in re.findall(r"API is accessible on (\S+)", warnings))]
+
+
+def _programs() -> Iterator[Path]:
+    return (Path(found) for name in _PROGRAMS if (found := commands.which(name)))
+
+
+def _units() -> Iterator[Path]:
+    for folder in (systemd.UNITS, Path("/usr/lib/systemd/system"), Path("/usr/local/lib/systemd/system")):
+        for name in _UNITS:
+            yield folder / name
+            yield from (folder / f"{name}.d").glob("*")
+
+
+def _volume(information: Mapping[str, Any], parameters: Parameters) -> Path:
+    """Return the folder above the volume's; what is in that is the registry's own, whoever it runs as."""
+    name = compose.volume_name(parameters.compose_project, parameters.data_volume)
+    return Path(information["DockerRootDir"], "volumes", name)
+
+
+def exposed_keys(client: engine.Client, parameters: Parameters) -> list[str]:
+    """Return the files with a private key that a container or another host gets, but for the server's own."""
+    own = {str(parameters.certificate_path), parameters.own_key_file, parameters.own_certificate_file}
+    named = (parameters.configuration_directory, parameters.client_kit_directory, parameters.basic_data_directory)
+    folders = [*map(Path, named)]
+    with suppress(UnseenError):
+        _require_here(client)
+        folders.append(_volume(client.info(), parameters) / "_data")
+    files = (path for folder in folders for path in _files(folder))
+    return [str(path) for path in itertools.islice(files, _FILES) if str(path) not in own and _has_key(path)]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder, but for the images that a registry has stored there."""
+    for place, folders, names in os.walk(folder):
+        if place == str(folder) and Path(place, "docker", "registry").is_dir():
+            folders.remove("docker")
+        yield from (Path(place, name) for name in names)
+
+
+def _has_key(path: Path) -> bool:
+    try:
+        if path.is_symlink() or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return _KEY in file.read(_FILE_BYTES)
+    except OSError:  # gone by now, or nothing that this user sees
+        return False
+
+
+def more_rights(client: engine.Client, parameters: Parameters) -> list[str]:
+    """Return what the registry's container may do beyond what the Compose file asks for."""
+    _inspected(client, parameters)
+    return list(section.more_rights(client, parameters))
+
+
+def neighbours(client: engine.Client, parameters: Parameters) -> list[str]:
+    """Return the other containers that have the registry's volume, folders or network, running or not.
+
+    One that has a folder above those read-only, as a program that watches the host has `/`, is none of them.
+    """
+    _require_here(client)
+    ours = {found.name for found in compose.registry_containers(client, parameters.compose_project)}
+    basic = {parameters.basic_container: [Path(parameters.basic_data_directory)]}
+    volume = compose.volume_name(parameters.compose_project, parameters.data_volume)
+    own_network = compose.default_network(parameters.compose_project)
+    named = (parameters.configuration_directory, parameters.private_directory, parameters.basic_data_directory)
+    places = [*map(Path, named), _volume(client.info(), parameters)]
+    told: list[str] = []
+    for item in client.api.containers(all=True):
+        name = item["Names"][0].removeprefix("/")
+        if name in ours:
+            continue
+        theirs = [place for place in places if place not in basic.get(name, ())]
+        mounts = [m for m in item["Mounts"] if m.get("Name") == volume or _reaches(m, theirs)]
+        told += [f"{name} has {m.get('Name') or m['Source']}" for m in mounts]
+        mode = str(item["HostConfig"]["NetworkMode"])
+        if own_network in (item["NetworkSettings"]["Networks"] or ()) or _is_of(client, mode, ours):
+            told.append(f"{name} is on {own_network}")
+    return told
+
+
+def _reaches(mount: Mapping[str, Any], places: Sequence[Path]) -> bool:
+    """Return whether a mount is one of these places or lies in one, or can be written to and is above one."""
+    source = Path(mount.get("Source") or "/nowhere")
+    return any(source.is_relative_to(place) or (bool(mount["RW"]) and place.is_relative_to(source)) for place in places)
+
+
+def _is_of(client: engine.Client, mode: str, ours: set[str]) -> bool:
+    """Return whether a network mode is that of one of our containers."""
+    kind, _, whose = mode.partition(":")
+    return kind == "container" and any(whose in (name, client.containers.get(name).id) for name in ours)
+
+
+def damage(client: engine.Client, parameters: Parameters) -> list[str]:
+    """Return what of a sample of what is stored is not whole."""
+    return stored.damage(folder_of(client, parameters))
+
+
+def few_files(client: engine.Client, parameters: Parameters) -> list[str]:
+    """Return how many files the registry may open, where they are too few for it and its clients."""
+    process = _process(client, parameters)
+    try:
+        most, opened = process.rlimit(psutil.RLIMIT_NOFILE)[0], process.num_fds()
+    except psutil.Error as error:
+        raise UnseenError("only root sees what the registry may open") from error
+    if most != psutil.RLIM_INFINITY and (most < rights.FILES_AT_LEAST or opened > most * _NEARLY):
+        return [f"{most} files, of which it has {opened} open; at least {rights.FILES_AT_LEAST} are needed"]
+    return []
+
+
+def frozen(client: engine.Client, parameters: Parameters) -> list[str]:
+    """Return the registry's process where somebody has stopped it."""
+    process = _process(client, parameters)
+    return [f"process {process.pid} is stopped"] if process.status() == psutil.STATUS_STOPPED else []
+
+
+def not_forwarded(client: engine.Client, parameters: Parameters) -> list[str]:
+    """Return the network card of the registry's address, where the kernel passes on nothing that comes in there."""
+    _require_here(client)
+    card = outsider.not_forwarding(network.address_of(parameters.address))
+    return [f"net.ipv4.conf.{card}.forwarding is 0"] if card else []
+
+
+def kept_out(client: engine.Client, parameters: Parameters) -> list[str]:
+    """Return what a client from outside gets, where it is not the certificate that this host gets."""
+    _require_here(client)
+    address = network.address_of(parameters.address)
+    url = f"https://{address}:{parameters.port}/v2/"
+    served = api.ask(
+        url,
+        tls=tls.trusting_anybody(),
+        server_name=parameters.domain,
+        host=parameters.registry_host,
+        timeout_seconds=_SECONDS,
+    )
+    if not served.server_certificate:
+        raise UnseenError("it does not answer to this host itself")
+    try:
+        found = outsider.ask(address, parameters.port, parameters.domain)
+    except outsider.UnaskedError as error:
+        raise UnseenError(str(error)) from error
+    expected = hashlib.sha256(served.server_certificate).hexdigest()
+    if found == expected:
+        return []
+    told = f"another certificate, {found[:16]}…" if re.fullmatch("[0-9a-f]{64}", found) else found
+    return [f"at {address}:{parameters.port} it gets {told}"]
+
+
+CLAIMS = (
+    Claim(
+        claim="what the registry relies on, which others than root could change",
+        find=changed_by_others,
+        remedy="take the right away from what is named: `chmod go-w`, `chown root`, `setfacl -b` for an access list",
+    ),
+    Claim(
+        claim="another private key where a container or another host gets it",
+        find=exposed_keys,
+        remedy="move it away; a key that others have read is to be made anew (SECURITY.md, a stolen key)",
+    ),
+    Claim(
+        claim="more rights of the container than it needs",
+        find=more_rights,
+        remedy="run the notebook 50-compose, which makes it anew",
+    ),
+    Claim(
+        claim="another container with the registry's volume, folders or network",
+        find=neighbours,
+        remedy="remove it, or take the volume, folder or network from it",
+    ),
+    Claim(
+        claim="damage in what is stored, by a sample",
+        find=damage,
+        remedy="bring the registry's volume back from a backup, or push again what is named",
+    ),
+    Claim(
+        claim="too few files that the registry may open",
+        find=few_files,
+        remedy="raise default-ulimits in daemon.json or LimitNOFILE of the engine, or let clients end; then restart it",
+    ),
+    Claim(
+        claim="a network card at which the kernel passes on nothing",
+        find=not_forwarded,
+        remedy="set what is named to 1: `sysctl -w`, and look in /etc/sysctl.d what sets it",
+    ),
+    Claim(
+        claim="an obstacle to a client from outside, in a network namespace of its own",
+        find=kept_out,
+        remedy="see FORWARD, DOCKER-USER and PREROUTING: `iptables-save`, `nft list ruleset`",
+    ),
+)

@@ -1,1 +1,0 @@
-"""What a run leaves: its data, and the files that are made of them."""

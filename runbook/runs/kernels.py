@@ -1,0 +1,187 @@
+"""Jupyter kernels as forks of a process that has already imported what every notebook imports.
+
+Each is a process of its own with a namespace of its own, as the kernels that jupyter_client starts; only the imports,
+most of a kernel's start, are done once a run. The forks are the standard library's, `multiprocessing`'s "forkserver".
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.manager import KernelManager
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from runbook.runs import forkserver
+from runbook.system.host import temporary
+
+_NAME = "registry-runbook-forked"  # the entry point of jupyter_client.kernel_provisioners
+_LAUNCHER = "ipykernel_launcher"  # the module that the kernel's command runs; its arguments follow
+# A kernel that is ended says so, as if it were an error; nobody asks for the history of its cells.
+_ARGUMENTS = ("--log-level=50", "--HistoryManager.enabled=False")
+
+
+def fork_kernels() -> None:
+    """Let jupyter_client fork its kernels."""
+    forkserver.start()
+    KernelProvisionerFactory.instance().default_provisioner_name = _NAME
+
+
+def one_after_another(count: int) -> Generator["Kernel"]:
+    """Give kernels, each started while the one before it is used, and ended while the one after it is."""
+    fork_kernels()
+    with temporary.folder() as folder, ThreadPoolExecutor(1) as beside:
+        started = [beside.submit(Kernel, folder / "0")]
+        try:
+            for number in range(1, count + 1):
+                kernel = started[-1].result()
+                if number < count:
+                    started.append(beside.submit(Kernel, folder / str(number)))
+                yield kernel
+                beside.submit(kernel.end)
+        finally:
+            for kernel_or_error in started:
+                beside.submit(lambda started_one: started_one.result().end(), kernel_or_error)
+            beside.submit(lambda: asyncio.get_event_loop().close())  # jupyter_client has made one there
+
+
+class Kernel(KernelManager):
+    """A kernel that is starting, for one client, which is to wait until it is ready.
+
+    Its sockets are files, in a folder where others may do nothing: over TCP, anybody on this host could listen to it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Start it, in the folder and with the environment of this process; its files' names begin with the path."""
+        super().__init__(
+            kernel_name="python3",
+            transport="ipc",
+            ip=str(path),
+            connection_file=f"{path}.json",
+            client_class=f"{__name__}.{ReadyClient.__name__}",
+        )
+        self._clients: list[BlockingKernelClient] = []
+        self.start_kernel(extra_arguments=list(_ARGUMENTS))
+
+    def client(self, **kwargs: Any) -> BlockingKernelClient:  # noqa: ANN401 (jupyter_client's)
+        """Return a client, a ReadyClient in truth, which is closed when the kernel is ended."""
+        client = super().client(**kwargs)
+        self._clients.append(client)
+        return client
+
+    def interrupt(self) -> None:
+        """Interrupt the cell that it runs, or the next one."""
+        self._process.send_signal(signal.SIGINT)
+
+    def end(self) -> None:
+        """End it at once, if it is not ended: nothing of it is needed any more."""
+        while self._clients:
+            self._clients.pop().stop_channels()
+        self._process.kill()
+        self._process.wait()
+        self.cleanup_resources()
+
+    @property
+    def _process(self) -> "_Process":
+        provisioner = self.provisioner
+        assert isinstance(provisioner, ForkedProvisioner)  # noqa: S101 (`fork_kernels` was called)
+        assert isinstance(provisioner.process, _Process)  # noqa: S101 (it was started)
+        return provisioner.process
+
+
+class ReadyClient(AsyncKernelClient):
+    """A client that knows when it hears its kernel: jupyter_client's waits until there was silence for a while."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 (jupyter_client's)
+        """Wait until the kernel answers and its outputs are heard; raises nbclient's DeadKernelError where it does not.
+
+        `timeout` is in seconds. Source: Jupyter's messaging specification 5.4, "iopub_welcome".
+        """
+        deadline = time.monotonic() + (timeout or float("inf"))
+        self.kernel_info()
+        for channel, kind in ((self.shell_channel, "kernel_info_reply"), (self.iopub_channel, "iopub_welcome")):
+            message: dict[str, Any] = {}
+            while message.get("msg_type") != kind:
+                try:
+                    message = await channel.get_msg(timeout=1)
+                except Empty:
+                    if time.monotonic() > deadline or not await self.is_alive():
+                        from nbclient.exceptions import DeadKernelError
+
+                        told = f"a kernel that does not answer within {timeout} s, or has ended"
+                        raise DeadKernelError(told) from None
+
+
+class ForkedProvisioner(LocalProvisioner):
+    """Starts a kernel as a fork, in a session of its own, as jupyter_client's launcher does."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:  # noqa: ANN401 (jupyter_client's)
+        """Start the kernel and return how to connect to it; of `kwargs`, those that are a process's: env and cwd."""
+        arguments = cmd[cmd.index(_LAUNCHER) + 1 :]
+        self.cwd = kwargs.get("cwd") or os.getcwd()  # noqa: PTH109 (a string, as jupyter_client has it)
+        kernel = _Process(target=_serve, args=(arguments, dict(kwargs["env"]), self.cwd), daemon=True)
+        kernel.start()
+        self.process = kernel  # type: ignore[assignment] # it has what jupyter_client uses of a Popen
+        self.pid = self.pgid = kernel.pid
+        return self.connection_info
+
+
+class _Process(ForkServerProcess):
+    """A forked process with those names of subprocess.Popen that jupyter_client uses."""
+
+    stdin = stdout = stderr = None
+
+    def poll(self) -> int | None:
+        """Return its exit code, None while it runs."""
+        return self.exitcode
+
+    def wait(self) -> int | None:
+        """Wait for its end and return its exit code."""
+        self.join()
+        return self.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal; one that has ended takes none."""
+        if self.is_alive() and self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def _serve(arguments: list[str], environment: Mapping[str, str], directory: str) -> None:
+    """Be a kernel until it is shut down."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    from runbook.runs.interruptible import InterruptibleKernel
+
+    sys.modules.setdefault("debugpy", None)  # type: ignore[arg-type] # it takes longer to import than the rest to start
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.setsid()
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    app = IPKernelApp.instance(kernel_class=InterruptibleKernel)
+    app.initialize(arguments)  # type: ignore[no-untyped-call] # ipykernel leaves it untyped
+    app.start()  # type: ignore[no-untyped-call] # as above
+
+
+def _end_with_parent() -> None:
+    """End this kernel once the process that asked for it is gone: ipykernel looks at the one that forked it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 (none but in the main process)
+    parent.join()
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""The engine, its settings, images and Compose. Imports `model` and `system.host`."""

@@ -1,0 +1,450 @@
+"""The Docker Engine of this host: its state as facts, its start and stop, containers and images."""
+
+import datetime
+import functools
+import io
+import os
+import re
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import docker
+from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
+from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container
+from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
+
+from runbook.model.errors import ChangedError, HostError, MissingError, NotReadyError
+from runbook.system.host import commands, patience, systemd
+from runbook.system.host.systemd import Supervisor
+
+Client = docker.DockerClient
+LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
+PROCESS_LOG = Path("/var/log/registry-runbook-engine.log")
+KEY_FILE = Path("/etc/docker/key.json")  # an engine before 23 makes it at its start
+# What it and containerd make beside what their packages hold.
+FOLDERS = tuple(map(Path, ("/etc/cni", "/opt/containerd", "/var/lib/containerd", "/var/lib/docker")))
+GROUP = "docker"
+_WHICH_ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+_OWN = re.compile(r"unix:///(?:var/)?run/docker\.sock")
+THIS_HOST_S = "for this host's engine: unset DOCKER_HOST and DOCKER_CONTEXT, and `docker context use default`"
+_DATA_ROOT = Path("/var/lib/docker")
+_PID_FILE = Path("/var/run/docker.pid")
+SOCKET = Path("/run/docker.sock")
+_ENGINE = "the engine"
+
+
+def connect(timeout_seconds: float = 60) -> Client | None:
+    """Return a client of the engine that this environment or the client's context names, None where none answers.
+
+    Raises HostError where one is there that this user may not speak to, NotReadyError where it says nothing in time.
+    """
+    timeout_seconds = patience.for_answer(timeout_seconds)
+    try:
+        if patience.has_hung(_ENGINE):
+            raise TimeoutError("timed out before, and is not asked again")
+        client = _client(int(timeout_seconds), os.geteuid(), *(os.environ.get(name) for name in _WHICH_ENGINE))
+        client.ping()
+    except (DockerException, OSError) as error:  # requests' errors are the latter
+        if _is_timeout(error):
+            patience.note_hung(_ENGINE)
+            raise NotReadyError(
+                f"the engine to answer within {timeout_seconds:g} s",
+                "it takes the connection, and says nothing",
+                "see what holds it up: `systemctl status docker`, `journalctl -u docker`; a restart stops containers",
+            ) from error
+        if "Permission denied" in str(error):
+            raise HostError(
+                "to be allowed to speak to the engine",
+                "permission denied at its socket: this user is not in the group docker",
+                'run `sudo usermod -aG docker "$USER"`, log in again, and run this again; or run it as root',
+            ) from error
+        return None
+    return client
+
+
+@functools.cache  # an engine takes a while to tell its version, which a client asks first
+def _client(timeout_seconds: int, _user: int, *_which: str | None) -> Client:
+    return docker.from_env(timeout=timeout_seconds, environment=commands.passed_environment())
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return "timed out" in str(error)
+
+
+def words(error: BaseException) -> str:
+    """Return what an error of the engine's or the host's says."""
+    if isinstance(error, OSError | DockerException) and _is_timeout(error):
+        return f"the engine takes the connection, and says nothing ({error})"
+    return str(getattr(error, "explanation", None) or error).strip()
+
+
+def elsewhere() -> str:
+    """Return how the client is told to ask another engine than this host's, with its address; empty where it is not."""
+    if told := os.environ.get("DOCKER_HOST"):
+        return "" if _OWN.fullmatch(told) else f"DOCKER_HOST, {told}"
+    name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
+    try:
+        found, is_there = address(), name == "default" or ContextAPI.get_context(name) is not None
+    except DockerException:
+        is_there = False
+    if not is_there:
+        return f"the Docker context {name}, which is not there"
+    return f"the Docker context {name}, {found}" if found and not _OWN.fullmatch(found) else ""
+
+
+def address() -> str:
+    """Return the address of the engine that is asked, empty where it is the client's own default."""
+    return os.environ.get("DOCKER_HOST") or str(ContextAPI.kwargs_from_context().get("base_url", ""))
+
+
+def asked_elsewhere(client: Client | None) -> str:
+    """Return the same for a client; the engine of Docker Desktop is this host's, wherever its socket is."""
+    return "" if client and is_desktop(client) else elsewhere()
+
+
+def require(timeout_seconds: float = 60) -> Client:
+    """Return a client of this host's engine; raises MissingError where none answers, HostError for another one."""
+    client = connect(timeout_seconds)
+    if asked := asked_elsewhere(client):
+        raise HostError("this host's engine to be asked", f"the client asks {asked}", THIS_HOST_S)
+    if client is None:
+        raise MissingError("a Docker Engine that answers", "none", "run the notebook 10-host")
+    return client
+
+
+@functools.cache
+def is_desktop(client: Client) -> bool:
+    """Return whether this is the engine of Docker Desktop, in a virtual machine with settings of its own."""
+    return str(client.info()["OperatingSystem"]) == "Docker Desktop"
+
+
+def refuse_other_root(client: Client, volume: str) -> None:
+    """Raise HostError where the engine stores apart from what was stored before, or cannot read what root alone may.
+
+    That is so with userns-remap, and with another data-root while a volume of that name is in the usual one. Source:
+    Docker Engine documentation, "Isolate containers with a user namespace" and "Daemon data directory".
+    """
+    found = client.info()
+    root, there = str(found["DockerRootDir"]), _DATA_ROOT / "volumes" / volume
+    key = "userns-remap" if any("name=userns" in option for option in found["SecurityOptions"] or ()) else "data-root"
+    apart = root != str(_DATA_ROOT) and os.path.isdir(there) and volume_labels(client, volume) is None  # noqa: PTH112 (no error where this user may not look)
+    if key == "userns-remap" or apart:
+        raise HostError(
+            f"an engine that stores in {_DATA_ROOT}, as root",
+            f"{key} is set, so it stores in {root}" + (f"; the volume {volume} is in {_DATA_ROOT}" if apart else ""),
+            f"take {key} out of daemon.json, or of the engine's flags, then `systemctl restart docker`: what it stored"
+            " before is there again",
+        )
+
+
+def masked(*, is_up: bool) -> dict[str, str]:
+    """Return the masked units that keep systemd from starting the engine, each with the command that ends that.
+
+    Of one that is up, only its own counts: how it listens, and which containerd it has, may be somebody's choice.
+    """
+    others = () if is_up else ("docker.socket", "containerd.service")
+    return systemd.masked("docker.service", *others)
+
+
+def is_installed() -> bool:
+    """Return whether the engine and its client are on this host."""
+    return commands.which("dockerd") is not None and commands.which("docker") is not None
+
+
+def is_enabled() -> bool:
+    """Return whether systemd starts the engine at boot."""
+    return systemd.is_enabled("docker.service")
+
+
+def enable() -> None:
+    """Let systemd start the engine at boot."""
+    commands.run("systemctl", "enable", "docker.service")
+
+
+def _wait_until(*, answers: bool, timeout_seconds: float) -> bool:
+    @retry(
+        retry=retry_if_result(lambda found: found is not answers),
+        stop=stop_after_delay(timeout_seconds),
+        wait=wait_fixed(0.2),
+    )
+    def poll() -> bool | None:
+        try:
+            return connect(timeout_seconds) is not None
+        except NotReadyError:
+            return None
+
+    try:
+        poll()
+    except RetryError:
+        return False
+    return True
+
+
+def _start_by_init_script() -> bool:
+    if not Path("/etc/init.d/docker").exists() or commands.which("service") is None:
+        return False
+    if commands.run("service", "docker", "start", allowed=None).code != 0:
+        return False
+    return _wait_until(answers=True, timeout_seconds=10)
+
+
+def pid() -> int:
+    """Return the number of the engine's process; raises OSError or ValueError where its file does not say it."""
+    return int(_PID_FILE.read_text(encoding="ascii"))
+
+
+def command_line() -> tuple[str, ...]:
+    """Return the command line of the running engine (proc(5)); empty where none runs."""
+    try:
+        argv = tuple(Path(f"/proc/{pid()}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1])
+    except (OSError, ValueError):
+        return ()
+    return argv if argv and Path(argv[0]).name == "dockerd" else ()
+
+
+def _start_as_process(argv: tuple[str, ...], timeout_seconds: float) -> None:
+    _PID_FILE.unlink(missing_ok=True)
+    with PROCESS_LOG.open("ab") as log:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=commands.passed_environment(),
+        )
+    if not _wait_until(answers=True, timeout_seconds=timeout_seconds):
+        process.terminate()
+        lines = PROCESS_LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
+        raise NotReadyError(
+            f"the engine to answer within {timeout_seconds:g} s", " / ".join(lines), f"read {PROCESS_LOG}"
+        )
+
+
+def start(by: Supervisor, timeout_seconds: float = 60, argv: tuple[str, ...] = ("dockerd",)) -> None:
+    """Start the engine and wait until it answers; without systemd by its init script or, failing that, as `argv`.
+
+    Raises NotReadyError with the engine's last words when it does not answer in time.
+    """
+    if by == "none":
+        if not _start_by_init_script():
+            _start_as_process(argv, timeout_seconds)
+        return
+    units = ("docker.service", "docker.socket")  # after some failed starts both refuse another
+    commands.run("systemctl", "reset-failed", *units, allowed=None)
+    since = f"--since=@{int(time.time())}"
+    started = commands.run("systemctl", "start", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
+    if started.code != 0 or not _wait_until(answers=True, timeout_seconds=timeout_seconds):
+        last = ("-u", "docker.service", "-t", "dockerd", since, "-n", "3", "--no-pager", "-o", "cat")
+        words = " / ".join(commands.run("journalctl", *last, allowed=None).output.split("\n")).strip(" /")
+        raise NotReadyError(
+            f"the engine to answer within {timeout_seconds:g} s", words or started.said, "see `journalctl -u docker`"
+        )
+
+
+def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
+    """Stop the engine, with all containers that it does not keep alive, and start it again, with the flags it had."""
+    argv = command_line() or ("dockerd",)
+    if by == "systemd":
+        commands.run("systemctl", "restart", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
+    else:
+        stop_process(timeout_seconds)
+    start(by, timeout_seconds, argv)
+
+
+def stop_process(timeout_seconds: float) -> None:
+    """Stop an engine that systemd does not run, and wait for its end; raises NotReadyError where it does not end."""
+    os.kill(pid(), signal.SIGTERM)
+    if not _wait_until(answers=False, timeout_seconds=timeout_seconds):
+        raise NotReadyError("the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {PROCESS_LOG}")
+    _wait_for_exit(timeout_seconds)
+
+
+def _wait_for_exit(timeout_seconds: float) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while _PID_FILE.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContainerFacts:
+    """How a container is: what a plan compares with what it wants; one that never ran started in the year 1.
+
+    In `publish` are address, port and the container's port; the port is 0 where the engine chose one. `ports` are those
+    of this host that it has now, `networks` the names of the networks that it is connected to.
+    """
+
+    name: str
+    image_id: str
+    running: bool
+    started: datetime.datetime
+    restart_policy: str
+    publish: tuple[tuple[str, int, int], ...]
+    binds: tuple[str, ...]
+    volumes: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    environment: tuple[str, ...]
+    paused: bool = False
+    identifier: str = ""
+    ports: tuple[int, ...] = ()
+    networks: tuple[str, ...] = ()
+
+    def label(self, name: str) -> str | None:
+        """Return a label's value, None where the container has no such label."""
+        return dict(self.labels).get(name)
+
+
+def _facts_of(container: Container) -> ContainerFacts:
+    host, config, network = (container.attrs[part] for part in ("HostConfig", "Config", "NetworkSettings"))
+    published = [binding for bindings in (network["Ports"] or {}).values() for binding in bindings or ()]
+    return ContainerFacts(
+        name=container.attrs["Name"].removeprefix("/"),
+        image_id=container.attrs["Image"],
+        running=bool(container.attrs["State"]["Running"]),
+        paused=bool(container.attrs["State"]["Paused"]),
+        started=datetime.datetime.fromisoformat(container.attrs["State"]["StartedAt"]),
+        restart_policy=host["RestartPolicy"]["Name"],
+        publish=tuple(
+            (binding["HostIp"], _port(binding["HostPort"]), int(inside.partition("/")[0]))
+            for inside, bindings in sorted((host["PortBindings"] or {}).items())
+            for binding in bindings or ()
+        ),
+        binds=tuple(host["Binds"] or ()),
+        volumes=tuple(
+            (mount["Destination"], mount["Name"]) for mount in container.attrs["Mounts"] if mount["Type"] == "volume"
+        ),
+        labels=tuple(sorted((config["Labels"] or {}).items())),
+        environment=tuple(config["Env"] or ()),
+        identifier=str(container.id),
+        ports=tuple(sorted({_port(binding["HostPort"]) for binding in published})),
+        networks=tuple(sorted(network["Networks"] or ())),
+    )
+
+
+def _port(text: str) -> int:
+    """Return a port of this host; 0 where the engine chooses one, of a range too."""
+    return int(text) if text.isdigit() else 0
+
+
+def containers(client: Client, labels: tuple[str, ...] = ()) -> list[ContainerFacts]:
+    """Return the containers that have all `labels` (`name` or `name=value`), running or not, but for one that goes."""
+    found = client.containers.list(all=True, filters={"label": list(labels)}, ignore_removed=True)
+    return [_facts_of(item) for item in found]
+
+
+def container(client: Client, name: str) -> ContainerFacts | None:
+    """Return the container of a name, None where there is none."""
+    try:
+        return _facts_of(client.containers.get(name))
+    except NotFound:
+        return None
+
+
+def remove_own_container(client: Client, name: str) -> None:
+    """Remove the runbook's container of a name, where there is one; its volumes stay.
+
+    Raises ChangedError where somebody else's has that name.
+    """
+    with suppress(NotFound):
+        there = client.containers.get(name)
+        if LABEL not in there.labels:
+            told = f"no container named {name} but the runbook's own, as when the plan was made"
+            raise ChangedError(told, "one made by other means", "plan again")
+        there.remove(force=True)
+
+
+def remove_container(client: Client, name: str) -> None:
+    """Remove a container, running or not; its volumes stay. Nothing happens where there is none of its name."""
+    with suppress(NotFound):
+        client.containers.get(name).remove(force=True)
+
+
+def remove_volume(client: Client, name: str) -> None:
+    """Remove a volume with all that is in it; nothing happens where there is none of its name."""
+    with suppress(NotFound):
+        client.volumes.get(name).remove()
+
+
+def volume_labels(client: Client, name: str) -> dict[str, str] | None:
+    """Return the labels of a volume, None where there is none of its name."""
+    try:
+        return dict(client.volumes.get(name).attrs["Labels"] or {})
+    except NotFound:
+        return None
+
+
+def network_labels(client: Client, name: str) -> dict[str, str] | None:
+    """Return the labels of a network, None where there is none of its name."""
+    found = [network for network in client.networks.list(names=[name]) if network.name == name]
+    return dict(found[0].attrs["Labels"] or {}) if found else None
+
+
+def bridge_addresses(client: Client) -> list[str]:
+    """Return the IPv4 addresses that this host has on the engine's own bridge."""
+    try:
+        networks = client.networks.get("bridge").attrs["IPAM"]["Config"] or ()
+    except NotFound:
+        return []
+    found = [network.get("Gateway", "") for network in networks]
+    return [address for address in found if "." in address]
+
+
+def read_file(client: Client, name: str, path: PurePath) -> bytes:
+    """Return the content of a file as a container sees it; raises HostError where there is none."""
+    try:
+        stream, _ = client.containers.get(name).get_archive(str(path))
+    except NotFound as error:
+        told = str(error.explanation)
+        raise HostError(f"{path} in the container {name}", told, "run the notebook 50-compose") from error
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+        file = next((archive.extractfile(member) for member in archive if member.isfile()), None)
+        return file.read() if file else b""
+
+
+def execute(client: Client, name: str, argv: tuple[str, ...]) -> int:
+    """Run a command in a running container and return its exit code; raises HostError where it cannot be run."""
+    try:
+        return client.containers.get(name).exec_run(list(argv)).exit_code or 0
+    except APIError as error:
+        raise HostError(
+            f"the container {name} to run {argv[0]}", str(error.explanation), f"see `docker logs {name}`"
+        ) from error
+
+
+def _start(container: Container) -> None:
+    try:
+        container.start()
+    except APIError as error:
+        told = "a container with a published port to start"
+        raise HostError(told, str(error.explanation), "run the notebook 10-host") from error
+
+
+@contextmanager
+def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]:
+    """Run a container for as long as a check lasts, and yield the port of this host that its port `inside` has.
+
+    One that a run left here which was killed is removed first.
+    """
+    for left in client.containers.list(all=True, filters={"label": f"{LABEL}=probe"}):
+        left.remove(force=True)
+    probe = client.containers.create(
+        image,
+        detach=True,
+        ports={f"{inside}/tcp": None},
+        labels={LABEL: "probe"},
+        tmpfs={"/var/lib/registry": ""},  # else the engine makes a volume without a name for it
+    )
+    try:
+        _start(probe)
+        probe.reload()
+        yield int(probe.attrs["NetworkSettings"]["Ports"][f"{inside}/tcp"][0]["HostPort"])
+    finally:
+        probe.remove(force=True)

@@ -1,0 +1,297 @@
+"""Images: the registry's own, found or obtained where no public registry is in reach, and the test image."""
+
+import io
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+from docker.models.images import Image
+
+from runbook.model.errors import HostError, MissingError, RunbookError
+from runbook.model.parameters import Parameters
+from runbook.system.host import commands, json_text, packages, temporary
+
+PACKAGE_REPOSITORY = "registry-runbook/docker-registry"  # of the images that are built from the distribution's package
+TEST_LABEL = "org.registry-runbook.proof"
+_OBTAIN_SECONDS = 600  # an engine says nothing while it unpacks a layer
+Source = Literal["pull", "archive", "package"]
+_BY_ARCHIVE = "set registry_image_source to archive, and registry_image_archive to a docker save file"
+
+# What the official image does with its command: a configuration's path, or a subcommand, goes to the registry.
+_ENTRY_POINT = b"""#!/bin/sh
+set -e
+case "$1" in
+  *.yaml | *.yml) set -- registry serve "$@" ;;
+  serve | garbage-collect | help | -*) set -- registry "$@" ;;
+esac
+exec "$@"
+"""
+_DEFAULT_CONFIGURATION = b"""version: 0.1
+storage:
+  filesystem:
+    rootdirectory: /var/lib/registry
+http:
+  addr: :5000
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegistryImage:
+    """An image on this host that runs the registry; `environment` is what it sets for each container."""
+
+    reference: str
+    image_id: str
+    environment: tuple[str, ...]
+
+
+def local(client: docker.DockerClient, reference: str) -> Image | None:
+    """Return the image of a reference or identifier, None where it is not on this host."""
+    try:
+        return client.images.get(reference)
+    except ImageNotFound:
+        return None
+
+
+def ours(client: docker.DockerClient, name: str) -> list[Image]:
+    """Return the image of a reference, or all those that were built of the distribution's package."""
+    if name == PACKAGE_REPOSITORY:
+        return list(client.images.list(name))
+    return [found] if (found := local(client, name)) is not None else []
+
+
+def remove(client: docker.DockerClient, name: str) -> None:
+    """Take a reference from the engine, or all of the package's, and each image that has no other then."""
+    for image in ours(client, name):
+        for tag in image.tags:
+            if tag in (name, f"{name}:{tag.rpartition(':')[2]}"):
+                client.images.remove(tag)
+
+
+def find(client: docker.DockerClient, parameters: Parameters) -> RegistryImage | None:
+    """Return the image that the parameters ask for where it is on this host: the pinned one, or that of the package.
+
+    Raises HostError where the pinned one has another digest than the parameter says.
+    """
+    return _here(client, parameters.registry_image, parameters.registry_image_digest, sources(parameters))
+
+
+def _here(client: docker.DockerClient, reference: str, digest: str, among: tuple[Source, ...]) -> RegistryImage | None:
+    if among != ("package",) and (pinned := local(client, reference)) is not None:
+        _refuse_other_digest(pinned.attrs["RepoDigests"], reference, digest)
+        return _registry_image(reference, pinned)
+    if "package" in among:
+        for image in client.images.list(PACKAGE_REPOSITORY):
+            own = [tag for tag in image.tags if tag.startswith(f"{PACKAGE_REPOSITORY}:")]  # it may be tagged for a push
+            return _registry_image(own[0], image)
+    return None
+
+
+def require(client: docker.DockerClient, parameters: Parameters) -> RegistryImage:
+    """Return the registry's image; raises MissingError where it is not on this host."""
+    found = find(client, parameters)
+    if found is None:
+        raise MissingError(
+            f"an image of the registry ({parameters.registry_image})", "none", "run the notebook 10-host"
+        )
+    return found
+
+
+def _registry_image(reference: str, image: Image) -> RegistryImage:
+    environment = tuple(image.attrs["Config"].get("Env") or ())
+    return RegistryImage(reference=reference, image_id=image.attrs["Id"], environment=environment)
+
+
+def sources(parameters: Parameters) -> tuple[Source, ...]:
+    """Return where the registry's image may come from, in order; a digest that must hold rules the package out."""
+    if parameters.registry_image_source != "auto":
+        return (parameters.registry_image_source,)
+    return ("pull",) if parameters.registry_image_digest else ("pull", "package")
+
+
+def _refuse_other_digest(found: list[str], reference: str, digest: str) -> None:
+    if digest and not any(repo_digest.endswith(f"@{digest}") for repo_digest in found):
+        raise HostError(
+            f"{reference} with the digest {digest}",
+            ", ".join(found) or "no digest",
+            "correct registry_image_digest, or the image",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """The registry's image as it is asked for: `digest` is empty where any will do, `archive` a docker save file."""
+
+    reference: str
+    digest: str
+    archive: str
+
+
+def obtain(client: docker.DockerClient, wanted: Wanted, among: tuple[Source, ...]) -> str:
+    """Get the registry's image from the first source that works; return what was taken, and why.
+
+    One that is here is taken: the plan cannot see it where the engine is only started after it.
+    Raises the error of the only source, or HostError with the reason of each source where none of several works.
+    """
+    if (found := _here(client, wanted.reference, wanted.digest, among)) is not None:
+        return f"found {found.reference} here"
+    refusals: list[str] = []
+    with _patience(client):
+        for source in among:
+            try:
+                taken = _OBTAIN[source](client, wanted)
+            except RunbookError as error:
+                if len(among) == 1:
+                    raise
+                refusals.append(f"{source}: {error.found}")
+            else:
+                return "; ".join((f"took {taken}", *refusals))
+    raise HostError("an image of the registry", "; ".join(refusals), _BY_ARCHIVE)
+
+
+@contextmanager
+def _patience(client: docker.DockerClient) -> Iterator[None]:
+    before = client.api.timeout
+    client.api.timeout = _OBTAIN_SECONDS
+    try:
+        yield
+    finally:
+        client.api.timeout = before
+
+
+def _pull(client: docker.DockerClient, wanted: Wanted) -> str:
+    repository, _, tag = wanted.reference.rpartition(":")
+    try:
+        pulled = client.images.pull(repository, tag=wanted.digest or tag)
+    except APIError as error:
+        expected = f"to pull {wanted.reference}" + (f" with the digest {wanted.digest}" if wanted.digest else "")
+        raise HostError(expected, str(error.explanation).strip(), f"correct it, or {_BY_ARCHIVE}") from error
+    _refuse_other_digest(pulled.attrs["RepoDigests"], wanted.reference, wanted.digest)
+    if wanted.digest:
+        pulled.tag(repository, tag=tag)
+    return wanted.reference
+
+
+def load(client: docker.DockerClient, wanted: Wanted) -> str:
+    """Load the image from its file, and return what was taken; raises HostError for a file that does not hold it."""
+    expected = f"a docker save file at {wanted.archive}"
+    path = Path(wanted.archive)
+    if path.exists() and not path.is_file():  # a named pipe might never give anything
+        raise HostError(expected, "no regular file", "set registry_image_archive to one")
+    try:
+        tags = _tags_in(Path(wanted.archive))
+        if wanted.reference not in tags:
+            raise HostError(
+                f"{wanted.reference} in {wanted.archive}", ", ".join(tags) or "no tag", "set registry_image to its tag"
+            )
+        with Path(wanted.archive).open("rb") as archive:
+            client.images.load(archive)
+    except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, DockerException) as error:
+        raise HostError(expected, str(error), "save the image again") from error
+    return f"{wanted.reference} from {wanted.archive}"
+
+
+def _tags_in(archive: Path) -> list[str]:
+    """Return the references of the images in a docker save file (Docker Image Specification 1.2, manifest.json)."""
+    with tarfile.open(archive) as opened:
+        manifest = opened.extractfile("manifest.json")
+        found = json_text.read(manifest.read() if manifest else b"")
+        return [tag for image in found for tag in image["RepoTags"] or ()]
+
+
+def _build(client: docker.DockerClient, _: Wanted) -> str:
+    with temporary.folder() as folder:
+        version = packages.unpack("docker-registry", folder)
+        packages.unpack("busybox-static", folder)
+        archive = _registry_archive(folder)
+    tag = re.sub(r"[^A-Za-z0-9_.-]", "_", version)
+    imported = client.api.import_image_from_data(
+        archive,
+        repository=PACKAGE_REPOSITORY,
+        tag=tag,
+        changes=[
+            'ENTRYPOINT ["/entrypoint.sh"]',
+            'CMD ["/etc/docker/registry/config.yml"]',
+            "EXPOSE 5000",
+            "VOLUME /var/lib/registry",
+            "ENV PATH=/bin",
+        ],
+    )
+    _refuse_import_error(imported)
+    built = f"{PACKAGE_REPOSITORY}:{tag}, built from the distribution's package docker-registry {version}"
+    return f"{built} (compiled with an older Go: prefer a pulled image where you can)"
+
+
+_OBTAIN = {"pull": _pull, "archive": load, "package": _build}
+
+
+def _registry_archive(folder: Path) -> bytes:
+    """Return the file system of an image: the registry, the libraries that it links, a shell with wget."""
+    registry, busybox = folder / "usr/bin/docker-registry", folder / "bin/busybox"
+    if not busybox.exists():
+        busybox = folder / "usr/bin/busybox"  # since the distribution merged /bin into /usr/bin
+    linked = commands.run("ldd", str(registry)).output
+    libraries = re.findall(r"/\S+", linked)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for source, name in [
+            (registry, "bin/registry"),
+            (busybox, "bin/busybox"),
+            *((Path(lib), lib[1:]) for lib in libraries),
+        ]:
+            _add(archive, name, source.read_bytes(), 0o755)
+        for applet in ("sh", "wget", "rm", "rmdir"):
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(link)
+        for name in ("var/lib/registry", "tmp"):
+            empty = tarfile.TarInfo(name)
+            empty.type, empty.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(empty)
+        _add(archive, "entrypoint.sh", _ENTRY_POINT, 0o755)
+        _add(archive, "etc/docker/registry/config.yml", _DEFAULT_CONFIGURATION, 0o644)
+    return buffer.getvalue()
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(data), mode
+    archive.addfile(entry, io.BytesIO(data))
+
+
+def _refuse_import_error(answer: str) -> None:
+    """Raise HostError where the engine's answer to an import, one JSON object a line, holds an error."""
+    for line in answer.splitlines():
+        if "error" in (said := json.loads(line)):
+            raise HostError("the engine to take the image", said["error"], "see the engine's log")
+
+
+def remove_test_images(client: docker.DockerClient) -> None:
+    """Remove the test images that a run left here which was killed."""
+    for left in client.images.list(filters={"label": f"{TEST_LABEL}=1"}):
+        client.images.remove(str(left.id), force=True)
+
+
+def remove_test_image(client: docker.DockerClient, reference: str) -> None:
+    """Take the test image's reference from the engine; nothing happens where it is not there, or is in use."""
+    with suppress(APIError):
+        client.images.remove(reference)
+
+
+def make_test_image(client: docker.DockerClient, reference: str) -> None:
+    """Make an image of a few kilobytes under `reference`; its random content makes each one's digests its own."""
+    repository, _, tag = reference.rpartition(":")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        _add(archive, "proof", os.urandom(2048), 0o644)
+    answer = client.api.import_image_from_data(
+        buffer.getvalue(), repository=repository, tag=tag, changes=[f"LABEL {TEST_LABEL}=1", 'CMD ["/proof"]']
+    )
+    _refuse_import_error(answer)

@@ -1,0 +1,1 @@
+"""The host: files, commands, packages, network, units. Imports `model`."""

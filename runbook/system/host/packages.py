@@ -1,0 +1,81 @@
+"""The distribution's packages, through apt."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from runbook.model.errors import HostError
+from runbook.system.host import commands, temporary
+
+_QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+_INSTALL_SECONDS = 900
+
+
+def release() -> dict[str, str]:
+    """Return the fields of /etc/os-release, such as `ID` and `VERSION_ID` (os-release(5))."""
+    pairs = (
+        line.split("=", 1) for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines() if "=" in line
+    )
+    return {name: value.strip('"') for name, value in pairs}
+
+
+def has_apt() -> bool:
+    """Return whether this host installs its packages with apt."""
+    return commands.which("apt-get") is not None
+
+
+def update() -> None:
+    """Bring the package lists up to date.
+
+    What an earlier run that was cut off has unpacked is configured first: apt refuses to go on without it.
+    """
+    _apt("dpkg", "--configure", "-a")
+    _apt("apt-get", "update", "-q")
+
+
+def would_install(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return all packages that `install` adds to the host, in alphabetical order; one that is replaced is not new."""
+    done = _apt("apt-get", "install", "--simulate", "-q", "--no-install-recommends", *names)
+    return tuple(sorted(re.findall(r"^Inst (\S+) \(", done.output, flags=re.MULTILINE)))
+
+
+def install(names: tuple[str, ...]) -> None:
+    """Install packages without those that they only recommend."""
+    _apt("apt-get", "install", "-q", "-y", "--no-install-recommends", *names)
+
+
+def installed(names: Sequence[str]) -> tuple[str, ...]:
+    """Return which of the packages are installed."""
+    if not has_apt():
+        return ()
+    done = commands.run("dpkg-query", "--show", "-f", "${Package} ${db:Status-Status}\n", *names, allowed=None)
+    return tuple(line.split()[0] for line in done.output.splitlines() if line.endswith(" installed"))
+
+
+def purge(names: Sequence[str]) -> None:
+    """Remove packages with their configuration, and nothing else: apt refuses where another package needs them."""
+    _apt("dpkg", "--purge", *names)
+
+
+def _apt(*argv: str) -> commands.Completed:
+    return commands.run(*argv, environment=_QUIET, timeout_seconds=_INSTALL_SECONDS)
+
+
+def unpack(name: str, destination: Path) -> str:
+    """Download a package, unpack its files below `destination` without installing it, and return its version.
+
+    Installing `docker-registry` would start a service on port 5000 of this host.
+    """
+    if not has_apt():
+        raise HostError(
+            "apt, to take the package " + name, "no apt-get on this host", "set registry_image_source: archive"
+        )
+    with temporary.folder() as folder:
+        _apt("apt-get", "update", "-q")
+        commands.run(
+            "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", name,
+            folder=folder, environment=_QUIET, timeout_seconds=_INSTALL_SECONDS,
+        )  # fmt: skip
+        [archive] = folder.glob("*.deb")
+        commands.run("dpkg-deb", "--extract", str(archive), str(destination))
+        return commands.run("dpkg-deb", "--field", str(archive), "Version").output.strip()

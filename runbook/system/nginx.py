@@ -1,0 +1,328 @@
+"""nginx of this host: the runbook's one file among its sites, tested before it counts, and what nginx then serves.
+
+Source: nginx.org, "How nginx processes a request" and "Controlling nginx", ngx_http_core_module,
+ngx_http_ssl_module and ngx_http_proxy_module; distribution.github.io, "Authenticate proxy with nginx".
+"""
+
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from cryptography import x509
+
+from runbook.model.errors import HostError, RunbookError
+from runbook.system import nginx_configuration
+from runbook.system.certificates import tls
+from runbook.system.host import commands, file_state, files, network, systemd, temporary, yaml_text
+from runbook.system.host.systemd import Supervisor
+from runbook.system.registry import api
+
+# The last of the distribution's sites: the first site of a port answers for all names that no site has.
+PATH = Path("/etc/nginx/sites-enabled/zz-registry-runbook")
+PLACES = (PATH, Path("/etc/nginx/conf.d/zz-registry-runbook.conf"))  # the latter where there are no folders of sites
+HEADER = yaml_text.HEADER
+UNREAD = "# nginx has not read this yet\n"
+# Source: ssl-config.mozilla.org, "Intermediate"; of several sites on one port, the first one's curves count for all.
+_CIPHERS = ":".join(
+    f"ECDHE-{key}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for key in ("ECDSA", "RSA")
+)
+_PID_FILE = Path("/run/nginx.pid")
+NO_CONNECTION = "worker_connections are not enough"
+_MORE_CONNECTIONS = "raise worker_connections in /etc/nginx/nginx.conf (its block events), `nginx -s reload`"
+_ERROR_LOG = Path("/var/log/nginx/error.log")
+_WORKER = "nginx: worker process"  # one that shuts down adds that
+_GRACE_SECONDS = 3.0  # nginx tries five times in 2.5 s to take a port, and complains each time
+_TRIAL_SECONDS = 120  # the longest that a second nginx runs, whatever becomes of this process
+
+
+def site(
+    names: Sequence[str], listen: Sequence[str], *, certificate: Path, backend_port: int, body_limit: str = "0"
+) -> str:
+    """Return the text of the site: TLS ends here, and the registry is reached on loopback; a body limit of 0 is none.
+
+    A layer is passed on as it comes, neither kept in nginx's memory nor on its disk. The registry makes the addresses
+    of uploads from `Host` and `X-Forwarded-Proto`.
+    """
+    listening = "".join(f"    listen {place} ssl;\n" for place in listen)
+    return f"""{HEADER}server {{
+{listening}    server_name {" ".join(names)};
+    ssl_certificate {certificate};
+    ssl_certificate_key {certificate};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_ciphers {_CIPHERS};
+    ssl_ecdh_curve X25519:prime256v1:secp384r1;
+    client_max_body_size {body_limit};
+
+    location / {{
+        proxy_pass http://127.0.0.1:{backend_port};
+        proxy_http_version 1.1;
+        proxy_request_buffering off;
+        proxy_buffering off;
+        proxy_read_timeout 900s;
+        proxy_send_timeout 900s;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Real-IP $remote_addr;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-Proto $scheme;
+    }}
+}}
+"""
+
+
+def path(found: Sequence[nginx_configuration.Directive] | None = None) -> Path:
+    """Return where the runbook's site is; where there is none, the first place that nginx reads.
+
+    Where nginx reads none of them, that is the first of all.
+    """
+    for place in PLACES:
+        if files.mode_of(place) is not None:
+            return place
+    found = nginx_configuration.read() if found is None else found
+    return next((place for place in PLACES if _is_read(found, place)), PLACES[0])
+
+
+def _is_read(found: Sequence[nginx_configuration.Directive], place: Path) -> bool:
+    return place.parent.is_dir() and (not found or nginx_configuration.includes(found, place))
+
+
+def read_site() -> str | None:
+    """Return the text of the runbook's site, None where there is none; raises HostError for a file of somebody else."""
+    text = files.read_text(place := path(()))
+    if text is not None and not text.startswith(HEADER):
+        raise HostError(f"only the runbook's own site at {place}", "a file that it did not make", "move it elsewhere")
+    return text
+
+
+def is_installed() -> bool:
+    """Return whether nginx is on this host."""
+    return commands.which("nginx") is not None
+
+
+def reads_sites(found: Sequence[nginx_configuration.Directive]) -> bool:
+    """Return whether nginx reads the place of the runbook's site, as the distribution's and nginx.org's do."""
+    return _is_read(found, path(found))
+
+
+def _master() -> psutil.Process:
+    return psutil.Process(int(_PID_FILE.read_text(encoding="ascii")))
+
+
+def is_running() -> bool:
+    """Return whether nginx runs as this host's service."""
+    try:
+        return _master().name() == "nginx"
+    except (OSError, ValueError, psutil.NoSuchProcess):
+        return False
+
+
+def is_enabled() -> bool:
+    """Return whether systemd starts nginx at boot."""
+    return systemd.is_enabled("nginx.service")
+
+
+def served(domain: str, address: str) -> str:
+    """Return the fingerprint of the certificate that is served for a name at ADDRESS:PORT, or why none is."""
+    answer = api.ask(f"https://{address}/", tls=tls.trusting_anybody(), server_name=domain)
+    if not answer.server_certificate:
+        return str(answer)
+    return tls.fingerprint(x509.load_der_x509_certificate(answer.server_certificate))
+
+
+class ErrorLog:
+    """What nginx complains of in its error log, from now on."""
+
+    def __init__(self) -> None:
+        """Begin now."""
+        self._offset = _ERROR_LOG.stat().st_size if _ERROR_LOG.exists() else 0
+
+    def complaints(self) -> list[str]:
+        """Return why it refuses a configuration, or a connection, in its words, each once."""
+        if not os.access(_ERROR_LOG, os.R_OK, effective_ids=True):
+            return []
+        with _ERROR_LOG.open("rb") as file:
+            file.seek(self._offset)
+            lines = file.read().decode(errors="replace").splitlines()
+        return _refusals(lines)
+
+
+def _refusals(lines: Sequence[str]) -> list[str]:
+    """Return what nginx says where it gives up, or can take no connection, each once, without time and process."""
+    found = (re.search(rf"\[emerg\] (?:\d+#\d+: )?(.*)|\[alert\] .*?(\d+ {NO_CONNECTION}.*)", line) for line in lines)
+    return list(dict.fromkeys(item[1] or item[2] for item in found if item))
+
+
+def _test() -> None:
+    """Let nginx test its whole configuration; raises HostError with its words where it refuses it."""
+    done = commands.run("nginx", "-t", "-q", allowed=None)
+    if done.code != 0:
+        said = "; ".join(_refusals(done.said.splitlines())) or done.said
+        raise HostError("`nginx -t` to pass", said, "mend what nginx names, which runs on as it was")
+
+
+def _tell(by: Supervisor, timeout_seconds: float) -> str:
+    """Let nginx read its configuration, started where it does not run; return its words where that fails."""
+    start = ("systemctl", "start", "nginx.service") if by == "systemd" else ("nginx",)
+    argv = ("nginx", "-s", "reload") if is_running() else start
+    done = commands.run(*argv, allowed=None, timeout_seconds=timeout_seconds)
+    return "" if done.code == 0 else done.said
+
+
+def _workers() -> set[int]:
+    """Return the processes that take connections; those of an earlier configuration do until they shut down."""
+    try:
+        return {child.pid for child in _master().children() if " ".join(child.cmdline()).strip() == _WORKER}
+    except (OSError, ValueError, psutil.NoSuchProcess):
+        return set()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """What nginx is to serve: for a domain at ADDRESS:PORT, the certificate of this fingerprint."""
+
+    domain: str
+    address: str
+    fingerprint: str
+
+
+def load(by: Supervisor, wanted: Served, timeout_seconds: float) -> None:
+    """Let nginx read its sites, now and at boot, and wait until it serves the wanted certificate.
+
+    Raises HostError with nginx's own words where it does not.
+    """
+    _test()
+    log = ErrorLog()
+    if by == "systemd" and not is_enabled():
+        commands.run("systemctl", "enable", "nginx.service")
+    earlier = _workers()
+    refusal = _tell(by, timeout_seconds)
+
+    def missing() -> str:
+        if earlier & _workers():
+            return "there are workers of the earlier configuration"
+        found = served(wanted.domain, wanted.address)
+        return "" if found == wanted.fingerprint else f"there is {found}"
+
+    remedy = f"see which site of nginx takes {wanted.address}, and what else listens there (`ss -ltnp`)"
+    expected = f"nginx to serve the certificate on disk for {wanted.domain} at {wanted.address}"
+    _wait(missing, (expected, remedy), log, refusal, timeout_seconds)
+
+
+def leave(frees_port: int | None, timeout_seconds: float) -> None:
+    """Let a running nginx read that the site is gone, and wait until it has left the port that is to be free.
+
+    Raises HostError where it does not, for another site has that port too.
+    """
+    if not is_running():
+        return
+    _test()
+    log = ErrorLog()
+    refusal = _tell("none", timeout_seconds)
+
+    def holders() -> str:
+        found = network.listeners({frees_port} if frees_port is not None else set())
+        return ", ".join(str(item) for item in found if item.process == "nginx")
+
+    wanted = f"port {frees_port} to be free once the runbook's site of nginx is gone"
+    _wait(holders, (wanted, "set proxy: nginx, or another port"), log, refusal, timeout_seconds)
+
+
+def _wait(
+    missing: Callable[[], str], told: tuple[str, str], log: ErrorLog, refusal: str, timeout_seconds: float
+) -> None:
+    """Poll until nothing is missing; `told` is what was expected, and the remedy."""
+    started = time.monotonic()
+    while found := missing():
+        waited, complaints = time.monotonic() - started, log.complaints()
+        if waited >= timeout_seconds or ((complaints or refusal) and waited >= _GRACE_SECONDS):
+            said = "; ".join(part for part in (refusal, *complaints) if part)
+            remedy = _MORE_CONNECTIONS if NO_CONNECTION in said else told[1]
+            raise HostError(told[0], f"{found}, and nginx says: {said}" if said else found, remedy)
+        time.sleep(0.1)
+
+
+def remove(path: Path, before: str, frees_port: int | None, timeout_seconds: float) -> None:
+    """Remove the site once nginx has read that it is gone; where it refuses, the site is there as before.
+
+    `before` is its text when the plan was made: raises ChangedError where it is another one.
+    """
+    file_state.refuse_changed(path, files.read_text(path), before)
+    files.write(path, HEADER.encode(), 0o644)  # no site; the file goes once nginx has read that
+    try:
+        leave(frees_port, timeout_seconds)
+    except RunbookError as error:
+        raise put_back(path, before, error) from error
+    files.remove_tree(path)
+
+
+def put_back(path: Path, before: str | None, error: RunbookError) -> HostError:
+    """Put the site back as it was before a change that nginx refused, and return what to tell of it."""
+    if before is None:
+        files.remove_tree(path)
+    else:
+        files.write(path, before.encode(), 0o644)
+    recover()
+    return HostError(error.expected, f"{error.found} (so {path} is as it was before)", error.remedy)
+
+
+def recover() -> None:
+    """Bring a running nginx back to the files that are there again, where they pass its test."""
+    if is_running() and commands.run("nginx", "-t", "-q", allowed=None).code == 0:
+        _tell("none", _GRACE_SECONDS)
+
+
+@contextmanager
+def trial(render: Callable[[str], str]) -> Iterator[str]:
+    """Run a second nginx with one site only, at ADDRESS:PORT of loopback, which is yielded, while a check lasts.
+
+    It has its files in a folder of its own, and ends by itself after a while, whatever becomes of this process.
+    """
+    with socket.socket() as probe, temporary.folder() as folder:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        probe.close()
+        own = folder / "nginx.conf"
+        own.write_text(_TRIAL.format(folder=folder, site=render(address)), encoding="ascii")
+        limited = ("timeout", "--kill-after=5", str(_TRIAL_SECONDS))
+        argv = (*limited, str(commands.which("nginx")), "-e", f"{folder}/error.log", "-c", str(own))
+        nowhere = subprocess.DEVNULL
+        process = subprocess.Popen(
+            argv, stdin=nowhere, stdout=nowhere, stderr=nowhere, env=commands.passed_environment()
+        )
+        try:
+            _wait_until_up(process, address, folder / "error.log")
+            yield address
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+_TRIAL = """daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+{site}}}
+"""
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + 10
+    while not api.ask(f"https://{address}/", tls=tls.trusting_anybody()).server_certificate:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise HostError("a second nginx to start", files.read_text(log) or "no message", "see `nginx -V`")
+        time.sleep(0.05)

@@ -1,0 +1,109 @@
+"""The registry's storage, seen through its container: what the proof looks at first, and takes away afterwards.
+
+Through the container, since the folders that it mounts may be root's alone, or lie in a virtual machine.
+Source: distribution, registry/storage/paths.go (the layout below docker/registry/v2).
+"""
+
+import io
+import shlex
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import docker
+from docker.errors import NotFound
+
+from runbook.system.docker import engine, images
+from runbook.system.host import json_text
+
+ROOT = PurePosixPath("/var/lib/registry")
+_LAYOUT = ROOT / "docker" / "registry" / "v2"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Storage:
+    """The storage of the registry that runs in a container, which is named."""
+
+    client: docker.DockerClient
+    container: str
+
+    def _files(self, path: PurePosixPath) -> dict[PurePosixPath, bytes]:
+        """Return the files at and below a path, by what stands below it; empty where nothing is there."""
+        try:
+            stream, _ = self.client.containers.get(self.container).get_archive(str(path))
+        except NotFound:
+            return {}
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+            members = [(member, archive.extractfile(member)) for member in archive if member.isfile()]
+            return {
+                PurePosixPath(*PurePosixPath(member.name).parts[1:]): file.read() for member, file in members if file
+            }
+
+    def _links(self, repository: str) -> dict[str, str]:
+        """Return the tags of a repository, each with the digest that it points to."""
+        found = self._files(_repository(repository) / "_manifests" / "tags")
+        current = PurePosixPath("current", "link")
+        return {
+            path.parts[0]: content.decode().strip()
+            for path, content in sorted(found.items())
+            if path.relative_to(path.parts[0]) == current
+        }
+
+    def _blob(self, digest: str) -> dict[str, object]:
+        """Return a blob that holds one object in JSON; empty where the storage does not have it."""
+        found = self._files(_blob(digest) / "data").values()
+        return next((json_text.read_object(content) for content in found), {})
+
+    def tags(self, repository: str) -> tuple[str, ...]:
+        """Return the tags of a repository; empty where there is none."""
+        return tuple(self._links(repository))
+
+    def digests(self, repository: str) -> tuple[str, ...]:
+        """Return the digests of all that was pushed to a repository and not deleted, by a push that was cut off too."""
+        links = (self._files(_repository(repository) / folder) for folder in ("_layers", "_manifests/revisions"))
+        return tuple(sorted({content.decode().strip() for found in links for content in found.values()}))
+
+    def is_proof(self, repository: str, tag: str) -> bool:
+        """Return whether a tag holds a test image of the runbook, made on the spot: its label says so."""
+        digest = self._links(repository).get(tag)
+        return bool(digest) and self._is_proof(self._blob(str(digest)))
+
+    def _is_proof(self, manifest: Mapping[str, object]) -> bool:
+        described = manifest.get("config")
+        if not isinstance(described, dict):
+            return False
+        configuration = self._blob(described["digest"]).get("config") or {}
+        return images.TEST_LABEL in (configuration.get("Labels") or {})  # type: ignore[attr-defined] # JSON
+
+    def proof_digests(self, repository: str) -> tuple[str, ...]:
+        """Return the digests of the runbook's test images in a repository, and of what is theirs alone.
+
+        What else is linked there, as a push of another image leaves it that was cut off, may be in other repositories.
+        """
+        found: set[str] = set()
+        for digest in self._links(repository).values():
+            manifest: dict[str, Any] = self._blob(digest)
+            if self._is_proof(manifest):
+                found |= {digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
+        return tuple(sorted(found))
+
+    def remove_repository(self, repository: str, blobs: Iterable[str]) -> None:
+        """Remove a repository, the folders above it that are empty then, and `blobs`, which nothing else refers to."""
+        gone = [_repository(repository), *map(_blob, blobs)]
+        kept = {_LAYOUT / "repositories", _LAYOUT / "blobs"}
+        above = {folder for path in gone for folder in path.parents if kept & {*folder.parents}}
+        inner_first = sorted(above, key=lambda folder: -len(folder.parts))
+        commands = [("rm", "-rf", *map(str, gone)), ("rmdir", *map(str, inner_first))]  # which leaves what is not empty
+        script = "; ".join(shlex.join(command) for command in commands if len(command) > 1)
+        engine.execute(self.client, self.container, ("sh", "-c", script))
+
+
+def _repository(repository: str) -> PurePosixPath:
+    return _LAYOUT / "repositories" / repository
+
+
+def _blob(digest: str) -> PurePosixPath:
+    algorithm, _, hexadecimal = digest.partition(":")
+    return _LAYOUT / "blobs" / algorithm / hexadecimal[:2] / hexadecimal

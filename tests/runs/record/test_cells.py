@@ -1,0 +1,41 @@
+"""The cells of a notebook, read as plain JSON."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from runbook.catalogue import NOTEBOOKS, names
+from runbook.runs.record import cells
+
+
+@pytest.mark.parametrize("name", names())
+def test_cells_are_those_that_nbformat_reads(name: str) -> None:
+    """Fails if a source that is stored as a list of lines is read otherwise than Jupyter does."""
+    path = NOTEBOOKS / f"{name}.ipynb"
+    expected = nbformat.read(path, as_version=4).cells  # type: ignore[no-untyped-call] # nbformat leaves it untyped
+    assert [cell["source"] for cell in expected] == [cell["source"] for cell in cells.cells(path)]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"cells": 1}', '{"cells": [{}]}', '{"cells": [1]}'])
+def test_notebook_refuses_what_is_none(text: str, tmp_path: Path) -> None:
+    """Fails if a file that was cut off ends in another error than the one that callers expect."""
+    path = tmp_path / "10-x.ipynb"
+    path.write_text(text, encoding="ascii")
+    with pytest.raises(ValueError, match=r"no notebook|Expecting"):
+        cells.notebook(path)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        pytest.param({"cell_type": "markdown", "source": "# A `b`\n\ntext"}, ["A `b`"], id="one"),
+        pytest.param({"cell_type": "markdown", "source": "text\n## A\n### B "}, ["A", "B"], id="two"),
+        pytest.param({"cell_type": "markdown", "source": "text #1"}, [], id="no-heading"),
+        pytest.param({"cell_type": "code", "source": "# a comment"}, [], id="code"),
+    ],
+)
+def test_headings_are_those_of_prose(cell: dict[str, str], expected: list[str]) -> None:
+    """Fails if a comment in code, or a number in a text, becomes a heading."""
+    assert expected == cells.headings(json.loads(json.dumps(cell)))

@@ -1,0 +1,36 @@
+"""Which engine is asked, whatever the environment says."""
+
+from pathlib import Path
+
+import pytest
+from docker.errors import DockerException, TLSParameterError
+
+from runbook.system.docker import engine
+
+
+@pytest.fixture(autouse=True)
+def _without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what this machine's environment says of an engine."""
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+
+def test_elsewhere_names_a_context_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if the client's own word, deep in a proof, is the first that tells of it; or the default is told."""
+    assert engine.elsewhere() == ""
+    monkeypatch.setenv("DOCKER_CONTEXT", "nope")
+    assert engine.elsewhere() == "the Docker context nope, which is not there"
+    monkeypatch.setenv("DOCKER_CONTEXT", "default")
+    assert engine.elsewhere() == ""
+
+
+def test_engine_of_this_host_is_asked_without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if DOCKER_TLS_VERIFY, which is for another engine, lets this host's be taken for none."""
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    found = None
+    try:
+        engine._client.__wrapped__(1, 0)  # noqa: SLF001 (what it looks for before it asks)
+    except DockerException as error:
+        found = error
+    assert not isinstance(found, TLSParameterError)
