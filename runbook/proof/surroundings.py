@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from runbook.changes import ledger
+from runbook.model.errors import HostError
 from runbook.model.parameters import Parameters
 from runbook.model.results import Result
 from runbook.operations import proof_timer
@@ -133,8 +134,13 @@ def _volume(information: Mapping[str, Any], parameters: Parameters) -> Path:
 
 
 def exposed_keys(client: engine.Client, parameters: Parameters) -> list[str]:
-    """Return the files with a private key that a container or another host gets, but for the server's own."""
+    """Return the files with a private key that a container or another host gets, but for those that the runbook made.
+
+    The index names what another deployment of the runbook has left.
+    """
     own = {str(parameters.certificate_path), parameters.own_key_file, parameters.own_certificate_file}
+    with suppress(HostError):  # the ledger is root's, as are those keys
+        own |= {entry.thing.name for entry in ledger.read()}
     named = (parameters.configuration_directory, parameters.client_kit_directory, parameters.basic_data_directory)
     folders = [*map(Path, named)]
     with suppress(UnseenError):

@@ -27,4 +27,4 @@ def test_readme_commands_work_as_written(new_host: NewHost) -> None:
                 assert "<title>JupyterLab</title>" in host.run("curl", "-sSf", address).stdout
             continue
         done = host.run("sh", "-ec", command, directory=PROJECT, timeout_seconds=900, check=False)
-        assert done.code == 0, done
+        assert done.code == 0, str(done)

@@ -10,6 +10,7 @@ from .lab import Completed, Host
 from .product import PROJECT, script_run
 
 FOLDER = "/etc/registry-runbook/secrets"
+SITE = f"{PROJECT}/.venv/lib/python3.11/site-packages"
 HTPASSWD = "/etc/docker/registry/auth/htpasswd"
 APART = (  # an authority of its own
     *("-p", "domain", "canary.test", "-p", "private_directory", "/etc/canary"),
@@ -19,7 +20,7 @@ APART = (  # an authority of its own
 # the same user may read it there (proc(5)). No other program gets it: no engine, no Compose.
 HAVE_VARIABLES = {"registry-runbook", "bash", "env", "run", "setup", "strace", "timeout"}
 HAVE_VARIABLES |= {"multiprocessing.forkserver", "multiprocessing.resource_tracker"}  # kernels, and what is beside them
-HAVE_VARIABLES |= {"cat", "dirname", "sha256sum", "uname"}  # of script/setup, and of Python's platform
+HAVE_VARIABLES |= {"cat", "dirname", "find", "sha256sum", "uname"}  # of script/setup, and of Python's platform
 BREAK = """
 import bcrypt
 def checkpw(password, hashed):
@@ -66,7 +67,6 @@ IN_FILES = {FILED: "/root/given/password", FILED_PASSPHRASE: "/etc/canary/phrase
 def runs(proven_bookworm: Host) -> Iterator[dict[str, Completed]]:
     """Give what each of several runs printed: secrets given in every way, and runs that fail in every way."""
     host = proven_bookworm
-    host.write("/root/broken/sitecustomize.py", BREAK)
     host.write(IN_FILES[FILED], f"{FILED}\n", mode=0o600)
     host.run("mkdir", "-p", "/etc/canary", f"{PROJECT}/notebooks/.ipynb_checkpoints")
     given, phrase = {"RUNBOOK_PASSWORD": GIVEN}, {"RUNBOOK_CA_PASSPHRASE": PASSPHRASE}
@@ -84,13 +84,14 @@ def runs(proven_bookworm: Host) -> Iterator[dict[str, Completed]]:
                 host, "20-basic-registry", "-p", "basic_container", "canary", environment=given, check=False
             ),
             "proof fails": script_run(host, "60-push-pull", "-p", "username", "guest", environment=wrong, check=False),
-            "Python fails": script_run(
-                host, "40-configuration", environment=given | {"PYTHONPATH": "/root/broken"}, check=False
-            ),
             "file": script_run(
                 host, "40-configuration", "-p", "username", "filed", "-p", "password_file", IN_FILES[FILED]
             ),
         }
+        host.write(f"{SITE}/broken.py", BREAK)
+        host.write(f"{SITE}/broken.pth", "import broken\n")  # before all that a process of this Python does
+        done["Python fails"] = script_run(host, "40-configuration", environment=given, check=False)
+        host.run("rm", f"{SITE}/broken.pth", f"{SITE}/broken.py")
         host.run("rm", "-r", "/etc/canary/ca", "/etc/docker/canary")
         host.write(IN_FILES[FILED_PASSPHRASE], f"{FILED_PASSPHRASE}\n", mode=0o600)
         done["passphrase in a file"] = script_run(
@@ -100,7 +101,7 @@ def runs(proven_bookworm: Host) -> Iterator[dict[str, Completed]]:
         done["prompt"] = host.run(*argv, directory=PROJECT, input_text=f"{TYPED}\n")
     yield done
     host.run("docker", "rm", "--force", "canary", check=False)
-    host.run("rm", "-r", "/root/broken", "/root/given", "/etc/canary", "/etc/docker/canary", "/root/trace")
+    host.run("rm", "-r", "/root/given", "/etc/canary", "/etc/docker/canary", "/root/trace")
 
 
 @pytest.mark.parametrize(
