@@ -44,6 +44,10 @@ class Change(ABC):
         `timeout_seconds` bounds each wait. Raises RunbookError, or OSError, where it cannot be made.
         """
 
+    @abstractmethod
+    def by_hand(self) -> str:
+        """Return the commands for a shell of root's that do the same; a comment where there are none."""
+
     def detail(self) -> str:
         """Return what is shown below the plan: the diff of a file, or a text to paste; empty where there is none."""
         return ""

@@ -6,12 +6,31 @@ from pathlib import Path
 
 from cryptography import x509
 
+from runbook.changes import shell
 from runbook.changes.base import Change, FileChange, file_at, in_place
 from runbook.changes.made import Thing
 from runbook.model.errors import ChangedError
 from runbook.system import credentials
 from runbook.system.certificates import supplied, tls
 from runbook.system.host import file_state, files
+
+# What openssl-x509v3_config(5) calls the extensions of `tls.issue_authority` and `tls.issue_server`.
+_AUTHORITY = """[req]
+distinguished_name = names
+x509_extensions = authority
+[names]
+[authority]
+basicConstraints = critical, CA:TRUE, pathlen:0
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+"""
+_SERVER = """basicConstraints = critical, CA:FALSE
+keyUsage = critical, {usage}
+extendedKeyUsage = serverAuth
+subjectAltName = {names}
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+EOF"""
 
 
 def _now() -> datetime.datetime:
@@ -54,6 +73,18 @@ class IssueAuthority(Change):
     def private_paths(self) -> tuple[Path, ...]:
         """Return the key."""
         return (self.key_path,)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        key = shell.command(self.key_path)
+        passed = shell.command("-passin", f"file:{self.passphrase_file}") + " " if self.passphrase_file else ""
+        return shell.lines(
+            shell.command("install", "-d", "-m", "0700", self.key_path.parent),
+            f"[ -e {key} ] || {shell.key(key, self.key_type, self.passphrase_file)}",
+            f"openssl req -x509 -new -key {key} {passed}{shell.subject(self.subject)} -days {self.validity_days}"
+            f" -out {shell.command(self.certificate_path)} -config /dev/stdin <<'EOF'\n{_AUTHORITY}EOF",
+            shell.command("chmod", "0644", self.certificate_path),
+        )
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write key and certificate."""
@@ -98,6 +129,24 @@ class IssueCertificate(_PairChange):
         names = ", ".join((*self.dns_names, *self.addresses))
         return f"issue a server certificate for {names} ({self.reason}){in_place(self.before)}"
 
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        passed = shell.command("-passin", f"file:{self.passphrase_file}") + " " if self.passphrase_file else ""
+        authority = shell.command("-CA", self.authority_certificate_path, "-CAkey", self.authority_key_path)
+        names = [*(f"DNS:{name}" for name in self.dns_names), *(f"IP:{address}" for address in self.addresses)]
+        usage = "digitalSignature" + (", keyEncipherment" if self.key_type.startswith("rsa") else "")
+        critical = "" if self.subject else "critical, "
+        return shell.lines(
+            "folder=$(mktemp -d)",
+            shell.key('"$folder/key"', self.key_type),
+            f'openssl req -new -key "$folder/key" {shell.subject(self.subject)} -out "$folder/request"',
+            f'openssl x509 -req -in "$folder/request" {authority} {passed}-set_serial "0x$(openssl rand -hex 16)"'
+            f" -days {self.validity_days} -out \"$folder/certificate\" -extfile /dev/stdin <<'EOF'",
+            _SERVER.format(usage=usage, names=f"{critical}{', '.join(names)}"),
+            f'(umask 077 && cat "$folder/key" "$folder/certificate" >{shell.command(self.path)})',
+            f'rm -r "$folder" && chmod 0600 {shell.command(self.path)}',
+        )
+
     def make(self, _timeout_seconds: float, /) -> str:
         """Write key and certificate."""
         authority = (
@@ -133,6 +182,11 @@ class InstallCertificate(_PairChange):
         """Return the change in one line."""
         chain = f"the chain of {self.chain_path} (SHA-256 {self.fingerprints[0][:16]}…)"
         return f"put the key of {self.key_path} and {chain} into {self.path} (0600){in_place(self.before)}"
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        pair = shell.command("cat", self.key_path, self.chain_path)
+        return f"(umask 077 && {pair} >{shell.command(self.path)}) && {shell.command('chmod', '0600', self.path)}"
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write key and chain; raises ChangedError where they are others since the plan."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from runbook.changes import shell
 from runbook.changes.base import Change
 from runbook.changes.made import Thing
 from runbook.model.errors import ChangedError
@@ -49,6 +50,15 @@ class ObtainImage(_EngineChange):
         """Return whether it may be built, for which apt gets packages."""
         return "package" in self.sources
 
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        ways = {
+            "pull": shell.command("docker", "pull", self.reference),
+            "archive": shell.command("docker", "load", "--input", self.archive),
+            "package": images.BUILD_BY_HAND,
+        }
+        return " || ".join(ways[source] for source in self.sources)
+
     def make(self, timeout_seconds: float, /) -> str:
         """Get the image, and return from where."""
         wanted = images.Wanted(reference=self.reference, digest=self.digest, archive=self.archive)
@@ -77,6 +87,15 @@ class RunContainer(_EngineChange):
     def things(self) -> tuple[Thing, ...]:
         """Return the container."""
         return (Thing(kind="container", name=self.name),)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        address, outside, inside = self.publish
+        volume = f"{self.volume[0]}:{self.volume[1]}"
+        options = ["--publish", f"{address}:{outside}:{inside}", "--volume", volume, "--restart", self.restart_policy]
+        labels = [word for name, value in self.labels for word in ("--label", f"{name}={value}")]
+        run = shell.command("docker", "run", "--detach", "--name", self.name, *options, *labels, self.image)
+        return run if self.replaces is None else shell.lines(f"docker rm --force {self.name}", run)
 
     def make(self, timeout_seconds: float, /) -> str:
         """Run the container; raises ChangedError where one of somebody else's has its name since the plan."""
@@ -113,6 +132,11 @@ class ComposeUp(_EngineChange):
         volume = compose.volume_name(self.project, self.volume)
         return (Thing(kind="volume", name=volume, belongs="data"), Thing(kind="project", name=self.project))
 
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        options = ("--env-file", "/dev/null", "--project-name", self.project, "--file", self.path)
+        return f"{compose.BY_HAND} {shell.command(*options, 'up', '--detach', '--force-recreate')}"
+
     def make(self, timeout_seconds: float, /) -> str:
         """Bring the service up."""
         compose.up(self.path, self.project, timeout_seconds)
@@ -133,6 +157,10 @@ class PushClientImage(_EngineChange):
     def __str__(self) -> str:
         """Return the change in one line."""
         return f"push {self.registry}/{self.reference} ({self.digest[:19]}…) as {self.username}"
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return "# only `registry-runbook run 70-clients` makes and pushes this image"
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Push the image; raises ChangedError where another one has its reference since the plan."""

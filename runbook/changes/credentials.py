@@ -5,6 +5,7 @@ from pathlib import Path
 
 import bcrypt
 
+from runbook.changes import shell
 from runbook.changes.base import FileChange, file_at
 from runbook.changes.made import Thing
 from runbook.system import credentials
@@ -28,6 +29,10 @@ class GenerateSecret(FileChange):
     def refuse_drift(self) -> None:
         """Raise ChangedError where there is a secret since the plan."""
         file_state.refuse_changed(self.path, files.read_text(self.path) or None, None)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return f"(umask 077 && openssl rand -base64 24 | tr +/ -_ >{shell.command(self.path)})"
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write the secret."""
@@ -56,6 +61,16 @@ class SetPassword(FileChange):
     def refuse_drift(self) -> None:
         """Raise ChangedError where the file is another one since the plan."""
         file_state.refuse_changed(self.path, file_state.state(self.path), self.before)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        made = "" if self.before else "c"
+        written = shell.command("htpasswd", f"-iB{made}C", self.cost, self.path, self.username)
+        return shell.lines(
+            "# htpasswd is in the package apache2-utils",
+            f"{written} <{shell.command(self.password_file)}",
+            shell.command("chmod", "0600", self.path),
+        )
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write the file with the user's new line."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import ledger
+from runbook.changes import ledger, shell
 from runbook.changes.base import Change, FileChange, diff, file_at
 from runbook.changes.made import Thing
 from runbook.system.docker import daemon_json, engine, reload
@@ -39,6 +39,10 @@ class InstallPackages(Change):
         found = Thing(kind="packages", name=" ".join(new), belongs="packages")
         return ledger.enter((*of_engine, found), timeout_seconds)
 
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return f"apt-get update && {shell.command('apt-get', 'install', '-y', '--no-install-recommends', *self.names)}"
+
     def make(self, _timeout_seconds: float, /) -> str:
         """Install the packages."""
         packages.install(self.names)
@@ -65,6 +69,10 @@ class StartEngine(Change):
             return "start the engine (systemctl start docker)"
         return "start the engine by its init script or, where that fails, as a process; it will not come back at boot"
 
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return shell.service(self.supervisor, "start", "docker")
+
     def make(self, timeout_seconds: float, /) -> str:
         """Start the engine."""
         engine.start(self.supervisor, timeout_seconds)
@@ -82,6 +90,10 @@ class EnableEngine(Change):
     def things(self) -> tuple[Thing, ...]:
         """Return the engine's unit."""
         return (Thing(kind="unit", name="docker.service"),)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return "systemctl enable docker"
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Enable the unit."""
@@ -101,6 +113,10 @@ class RestartEngine(Change):
         """Return the change in one line."""
         stopped = f"stops {', '.join(self.stops)}" if self.stops else "no container is running"
         return f"restart the engine: {self.reason} ({stopped})"
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return shell.service(self.supervisor, "restart", "docker")
 
     def make(self, timeout_seconds: float, /) -> str:
         """Restart the engine."""
@@ -123,6 +139,10 @@ class SetKernel(Change):
     def things(self) -> tuple[Thing, ...]:
         """Return the setting."""
         return (Thing(kind="kernel setting", name=self.name),)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return shell.command("sysctl", "-w", f"{self.name}={self.after}")
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write the setting."""
@@ -173,6 +193,16 @@ class ConfigureEngine(FileChange):
             return ()
         kept = file_at(files.kept_path(self.path)) if self.before is not None else ()
         return (*kept, Thing(kind="engine file", name=str(self.path)))
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        write = ""
+        if self.before is None:
+            write = shell.write(self.path, self.after, 0o644)
+        elif self.before != self.after:
+            edit = f"# then change {self.path} as the plan shows: not all of it may be shown here"
+            write = shell.lines(shell.keep(self.path, files.kept_path(self.path)), edit)
+        return shell.lines(write, "systemctl reload docker" if self.supervisor == "systemd" else "pkill -HUP dockerd")
 
     def make(self, timeout_seconds: float, /) -> str:
         """Write the file, reload the engine, and return where the earlier version is kept."""

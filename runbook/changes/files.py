@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import ledger
+from runbook.changes import ledger, shell
 from runbook.changes.base import FileChange, diff, file_at, in_place, octal
 from runbook.changes.made import Belonging, Thing
 from runbook.system import credentials
@@ -28,6 +28,10 @@ class MakeDirectory(FileChange):
     def check_place(self) -> None:
         """Raise HostError where no folder can be made there."""
         files.require_place_for_folder(self.path)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return shell.command("install", "-d", "-m", octal(self.mode), self.path)
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Make the folder."""
@@ -63,6 +67,10 @@ class SetMode(FileChange):
         """Raise ChangedError where the mode is another one since the plan."""
         if (mode := files.mode_of(self.path)) != self.after:
             file_state.refuse_changed(self.path, mode, self.before)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return shell.command("chmod", octal(self.after), self.path)
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Set the mode."""
@@ -103,6 +111,11 @@ class WriteFile(FileChange):
         kept = file_at(files.kept_path(self.path), self.belongs) if self._keeps else ()
         return kept + file_at(self.path, self.belongs)
 
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        kept = shell.keep(self.path, files.kept_path(self.path)) if self._keeps else ""
+        return shell.lines(kept, shell.write(self.path, self.after, self.mode, self.secrets))
+
     def make(self, _timeout_seconds: float, /) -> str:
         """Write the file, and return where its earlier version is kept."""
         found = files.read_text(self.path)
@@ -129,6 +142,10 @@ class CopyFile(FileChange):
     def refuse_drift(self) -> None:
         """Raise ChangedError where another file is there since the plan."""
         file_state.refuse_changed(self.path, file_state.state(self.path), self.before)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return shell.command("install", "-D", "-m", octal(self.mode), self.source, self.path)
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write the copy."""
@@ -159,6 +176,10 @@ class RemoveTree(FileChange):
         """Raise ChangedError where it is another one since the plan."""
         if (found := file_state.state(self.path)) is not None:
             file_state.refuse_changed(self.path, found, self.before)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return shell.command("rm", "-r", self.path)
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Remove it, and its entry in the ledger."""

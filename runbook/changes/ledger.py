@@ -62,7 +62,8 @@ def _file() -> Path:
     return FOLDER / "ledger.json"
 
 
-def _copy(number: int) -> Path:
+def copy_of(number: int) -> Path:
+    """Return where the ledger keeps what an entry's file was before."""
     return FOLDER / "kept" / str(number)
 
 
@@ -156,10 +157,10 @@ def _with_folders(things: Sequence[Thing]) -> list[Thing]:
 
 def _keep(path: Path, number: int) -> KeptFile:
     found = path.stat()
-    files.write(_copy(number), path.read_bytes(), 0o600)
-    _copy(number).parent.chmod(0o700)
+    files.write(copy_of(number), path.read_bytes(), 0o600)
+    copy_of(number).parent.chmod(0o700)
     return KeptFile(
-        copy=_copy(number),
+        copy=copy_of(number),
         mode=files.mode_of(path) or 0,
         user=found.st_uid,
         group=found.st_gid,

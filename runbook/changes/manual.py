@@ -26,6 +26,10 @@ class LeftToUser(Change):
         """Return False: nothing is changed."""
         return False
 
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return f"# left to you: {self.task}"
+
     def make(self, _timeout_seconds: float, /) -> str:
         """Return the text to paste; nothing is changed."""
         return self.text.strip()

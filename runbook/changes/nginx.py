@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runbook.changes import ledger
+from runbook.changes import ledger, shell
 from runbook.changes.base import FileChange, diff
 from runbook.changes.made import Thing
 from runbook.model.errors import RunbookError
@@ -44,6 +44,12 @@ class ConfigureNginx(FileChange):
         """Return the site, and nginx's unit."""
         return (Thing(kind="site", name=str(self.path)), Thing(kind="unit", name="nginx.service"))
 
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        written = "" if self.before == self.after else shell.write(self.path, self.after, 0o644)
+        read = "reload-or-restart" if self.supervisor == "systemd" else "restart"
+        return shell.lines(written, f"nginx -t && {shell.service(self.supervisor, read, 'nginx')}")
+
     def make(self, timeout_seconds: float, /) -> str:
         """Write the site and let nginx read it; put the earlier one back where nginx refuses it."""
         file_state.refuse_changed(self.path, files.read_text(self.path), self.before)
@@ -83,6 +89,10 @@ class RemoveSite(FileChange):
         """Raise HostError where the site cannot be removed."""
         files.require_own_way(self.path)
         files.require_writable(self.path)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return f"{shell.command('rm', self.path)} && nginx -s reload"
 
     def make(self, timeout_seconds: float, /) -> str:
         """Remove the site, and its entry in the ledger."""

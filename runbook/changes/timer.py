@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.changes import ledger
+from runbook.changes import ledger, shell
 from runbook.changes.base import Change
 from runbook.changes.made import Thing
 from runbook.system.host import file_state, files, systemd
@@ -26,6 +26,10 @@ class EnableTimer(Change):
     def check_place(self) -> None:
         """Raise HostError where no unit can be written."""
         files.require_writable(systemd.UNITS)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return f"systemctl daemon-reload && systemctl enable --now {self.name}"
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Start the timer."""
@@ -53,6 +57,11 @@ class RemoveTimer(Change):
         """Raise ChangedError where a unit is another one since the plan."""
         for path, before in zip(self.paths, self.before, strict=True):
             file_state.refuse_changed(path, file_state.state(path), before)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        removed = shell.command("rm", *self.paths)
+        return f"systemctl disable --now {self.name} && {removed} && systemctl daemon-reload"
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Stop the timer, and remove its units and their entries in the ledger."""

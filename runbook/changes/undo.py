@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runbook.changes import ledger, made
+from runbook.changes import ledger, made, shell
 from runbook.changes.base import Change
 from runbook.changes.ledger import Earlier, Entry
 from runbook.changes.made import Thing
@@ -37,6 +37,10 @@ class EnterEarlier(Change):
     def check_place(self) -> None:
         """Raise HostError where no ledger can be written."""
         files.require_writable(ledger.FOLDER)
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        return "# by hand, there is no ledger"
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Write the ledger."""
@@ -84,6 +88,17 @@ class Undo(Change):
             return
         require = files.require_place_for_folder if self.thing.kind == "folder" else files.require_writable
         require(Path(self.thing.name))
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        if self.action in ("forget", "leave"):
+            return f"# {self}"
+        name = shell.command(*(self.thing.name.split() if self.thing.kind == "packages" else [self.thing.name]))
+        if self.action == "put back":
+            return f"{shell.command('cp', '-p', ledger.copy_of(self.number))} {name}"
+        if self.action == "take out":
+            return f"left=$(sed '{hosts_file.WITHOUT_BLOCK}' {name}) && printf '%s\\n' \"$left\" >{name}"
+        return _BY_HAND[self.thing.kind].format(name=name, value=self.reason)
 
     def make(self, timeout_seconds: float, /) -> str:
         """Undo the entry, and return where a file is kept whose place is left to the user.
@@ -203,4 +218,19 @@ _UNDO: dict[str, Callable[[Entry, float], None]] = {
     "container": _of_engine(engine.remove_container),
     "project": _of_engine(compose.remove_own),
     "volume": _of_engine(engine.remove_volume),
+}
+_BY_HAND = {
+    **dict.fromkeys(("file", "hosts file", "engine file"), "rm {name}"),
+    "site": "rm {name} && nginx -s reload",
+    "folder": "rm -r {name}",
+    "mode": "chmod {value} {name}",
+    "kernel setting": "sysctl -w {name}={value}",
+    "unit": "systemctl disable {name}",
+    "timer": "systemctl disable --now {name}",
+    "packages": "dpkg --purge {name}",
+    "group": "groupdel {name}",
+    "image": "docker image rm {name}",
+    "container": "docker rm --force --volumes {name}",
+    "project": "docker ps --all --quiet --filter label=com.docker.compose.project={name} | xargs docker rm --force",
+    "volume": "docker volume rm {name}",
 }

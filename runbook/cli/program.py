@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from runbook.model.errors import ApplyError, HostError, ParameterError, RunbookError
+from runbook.model.errors import ApplyError, HostError, ParameterError, RunbookError, visible
 from runbook.model.parameters import Parameters, from_text, load_file, read
 from runbook.model.parameters import schema as parameters_schema
 
@@ -229,7 +229,8 @@ def _run(
 @program.command()
 @_parameter_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON.")
-def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool) -> None:
+@click.option("--by-hand", "as_commands", is_flag=True, help="Print the commands that do the same, for a root shell.")
+def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool, as_commands: bool) -> None:
     """Show what a run would change, section by section, without running a notebook; exit 1 if a section refuses."""
     file = file or _default_file()
     parameters = read(checked_values(file, given), where=f"set in {file} or with -p")
@@ -248,6 +249,11 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
             for item in states
         ]
         click.echo(json.dumps(plain, indent=2))
+    elif as_commands:
+        for item in states:
+            click.echo(f"# {item.notebook}: {visible(item.reason.splitlines()[0]) if item.reason else item.name}")
+            commands = tables.by_hand(item.changes)
+            click.echo(visible(commands) if sys.stdout.isatty() else commands, nl=False)
     else:
         for item in states:
             click.secho(f"{item.notebook}: {item.name}", bold=True)

@@ -40,6 +40,8 @@ _UNWRAPPED = 1000  # one line a row: a notebook shows the HTML, and a diff of it
 class Table:
     """Rows under headings; `empty` stands in place of no rows, `details` are texts below, `record` the data behind.
 
+    `by_hand` are commands for a shell, which a notebook alone shows, folded.
+
     `tones` are the rows' colours in a notebook, one a row or none at all; the mark of a tone stands before the cell
     under the heading `marked`. `links` gives a cell with this text an address there. A notebook shows the caption alone
     of what is `folded`, until a reader opens it.
@@ -49,6 +51,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     empty: str
     details: tuple[str, ...] = ()
+    by_hand: str = ""
     record: Mapping[str, object] = field(default_factory=dict)
     caption: str = ""
     tones: tuple[Tone, ...] = ()
@@ -76,7 +79,7 @@ class Table:
         shown = f"<div style='overflow-x:auto'><table style='{_FREE}'>{table}</table></div>"
         if self.folded:
             shown = f"<details><summary>{name}</summary>{shown}</details>"
-        return shown + "".join(_detail_html(text) for text in self.details)
+        return shown + "".join(_detail_html(text) for text in self.details) + _by_hand_html(self.by_hand)
 
     def _row(self, row: tuple[str, ...], tone: Tone) -> str:
         mark, colours = _TONES[tone]
@@ -96,6 +99,14 @@ class Table:
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
         """Return both forms for Jupyter, with the data behind them as the output's metadata."""
         return {"text/plain": self.text(), "text/html": self.html()}, {RECORD: dict(self.record)}
+
+
+def _by_hand_html(commands: str) -> str:
+    """Return commands, folded; a click into them selects them all."""
+    if not commands:
+        return ""
+    shown = f"<pre style='white-space:pre-wrap;user-select:all'>{html.escape(visible(commands))}</pre>"
+    return f"<details><summary>The same by hand, in a shell of root's</summary>{shown}</details>"
 
 
 def _detail_html(text: str) -> str:
@@ -142,8 +153,15 @@ def changes_table(changes: Sequence[Change]) -> Table:
         empty="Nothing to do: the host is as this section describes it.",
         caption="The plan: what will be changed, in this order",
         details=tuple(detail for change in changes if (detail := change.detail())),
+        by_hand=by_hand(changes),
         record={"kind": "plan", "changes": [as_json(change) for change in changes]},
     )
+
+
+def by_hand(changes: Sequence[Change]) -> str:
+    """Return the commands that make the changes, as a script; each change's line stands above its own."""
+    lines = (visible(str(change)).replace("\n", " ") for change in changes)
+    return "".join(f"# {line}\n{change.by_hand()}\n" for line, change in zip(lines, changes, strict=True))
 
 
 def outcomes_table(outcomes: Sequence[Outcome]) -> Table:

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from runbook.changes.manual import LeftToUser
 from runbook.changes.nginx import ConfigureNginx, RemoveSite
 from runbook.changes.timer import EnableTimer, RemoveTimer
 from runbook.changes.undo import EnterEarlier, Undo
+from runbook.system.credentials import placeholder
+from runbook.system.host.files import kept_path
 
 SUBJECT = (("C", "CN"), ("CN", "Our CA"))
 AUTHORITY = IssueAuthority(
@@ -241,6 +244,48 @@ def test_from_json_refuses_what_is_no_change(data: dict[str, object]) -> None:
     """Fails if anything but a change as it was written would be made."""
     with pytest.raises(ValueError, match=r"no change|validation error"):
         from_json(data)
+
+
+@pytest.mark.parametrize(("change", "line"), TABLE)
+def test_by_hand_is_a_script(change: Change, line: str) -> None:
+    """Fails if a change says no command for it and gives no reason, or a shell would not understand it."""
+    script = change.by_hand()
+    assert script, line
+    done = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), script
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a\nEOF\nb\n", id="mark"),
+        pytest.param("$HOME `id` \\\\ \\n $(id) 'x' \"y\"\n", id="shell"),
+        pytest.param("\n\n", id="empty-lines"),
+    ],
+)
+def test_by_hand_writes_the_same_text(tmp_path: Path, text: str) -> None:
+    """Fails if a shell expands what stands in a file, or others could read a private file for a moment."""
+    secret, path = tmp_path / "a secret", tmp_path / "new folder" / "it's"
+    secret.write_text("p$w`d\\\n", encoding="utf-8")
+    for after, secrets, expected in (
+        (text, (), text),
+        (f"{text}x: {placeholder(secret)}\n", (secret,), f"{text}x: p$w`d\\\n"),
+    ):
+        script = WriteFile(path=path, before=None, after=after, mode=0o600, secrets=secrets).by_hand()
+        assert "p$w" not in script
+        done = subprocess.run(["sh", "-eu"], input=script, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (path.read_text(encoding="utf-8"), path.stat().st_mode & 0o777) == (expected, 0o600)
+
+
+def test_by_hand_keeps_the_earlier_version(tmp_path: Path) -> None:
+    """Fails if the commands lose a file that was there, or keep the runbook's own in place of it at a second time."""
+    path = tmp_path / "file"
+    path.write_text("theirs\n", encoding="utf-8")
+    for before, after in (("theirs\n", "one\n"), ("one\n", "two\n")):
+        script = WriteFile(path=path, before=before, after=after, mode=0o644, keep=True).by_hand()
+        subprocess.run(["sh", "-eu"], input=script, text=True, check=True)
+    assert (path.read_text(encoding="utf-8"), kept_path(path).read_text(encoding="utf-8")) == ("two\n", "theirs\n")
 
 
 def test_every_kind_of_change_is_in_the_table() -> None:

@@ -168,6 +168,16 @@ def test_plan_gives_the_state_of_each_section(call: Callable[..., Answer], tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_plan_prints_commands(call: Callable[..., Answer], tmp_path: Path) -> None:
+    """Fails if the commands are no script, or a section that waits is left out without a word."""
+    script = call("plan", "--by-hand", *below(tmp_path)).out
+    done = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\n# 20-basic-registry: expected a Docker Engine that answers" in script
+    assert f"install -d -m 0700 {tmp_path}" in script
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_plan_exits_with_1_where_a_section_refuses(call: Callable[..., Answer], tmp_path: Path) -> None:
     """Fails if a host that the runbook will not repair passes for one that it will, or the others are not shown."""
     broken = break_authority(tmp_path)

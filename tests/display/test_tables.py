@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from runbook.changes.apply import Outcome
-from runbook.changes.engine import EnableEngine
+from runbook.changes.engine import EnableEngine, RestartEngine
 from runbook.changes.files import MakeDirectory, WriteFile
 from runbook.changes.manual import LeftToUser
 from runbook.display import tables
@@ -25,6 +25,15 @@ MADE = MakeDirectory(path=Path("/p"), mode=0o700)
 WRITTEN = WriteFile(path=Path("/f"), before=None, after="<b>&\n", mode=0o600)
 WORKS = results.works("a login", expected=200, found=200, remedy="r")
 REFUSED = results.refused("no login", expected=401, found=200, remedy="close it")
+
+
+def test_by_hand_holds_each_change_s_commands_alone() -> None:
+    """Fails if a name from the host could end its comment and become a command of its own."""
+    script = tables.by_hand([RestartEngine(supervisor="systemd", reason="why", stops=("a\rb\u2028rm\nx",))])
+    assert script == "# restart the engine: why (stops a\\u000db\\u2028rm x)\nsystemctl restart docker\n"
+    table = tables.changes_table([LeftToUser(task="<b>", text="x")])
+    assert "<summary>The same by hand, in a shell of root&#x27;s</summary>" not in table.text()
+    assert table.html().count("# left to you: &lt;b&gt;") == 2
 
 
 def test_changes_table_numbers_the_changes_and_shows_their_diffs() -> None:

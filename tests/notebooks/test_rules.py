@@ -142,8 +142,16 @@ def test_notebook_says_what_to_do_next_and_where_a_proof_fails(name: str) -> Non
     markdown = [cell.source for cell in cells(name, "markdown")]
     assert re.search(r"^\*\*Next\*\*: .+", markdown[-1], re.MULTILINE)
     [verify] = [text for text in markdown if text.startswith("## Verify")]
-    assert "A red row with `FAILED` ends the notebook" in verify
-    assert "what was expected, what was found, and what to do" in verify
+    assert "below a red one stands what to do" in verify
+
+
+def test_what_each_notebook_does_is_explained_in_the_index() -> None:
+    """Fails if a step is explained nowhere, or again and again."""
+    markdown = {name: "\n".join(cell.source for cell in cells(name, "markdown")) for name in NAMES}
+    assert [step for step in ORDER[:-1] if f"\n| {step} | " not in markdown["00-index"]] == []
+    assert "A red row with `FAILED` ends a notebook" in markdown["00-index"]
+    lines = [line for text in markdown.values() for line in set(text.splitlines()) if not line.startswith(("#", "|"))]
+    assert [line for line in lines if lines.count(line) > 2 and len(line) > 90] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

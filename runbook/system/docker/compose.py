@@ -14,6 +14,8 @@ _VOLUME_LABEL = "com.docker.compose.volume"
 SERVICE = "registry"
 USUAL_MTU = 1500  # of Ethernet, and what the engine gives to a network
 _MTU = "com.docker.network.driver.mtu"
+# Compose as a shell finds it: a plugin of the client, or a program.
+BY_HAND = "$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)"
 _NO_VARIABLES = Path(__file__).with_name("no-variables.env")  # in place of a .env beside the file, whatever is in that
 
 

@@ -41,6 +41,32 @@ storage:
 http:
   addr: :5000
 """
+_SETTINGS = (
+    'ENTRYPOINT ["/entrypoint.sh"]',
+    'CMD ["/etc/docker/registry/config.yml"]',
+    "EXPOSE 5000",
+    "VOLUME /var/lib/registry",
+    "ENV PATH=/bin",
+)
+_APPLETS = ("sh", "wget", "rm", "rmdir")
+# What `_build` does, for a shell.
+BUILD_BY_HAND = f"""{{
+cd "$(mktemp -d)" && apt-get update && apt-get download docker-registry busybox-static
+for package in *.deb; do dpkg-deb --extract "$package" .; done
+mkdir -p image/bin image/tmp image/var/lib/registry image/etc/docker/registry
+cp usr/bin/docker-registry image/bin/registry
+cp bin/busybox image/bin/ || cp usr/bin/busybox image/bin/
+ldd usr/bin/docker-registry | grep -o '/[^ ]*' | xargs -I LIBRARY cp --parents -L LIBRARY image
+for applet in {" ".join(_APPLETS)}; do ln -s busybox "image/bin/$applet"; done
+cat >image/entrypoint.sh <<'EOF'
+{_ENTRY_POINT.decode()}EOF
+chmod 0755 image/entrypoint.sh
+cat >image/etc/docker/registry/config.yml <<'EOF'
+{_DEFAULT_CONFIGURATION.decode()}EOF
+version=$(dpkg-deb --field docker-registry_*.deb Version | tr -c 'A-Za-z0-9_.\\n-' _)
+tar -C image -c . | docker import {" ".join(f"--change '{setting}'" for setting in _SETTINGS)} - \\
+  "{PACKAGE_REPOSITORY}:$version"
+}}"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,16 +239,7 @@ def _build(client: docker.DockerClient, _: Wanted) -> str:
         archive = _registry_archive(folder)
     tag = re.sub(r"[^A-Za-z0-9_.-]", "_", version)
     imported = client.api.import_image_from_data(
-        archive,
-        repository=PACKAGE_REPOSITORY,
-        tag=tag,
-        changes=[
-            'ENTRYPOINT ["/entrypoint.sh"]',
-            'CMD ["/etc/docker/registry/config.yml"]',
-            "EXPOSE 5000",
-            "VOLUME /var/lib/registry",
-            "ENV PATH=/bin",
-        ],
+        archive, repository=PACKAGE_REPOSITORY, tag=tag, changes=list(_SETTINGS)
     )
     _refuse_import_error(imported)
     built = f"{PACKAGE_REPOSITORY}:{tag}, built from the distribution's package docker-registry {version}"
@@ -247,7 +264,7 @@ def _registry_archive(folder: Path) -> bytes:
             *((Path(lib), lib[1:]) for lib in libraries),
         ]:
             _add(archive, name, source.read_bytes(), 0o755)
-        for applet in ("sh", "wget", "rm", "rmdir"):
+        for applet in _APPLETS:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)

@@ -12,6 +12,7 @@ from runbook.system.host import files
 PATH = Path("/etc/hosts")
 _SWITCH = Path("/etc/nsswitch.conf")
 _BEGIN, _END = "# registry-runbook begin", "# registry-runbook end"
+WITHOUT_BLOCK = f"/^{_BEGIN}$/,/^{_END}$/d"  # for sed
 
 
 def with_name(text: str, address: str, name: str) -> str:
