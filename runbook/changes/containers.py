@@ -134,7 +134,7 @@ class ComposeUp(_EngineChange):
 
     def by_hand(self) -> str:
         """Return the commands for it."""
-        options = ("--env-file", "/dev/null", "--project-name", self.project, "--file", self.path)
+        options = ("--project-name", self.project, "--file", self.path)
         return f"{compose.BY_HAND} {shell.command(*options, 'up', '--detach', '--force-recreate')}"
 
     def make(self, timeout_seconds: float, /) -> str:

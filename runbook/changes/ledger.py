@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from runbook.changes import made
 from runbook.changes.made import Thing
-from runbook.model.errors import HostError
+from runbook.model.errors import HostError, RightsError
 from runbook.system.host import commands, files
 
 FOLDER = Path("/var/lib/registry-runbook")
@@ -84,7 +84,7 @@ def read() -> tuple[Entry, ...]:
     else:
         done = commands.run(*commands.as_root("cat", str(_file())), allowed=None)
         if done.code != 0:
-            raise HostError(f"to be allowed to read {_file()}", done.said, "run it as root")
+            raise RightsError(f"to be allowed to read {_file()}", done.said, "run it as root")
         text = done.output
     try:
         return _FORM.validate_json(text or "[]")

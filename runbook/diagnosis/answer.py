@@ -11,7 +11,6 @@ from runbook.model.redaction import redact
 from .catalogue import Cause, Message, causes, causes_of, excerpt, find
 from .situation import Finding, Situation, look
 
-_GENERAL = "-differs"  # how the causes end that plan a whole notebook
 _ORDER = {True: 0, None: 1, False: 2}
 _WORDS = {True: "confirmed", None: "undecided", False: "ruled out"}
 _TONES: dict[bool | None, tables.Tone] = {True: "bad", None: "open", False: ""}
@@ -146,15 +145,10 @@ def _without_repetition(judged: Sequence[Judged]) -> list[Judged]:
 
     A notebook that refuses is told all the same, with what to do first, unless a cause before it found just that.
     """
-    before = [item for item in judged if item.finding.confirmed and not _is_general(item.cause)]
+    before = [item for item in judged if item.finding.confirmed and not item.cause.general]
     named, found = {item.notebook for item in before}, [item.finding.found for item in before]
 
     def repeats(item: Judged) -> bool:
-        refusal = item.finding.found
-        return item.notebook in named if item.notebook else any(refusal.endswith(f"found {text}") for text in found)
+        return item.notebook in named if item.notebook else item.finding.refusal in found
 
-    return [item for item in judged if not (_is_general(item.cause) and repeats(item))]
-
-
-def _is_general(cause: Cause) -> bool:
-    return cause.name.endswith(_GENERAL) or cause.name.endswith("-differ")
+    return [item for item in judged if not (item.cause.general and repeats(item))]

@@ -21,7 +21,8 @@ class Cause:
     """Why something is wrong, how it is confirmed, and what removes it.
 
     `notebook` carries the remedy out, after what the remedy leaves to a person; it is empty where all of it is left.
-    `asked` marks a cause that is looked for only where a message points to it: without one, it is no fault.
+    `asked` marks a cause that is looked for only where a message points to it: without one, it is no fault. `general`
+    marks one whose check plans a whole notebook.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Cause:
     remedy: str
     notebook: str = ""
     asked: bool = False
+    general: bool = False
 
     @property
     def looks(self) -> str:

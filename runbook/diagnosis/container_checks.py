@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from runbook.changes.files import WriteFile
-from runbook.model.errors import CommandError, HostError, MissingError, SecretError
+from runbook.model.errors import CommandError, HostError, MissingError, RightsError, SecretError
 from runbook.model.redaction import redact
 from runbook.proof import baseline
 from runbook.sections import basic_registry, certificates, configuration, host, nginx
@@ -233,10 +233,11 @@ def differs(section: ModuleType) -> Callable[[Situation], Finding]:
             found = situation.planned(section)
         except MissingError as error:
             return yes(f"it waits: {error.found} of {error.expected}", error.remedy)
+        except RightsError as error:
+            raise UntoldError(error.found) from error
         except (CommandError, HostError, SecretError) as error:
-            if error.expected.startswith("to be allowed"):
-                raise UntoldError(error.found) from error
-            return yes(redact(f"it refuses: expected {error.expected}, found {error.found}"), error.remedy)
+            refused = redact(f"it refuses: expected {error.expected}, found {error.found}")
+            return yes(refused, error.remedy, redact(error.found))
         return yes(f"it would {'; '.join(map(str, found))}") if found else no("it would change nothing")
 
     check.__doc__ = "Plan the notebook, and see whether it would change something."

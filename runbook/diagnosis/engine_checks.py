@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 
 from runbook.model.errors import HostError
 from runbook.model.redaction import redact
@@ -120,11 +121,10 @@ def wrong_value(situation: Situation) -> Finding:
 
 def flag_and_file(situation: Situation) -> Finding:
     """Compare the flags that the engine is started with with the keys of daemon.json."""
-    try:
-        engine_flags.refuse(situation.daemon_json, situation.flags)
-    except HostError as error:
-        return yes(error.found) if error.found.startswith("both") else no("no key is a flag too")
-    return no("no key is a flag too")
+    flag = None
+    with suppress(HostError):  # a text that is no JSON is a cause of its own
+        flag = engine_flags.repeated(situation.daemon_json, situation.flags)
+    return no("no key is a flag too") if flag is None else yes(engine_flags.both(flag))
 
 
 def unknown_flag(situation: Situation) -> Finding:

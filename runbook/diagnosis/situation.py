@@ -36,17 +36,19 @@ _REFERENCE = r"(?:/v2/(?P<path>[a-z0-9][a-z0-9._/-]*)/manifests/(?P<of_path>[\w.
 class Finding:
     """What a check found: `confirmed` is None where it cannot be told here and now, and `found` then says why.
 
-    `remedy` is what a person has to do first, in place of what the cause says; empty where the cause says it.
+    `remedy` is what a person has to do first, in place of what the cause says; empty where the cause says it. `refusal`
+    is what a notebook found that refuses.
     """
 
     confirmed: bool | None
     found: str
     remedy: str = ""
+    refusal: str = ""
 
 
-def yes(found: str, remedy: str = "") -> Finding:
+def yes(found: str, remedy: str = "", refusal: str = "") -> Finding:
     """Return the finding that confirms a cause."""
-    return Finding(confirmed=True, found=found, remedy=remedy)
+    return Finding(confirmed=True, found=found, remedy=remedy, refusal=refusal)
 
 
 def no(found: str) -> Finding:

@@ -5,6 +5,7 @@ RunbookError            expected, found, remedy
 ├── SecretError         a password, passphrase or secret file that cannot be used
 ├── MissingError        something that another notebook provides
 ├── HostError           the host is not as it must be, and the runbook does not repair that
+│   ├── RightsError     this user may not look, or may not change it
 │   └── LockError       another run goes on, so this one has not looked at the host
 ├── CommandError        a command ended with a code that is not allowed
 ├── NotReadyError       a deadline passed while waiting
@@ -63,6 +64,10 @@ class MissingError(RunbookError):
 
 class HostError(RunbookError):
     """The host is not as it must be, and the runbook does not repair that by itself."""
+
+
+class RightsError(HostError):
+    """This user may not look at something, or may not change it."""
 
 
 class LockError(HostError):

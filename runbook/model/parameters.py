@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml.error import YAMLError
 
 from runbook.model import parameter_yaml, value_types
 from runbook.model.errors import ParameterError
+
+
+def _refused(parameter: str, expected: str) -> PydanticCustomError:
+    """Return the error for a value that does not fit another one: pydantic names no field there."""
+    return PydanticCustomError("together", "{expected}", {"parameter": parameter, "expected": expected})
 
 
 class Parameters(BaseModel):
@@ -157,34 +162,34 @@ class Parameters(BaseModel):
     def _image_fits_its_source(self) -> Self:
         """Refuse what the source of the registry's image cannot have."""
         if self.registry_image_source == "archive" and not self.registry_image_archive:
-            raise ValueError(
-                "registry_image_archive|the path of a docker save file, since registry_image_source is archive"
+            raise _refused(
+                "registry_image_archive", "the path of a docker save file, since registry_image_source is archive"
             )
         if self.registry_image_digest and self.registry_image_source in ("archive", "package"):
-            raise ValueError("registry_image_digest|empty, unless the image is pulled: no other source has a digest")
+            raise _refused("registry_image_digest", "empty, unless the image is pulled: no other source has a digest")
         return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         """Refuse values that are impossible only together."""
         if "." not in self.domain and self.port == HTTPS_PORT:
-            raise ValueError(
-                "domain|a name with a dot, or a port other than 443: clients take a single label for docker.io's"
+            raise _refused(
+                "domain", "a name with a dot, or a port other than 443: clients take a single label for docker.io's"
             )
         for name in ("own_certificate_file", "own_key_file"):
             if self.certificate_source == "own" and not getattr(self, name):
-                raise ValueError(f"{name}|the path of a file in PEM, since certificate_source is own")
+                raise _refused(name, "the path of a file in PEM, since certificate_source is own")
         if self.renew_before_days >= self.validity_days:
-            raise ValueError("renew_before_days|fewer days than validity_days")
+            raise _refused("renew_before_days", "fewer days than validity_days")
         if self.validity_days >= self.ca_validity_days:
-            raise ValueError(
-                "validity_days|fewer days than ca_validity_days: it is worth nothing without its authority"
+            raise _refused(
+                "validity_days", "fewer days than ca_validity_days: it is worth nothing without its authority"
             )
         if (
             value_types.split_reference(self.client_test_reference)[0]
             == value_types.split_reference(self.test_reference)[0]
         ):
-            raise ValueError("client_test_reference|another repository than test_reference, which the proof removes")
+            raise _refused("client_test_reference", "another repository than test_reference, which the proof removes")
         return self
 
     @model_validator(mode="after")
@@ -199,27 +204,27 @@ class Parameters(BaseModel):
             for other in others:
                 found = Path(getattr(self, other))
                 if folder.is_relative_to(found) or found.is_relative_to(folder):
-                    raise ValueError(f"{name}|a folder apart from {other}, {why}")
+                    raise _refused(name, f"a folder apart from {other}, {why}")
         return self
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         """Refuse two registries on one port."""
         if self.port == self.basic_port:
-            raise ValueError("basic_port|a port other than that of the registry over TLS")
+            raise _refused("basic_port", "a port other than that of the registry over TLS")
         if self.proxy == "nginx" and self.backend_port in (self.port, self.basic_port):
-            raise ValueError("backend_port|a port other than those of nginx and of the basic registry")
+            raise _refused("backend_port", "a port other than those of nginx and of the basic registry")
         return self
 
     @model_validator(mode="after")
     def _names_are_short_enough(self) -> Self:
         """Refuse a domain that names no file, and an image that clients could not name together with its registry."""
         if len(f"{self.certificate_path.name}.part") > _LONGEST_NAME:
-            raise ValueError("domain|at most 246 characters: the file of its certificate is named after it")
+            raise _refused("domain", "at most 246 characters: the file of its certificate is named after it")
         for name in ("test_reference", "client_test_reference"):
             repository, _ = value_types.split_reference(getattr(self, name))
             if len(f"{self.registry_host}/{repository}") > _LONGEST_NAME:
-                raise ValueError(f"{name}|a repository that takes, with domain and port, at most 255 characters")
+                raise _refused(name, "a repository that takes, with domain and port, at most 255 characters")
         return self
 
     @property
@@ -313,7 +318,7 @@ def _explain_one(detail: ErrorDetails, values: Mapping[str, object], where: str)
         found = f"{plain} = {_shown(name, values[name])} ({where})"
         return name, ParameterError("a parameter that the runbook knows", found, meant)
     if name is None:
-        name, _, expected = expected.partition("|")
+        name = str(detail["ctx"]["parameter"])
     value = values.get(name, Parameters.model_fields[name].default)
     return name, ParameterError(
         f"for {name}: {expected[0].lower()}{expected[1:]}",

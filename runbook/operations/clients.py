@@ -21,7 +21,7 @@ from runbook.system.certificates import tls
 from runbook.system.host import commands, file_state, files, hosts_file, network
 from runbook.system.registry import api, client_kit
 
-_AGAIN = "run this notebook again"
+_AGAIN = "run the notebook 70-clients again"
 _REGISTRY = "run the notebooks 30-certificates to 50-compose, then this one"
 _UNTRUSTED = "certificate verify failed"
 _MODES = {client_kit.SCRIPT: 0o755, client_kit.CERTIFICATE: 0o644, client_kit.FINGERPRINT: 0o644}

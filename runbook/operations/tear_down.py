@@ -229,7 +229,7 @@ def check(parameters: Parameters) -> list[Result]:
             "what is left of the runbook's",
             expected="only what also_remove can name" if entries else _NOTHING,
             found=what,
-            remedy="run this notebook again",
+            remedy="run the notebook 90-tear-down again",
         ),
         refused("the registry over TLS", expected="no registry", found=_who(secured, own), remedy=_LISTENING),
         refused("the basic registry", expected="no registry", found=_who(basic, own), remedy=_LISTENING),
@@ -238,7 +238,7 @@ def check(parameters: Parameters) -> list[Result]:
                 f"{name}, which was named",
                 expected="gone",
                 found="there" if name in left else "gone",
-                remedy="run this notebook again",
+                remedy="run the notebook 90-tear-down again",
             )
             for name in parameters.also_remove
         ],

@@ -200,11 +200,9 @@ def _check_again(name: str, parameters: Parameters) -> list[Result]:
 def _tried(claim: str, name: str, check: Callable[..., list[Result]], *arguments: Parameters) -> list[Result]:
     """Return the rows of a check, or one that fails with the claim, where the check itself does."""
     try:
-        rows = check(*arguments)
-        return [replace(row, remedy=row.remedy.replace("this notebook", f"the notebook {name}")) for row in rows]
+        return check(*arguments)
     except RunbookError as error:
-        remedy = error.remedy.replace("this notebook", f"the notebook {name}")
-        return [works(claim, expected=error.expected, found=error.found, remedy=remedy)]
+        return [works(claim, expected=error.expected, found=error.found, remedy=error.remedy)]
     except Exception as error:  # noqa: BLE001 (whatever breaks a proof, it does not hold)
         said = (
             engine.words(error) if isinstance(error, DockerException | OSError) else f"{type(error).__name__}: {error}"

@@ -400,7 +400,7 @@ def check(parameters: Parameters) -> list[Result]:
     now = datetime.datetime.now(datetime.UTC)
     stranger = tls.issue_authority(tls.generate_key("ecdsa-p256"), authority.subject, now=now, validity_days=1)
     dns_names, addresses = _names(parameters, network.address_of(parameters.address))
-    reissue = "run this notebook again; if it stays, move the server certificate away and run it again"
+    reissue = "run the notebook 30-certificates again; if it stays, move the server certificate away and run it again"
     accepted = [
         works(
             f"a client that verifies accepts it for {name}",
@@ -455,7 +455,7 @@ def _check_handshakes(parameters: Parameters, authority: x509.Certificate, stran
             "a TLS handshake with the file on disk",
             expected="accepted",
             found=_handshake(parameters, authority),
-            remedy="run this notebook again",
+            remedy="run the notebook 30-certificates again",
         ),
         refused(
             "a TLS handshake with a client that trusts another authority",

@@ -311,7 +311,7 @@ def _check_served(parameters: Parameters, anonymous: api.Answer) -> list[Result]
             "it serves the certificate that is on disk",
             expected=tls.fingerprint(tls.require_certificate(parameters.certificate_path))[:16],
             found=tls.fingerprint(x509.load_der_x509_certificate(anonymous.server_certificate))[:16],
-            remedy="run this notebook again: the registry reads its certificate only at its start",
+            remedy="run the notebook 50-compose again: the registry reads its certificate only at its start",
         ),
     ]
 
@@ -363,7 +363,7 @@ def _check_container(client: engine.Client, parameters: Parameters) -> list[Resu
     healthy, unhealthy = (each.result() for each in asked)
     understood = yaml_text.read_back(text)
     image = understood["services"][compose.SERVICE]["image"]  # type: ignore[index] # YAML data
-    again = "run this notebook again"
+    again = "run the notebook 50-compose again"
     return [
         works(
             "Compose reads the image from the file",

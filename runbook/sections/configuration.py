@@ -199,7 +199,7 @@ def check(parameters: Parameters) -> list[Result]:
     data = yaml_text.read_back(credentials.conceal(text, (parameters.http_secret_path,)))
     password = credentials.require_password(parameters.password_path)
     hashed = users_of(parameters.htpasswd_path).get(parameters.username, "")
-    again = "run this notebook again"
+    again = "run the notebook 40-configuration again"
     key = "tls" if parameters.proxy == "none" else "addr"
     return [
         works(

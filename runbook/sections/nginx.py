@@ -24,7 +24,7 @@ from runbook.system.host.systemd import Supervisor
 from runbook.system.registry import api, docker_client, storage
 from runbook.system.registry.config_yml import PLAIN_PORT
 
-_AGAIN = "run this notebook again"
+_AGAIN = "run the notebook 55-nginx again"
 _COMPOSE = "run the notebooks 40-configuration and 50-compose, then this one"
 _MEGABYTE = 1_000_000
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -15,17 +16,17 @@ from runbook.model.parameters import Parameters
 PASSWORD = "Tr0ub4dor"  # noqa: S105 (nobody's)
 
 
-def cause(name: str, finding: Finding, *, notebook: str = "", asked: bool = False) -> Cause:
+def cause(name: str, finding: Finding, **more: Any) -> Cause:  # noqa: ANN401 (a cause's other fields)
     """Return a cause whose check finds what a test says."""
-    return Cause(
-        name=name, text=f"{name}.", check=lambda _: finding, remedy=f"Mend {name}.", notebook=notebook, asked=asked
-    )
+    return Cause(name=name, text=f"{name}.", check=lambda _: finding, remedy=f"Mend {name}.", **more)
 
 
 ROOT, OPEN, GONE = cause("root", yes("r"), notebook="10-host"), cause("open", untold("u")), cause("gone", no("n"))
 CONSEQUENCE = cause("consequence", yes("c"))
-GENERAL = cause("host-differs", yes("g"), notebook="10-host")
-REFUSAL = cause("host-differs", yes("it refuses: expected e, found f", "do this first"), notebook="10-host")
+GENERAL = cause("host-differs", yes("g"), notebook="10-host", general=True)
+REFUSAL = cause(
+    "host-differs", yes("it refuses: expected e, found f", "do this first", "f"), notebook="10-host", general=True
+)
 ASKED = cause("asked", yes("a"), asked=True)
 
 
@@ -156,4 +157,4 @@ def test_plan_that_refuses_is_confirmed_with_its_own_remedy(kind: type[RunbookEr
 
     refusing.gather = refusing.plan = gather  # type: ignore[attr-defined] # as a section has them
     found = look(container_checks.differs(refusing), Situation(Parameters()))
-    assert found == yes("it refuses: expected e, found f", "do this")
+    assert found == yes("it refuses: expected e, found f", "do this", "f")

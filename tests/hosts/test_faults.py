@@ -147,7 +147,7 @@ from runbook.system.certificates import tls
 from runbook.operations import clients
 parameters = read({}, where="a test")
 changes = [item for item in planned(clients) if type(item).__name__ == "PushClientImage"]
-registry = registry_api.Registry(
+registry = api.Registry(
     url="https://registry.test",
     login=("admin", credentials.require_password(parameters.password_path)),
     tls=tls.trusting(parameters.ca_certificate_path.read_text()),

@@ -21,7 +21,7 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
-from runbook.model.errors import ChangedError, HostError, MissingError, NotReadyError
+from runbook.model.errors import ChangedError, HostError, MissingError, NotReadyError, RightsError
 from runbook.system.host import commands, patience, systemd
 from runbook.system.host.systemd import Supervisor
 
@@ -61,7 +61,7 @@ def connect(timeout_seconds: float = 60) -> Client | None:
                 "see what holds it up: `systemctl status docker`, `journalctl -u docker`; a restart stops containers",
             ) from error
         if "Permission denied" in str(error):
-            raise HostError(
+            raise RightsError(
                 "to be allowed to speak to the engine",
                 "permission denied at its socket: this user is not in the group docker",
                 'run `sudo usermod -aG docker "$USER"`, log in again, and run this again; or run it as root',

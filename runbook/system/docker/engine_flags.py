@@ -130,12 +130,21 @@ def refuse(text: str | None, flags: Sequence[Flag]) -> None:
                 f"--{flag.name} in {flag.place}: {flag.line}",
                 f"write --{_NO_FLAGS[flag.name]}, once an entry; the engine was not touched",
             )
+    if (twice := repeated(text, flags)) is not None:
+        raise HostError(
+            f"{twice.key} once: in {daemon_json.PATH}, or as the flag --{twice.name}",
+            both(twice),
+            f"take --{twice.name} out there and have its values in {daemon_json.PATH} alone, or the other way round;"
+            " the engine does not start with both, and was not touched",
+        )
+
+
+def repeated(text: str | None, flags: Sequence[Flag]) -> Flag | None:
+    """Return the first flag that is a key of a text of daemon.json too; raises HostError for a text that is no JSON."""
     keys = daemon_json.keys(text) if text and text.strip() else ()
-    for flag in flags:
-        if flag.key in keys and flag.key not in _MAY_REPEAT:
-            raise HostError(
-                f"{flag.key} once: in {daemon_json.PATH}, or as the flag --{flag.name}",
-                f"both; the flag is in {flag.place}: {flag.line}",
-                f"take --{flag.name} out there and have its values in {daemon_json.PATH} alone, or the other way round;"
-                " the engine does not start with both, and was not touched",
-            )
+    return next((flag for flag in flags if flag.key in keys and flag.key not in _MAY_REPEAT), None)
+
+
+def both(flag: Flag) -> str:
+    """Return what is found where a flag is a key too."""
+    return f"both; the flag is in {flag.place}: {flag.line}"

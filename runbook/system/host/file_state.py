@@ -4,7 +4,7 @@ import hashlib
 import stat
 from pathlib import Path
 
-from runbook.model.errors import ChangedError, HostError
+from runbook.model.errors import ChangedError, RightsError
 
 EMPTY = "an empty folder"
 
@@ -22,7 +22,7 @@ def state(path: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
-        raise HostError(f"to be allowed to look at {path}", str(error), "run it as root") from error
+        raise RightsError(f"to be allowed to look at {path}", str(error), "run it as root") from error
 
 
 def _digest(paths: list[Path]) -> str:

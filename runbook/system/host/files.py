@@ -12,7 +12,7 @@ from pathlib import Path
 
 from boltons.fileutils import atomic_save
 
-from runbook.model.errors import HostError
+from runbook.model.errors import HostError, RightsError
 
 KEPT = ".before-registry-runbook"  # ending of the earlier version of a file that the runbook did not make
 
@@ -103,7 +103,7 @@ def require_writable(path: Path) -> None:
         what, remedy = f"not even root may change {found}", f"look at `lsattr -d {found}`, and take `i` or `a` away"
     else:
         what, remedy = f"user id {os.geteuid()} may not change {found}", "run it as root"
-    raise HostError(f"to be allowed to change {path}", what, remedy)
+    raise RightsError(f"to be allowed to change {path}", what, remedy)
 
 
 def require_own_way(path: Path) -> None:
@@ -203,7 +203,7 @@ def is_own(path: Path) -> bool:
 
 
 def _not_allowed(path: Path) -> HostError:
-    return HostError(f"to be allowed to read {path}", f"user id {os.geteuid()} is not", "run it as root")
+    return RightsError(f"to be allowed to read {path}", f"user id {os.geteuid()} is not", "run it as root")
 
 
 def changed_at(path: Path) -> datetime.datetime:
