@@ -143,7 +143,7 @@ SET_UPS = (
         says="a block `http` in /etc/nginx/nginx.conf that includes /etc/nginx/sites-enabled/*",
     ),
 )
-SAMPLE = 2  # of them, each some ten seconds
+SAMPLE = 1  # of them, each some ten seconds
 # The other site is asked again and again while the product is at work; each failure is a line.
 ASK = """
 theirs() { curl -sk $OPTIONS --max-time 5 --resolve theirs.test:443:$AT https://theirs.test/ | grep -qx theirs; }
