@@ -98,11 +98,15 @@ def container_missing(situation: Situation) -> Finding:
 
 def container_twice(situation: Situation) -> Finding:
     """Count the containers in the registry's Compose project, whoever made them."""
-    names = [
-        found.name if found.label(engine.LABEL) else f"{found.name} (not of the runbook)"
-        for found in compose.containers(situation.require_engine(), situation.parameters.compose_project)
-    ]
-    return yes(f"there are {', '.join(names)}") if len(names) > 1 else no(f"there is {len(names)}")
+    there = compose.containers(situation.require_engine(), situation.parameters.compose_project)
+    foreign = [found.name for found in there if not found.label(engine.LABEL)]
+    if not there[1:]:
+        return no(f"there is {len(there)}")
+    names = ", ".join(f"{found.name} (not of the runbook)" if found.name in foreign else found.name for found in there)
+    first = (
+        f"remove it where nobody needs it: `docker rm -f {' '.join(foreign)}`; or set compose_project to another name"
+    )
+    return yes(f"there are {names}", first if foreign else "")
 
 
 def container_restarts(situation: Situation) -> Finding:

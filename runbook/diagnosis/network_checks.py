@@ -11,7 +11,7 @@ from pathlib import Path
 from runbook.model.errors import HostError
 from runbook.sections.host import FORWARDING
 from runbook.system import nginx
-from runbook.system.docker import compose, engine, engine_flags, ports, reload
+from runbook.system.docker import compose, engine, engine_flags, ports, proxies, reload
 from runbook.system.host import files, hosts_file, network, systemd
 
 from .situation import Finding, Situation, UntoldError, no, yes
@@ -160,10 +160,11 @@ def named_address_refuses(situation: Situation) -> Finding:
 
 def engine_proxy(situation: Situation) -> Finding:
     """Look in `docker info` for a proxy that the engine sends its requests to this registry through."""
-    found = situation.engine_information
-    if not (found.get("HttpsProxy") or found.get("HttpProxy")):
+    found = proxies.gather(situation.engine_information, systemd.supervisor())
+    if found is None:
         return no("the engine has no proxy")
-    return _proxied(situation, str(found.get("NoProxy") or ""), "the engine")
+    is_exempt = proxies.is_exempt(situation.parameters.domain, situation.parameters.port, found.exempt)
+    return no(f"{found}, which exempts the registry") if is_exempt else yes(str(found))
 
 
 def client_proxy(situation: Situation) -> Finding:
@@ -171,21 +172,10 @@ def client_proxy(situation: Situation) -> Finding:
     names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
     if not any(os.environ.get(name) for name in names):
         return no("no proxy is set in this environment")
-    return _proxied(situation, os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "", "this environment")
-
-
-def _proxied(situation: Situation, exempt: str, whose: str) -> Finding:
-    domain = situation.parameters.domain
-    if is_exempt(domain, exempt):
-        return no(f"{whose} has a proxy, and NO_PROXY exempts {domain}")
-    return yes(f"{whose} has a proxy, and NO_PROXY does not name {domain}")
-
-
-def is_exempt(name: str, exempt: str) -> bool:
-    """Return whether a name is one of NO_PROXY: itself, below one of its domains, or `*` (Go, x/net/http/httpproxy)."""
-    entries = [entry.strip().lower().rpartition(":")[0] or entry.strip().lower() for entry in exempt.split(",")]
-    domains = [entry.lstrip("*").lstrip(".") if entry != "*" else entry for entry in entries if entry]
-    return any(entry in ("*", name) or name.endswith(f".{entry}") for entry in domains)
+    domain, exempt = situation.parameters.domain, os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    if proxies.is_exempt(domain, situation.parameters.port, exempt):
+        return no(f"this environment has a proxy, and NO_PROXY exempts {domain}")
+    return yes(f"this environment has a proxy, and NO_PROXY does not name {domain}")
 
 
 def public_registry_unreachable(situation: Situation) -> Finding:

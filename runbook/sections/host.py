@@ -17,7 +17,7 @@ from runbook.model.errors import HostError, NotReadyError
 from runbook.model.parameters import Parameters
 from runbook.model.results import Result, refused, works
 from runbook.system import nginx
-from runbook.system.docker import compose, engine, engine_flags, images, ports, reload
+from runbook.system.docker import compose, engine, engine_flags, images, ports, proxies, reload
 from runbook.system.host import files, network, packages, systemd
 from runbook.system.host.systemd import Supervisor
 from runbook.system.registry import api
@@ -49,7 +49,7 @@ class HostFacts:
     """How the host is now; `engine` is None where none answers, `compose` where there is none.
 
     `elsewhere` says which other engine the client asks, and is empty where it asks this host's. `masked` are units of
-    the engine that systemd may not start, each with the command that lets it again.
+    the engine that systemd may not start, each with the command that lets it again. `proxy` is the engine's.
     """
 
     distribution: str
@@ -68,6 +68,7 @@ class HostFacts:
     has_nginx_site: bool
     elsewhere: str = ""
     masked: tuple[tuple[str, str], ...] = ()
+    proxy: proxies.Proxy | None = None
 
 
 def gather(parameters: Parameters) -> HostFacts:
@@ -103,8 +104,13 @@ def gather(parameters: Parameters) -> HostFacts:
         listeners=listeners,
         has_nginx_site=nginx.read_site() is not None,
         elsewhere="" if found_engine is not None and found_engine.is_desktop else engine.elsewhere(),
+        proxy=_gather_proxy(parameters, supervisor) if found_engine and not found_engine.is_desktop else None,
         masked=tuple(engine.masked(is_up=found_engine is not None).items()) if asked_boot else (),
     )
+
+
+def _gather_proxy(parameters: Parameters, supervisor: Supervisor) -> proxies.Proxy | None:
+    return proxies.gather(engine.require(parameters.timeout_seconds).info(), supervisor)
 
 
 def _ports(parameters: Parameters) -> dict[int, str]:
@@ -158,12 +164,13 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
 
     On Docker Desktop it is the image alone: engine and kernel are in its virtual machine. Raises HostError where the
     runbook cannot repair it: a port taken by another process, a daemon.json with which the engine does not start, a
-    unit that is masked, no engine and no apt.
+    unit that is masked, a proxy that takes what is for the registry, no engine and no apt.
     """
     _refuse_other_engine(facts)
     systemd.refuse_masked(dict(facts.masked))
     _refuse_taken_ports(parameters, facts)
     engine_flags.refuse(facts.daemon_json, facts.flags)
+    proxies.refuse(facts.proxy, parameters.domain, parameters.port)
     if facts.engine is not None and facts.engine.is_desktop:
         return [] if facts.engine.image else [_obtain(parameters)]
     changes: list[Change] = []

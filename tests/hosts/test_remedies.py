@@ -139,6 +139,29 @@ def _engines() -> Iterator[Remedy]:
         )
 
 
+def _proxies() -> Iterator[Remedy]:
+    """Yield proxies of the engine that take what is for the registry, set in each of their places."""
+    proxies = '"http-proxy": "http://10.1.1.1:3128", "https-proxy": "http://10.1.1.1:3128"'
+    of_file = f"""engine_with '{{{{"proxies": {{{{{proxies}, "no-proxy": "localhost{{}}"}}}}}}}}'"""
+    folder = "/etc/systemd/system/docker.service.d"
+    of_unit = rf"""mkdir -p {folder}
+    printf '[Service]\nEnvironment=HTTPS_PROXY=http://me:hidden@10.1.1.1:3128 NO_PROXY=localhost{{}}\n' >{folder}/p.conf
+    systemctl daemon-reload; restart_engine"""
+    for name, set_up, place, undo in (
+        ("proxy-of-daemon-json", of_file, DAEMON_JSON, "engine_again"),
+        ("proxy-of-the-unit", of_unit, f"{folder}/p.conf", f"rm -r {folder}; systemctl daemon-reload; engine_again"),
+    ):
+        yield Remedy(
+            name=name,
+            how=set_up.format(""),
+            said=rf"the proxy http://\S*10.1.1.1:3128, set in {place}, with localhost in no-proxy",
+            cause="engine-proxy",
+            by=("10-host",),
+            by_hand=f"{set_up.format(',registry.test')}; up_again",
+            undo=undo,
+        )
+
+
 def _ports() -> Iterator[Remedy]:
     """Yield who has a port that the registry needs: always a container is named, and never a process of the engine."""
     for name, how, by, notebooks in (
@@ -306,7 +329,7 @@ def _fronts() -> Iterator[Remedy]:
     )
 
 
-REMEDIES = (*_engines(), *_ports(), *_containers(), *_files(), *_fronts())
+REMEDIES = (*_engines(), *_proxies(), *_ports(), *_containers(), *_files(), *_fronts())
 CHOSEN = REMEDIES if tries_all() else draws.source("remedies").sample(REMEDIES, SAMPLE)
 
 

@@ -15,6 +15,7 @@ from runbook.model.parameters import Parameters
 from runbook.sections import host
 from runbook.sections.host import EngineFacts, HostFacts
 from runbook.system.docker import engine_flags
+from runbook.system.docker.proxies import Proxy
 from runbook.system.host import network
 from runbook.system.host.network import Listener
 
@@ -81,6 +82,18 @@ PLANS = [
     ),
     pytest.param(dataclasses.replace(READY, has_apt=False), [], id="no-apt-needed"),
 ]
+
+ENGINE_PROXY = Proxy(address="http://10.1.1.1:3128", exempt="localhost", place="/etc/docker/daemon.json")
+
+
+def test_plan_refuses_a_proxy_that_takes_the_registry_s_name() -> None:
+    """Fails if it is met only by the proof; one that exempts the name is nobody's concern."""
+    with pytest.raises(
+        HostError, match=r"the engine to ask registry.test itself; found the proxy http://10.1.1.1:3128"
+    ):
+        host.plan(Parameters(), dataclasses.replace(READY, proxy=ENGINE_PROXY))
+    exempt = dataclasses.replace(ENGINE_PROXY, exempt="registry.test")
+    assert host.plan(Parameters(), dataclasses.replace(READY, proxy=exempt)) == []
 
 
 def after(facts: HostFacts, changes: Sequence[Change]) -> HostFacts:

@@ -1,0 +1,54 @@
+"""The engine's proxy: whose names it takes, and where it is set."""
+
+import pytest
+
+from runbook.model.errors import HostError
+from runbook.system.docker import daemon_json, proxies
+from runbook.system.docker.proxies import Proxy, is_exempt
+
+PROXY = Proxy(address="http://10.1.1.1:3128", exempt="localhost", place="/etc/docker/daemon.json")
+
+
+@pytest.mark.parametrize(
+    ("exempt", "expected"),
+    [
+        pytest.param("", False, id="nothing"),
+        pytest.param("localhost, 127.0.0.1,10.0.0.0/8", False, id="others"),
+        pytest.param("*", True, id="all"),
+        pytest.param(" REG.example.test ", True, id="itself"),
+        pytest.param("example.test", True, id="its-domain"),
+        pytest.param(".example.test", True, id="below-its-domain"),
+        pytest.param("*.example.test", True, id="star"),
+        pytest.param(".reg.example.test", False, id="only-below-itself"),
+        pytest.param("xample.test", False, id="end-of-a-word"),
+        pytest.param("reg.example.test:443", True, id="its-port"),
+        pytest.param("reg.example.test:5000", False, id="another-port"),
+        pytest.param("a,,reg.example.test", True, id="empty-entry"),
+    ],
+)
+def test_is_exempt_is_what_the_engine_reads(exempt: str, *, expected: bool) -> None:
+    """Fails if a name counts as exempt that the engine sends to its proxy, or the other way round."""
+    assert is_exempt("reg.example.test", 443, exempt) is expected
+
+
+@pytest.mark.parametrize("information", [{}, {"HttpsProxy": ""}, {"HttpProxy": "http://a:1"}])
+def test_engine_without_a_proxy_for_https_has_none(information: dict[str, object]) -> None:
+    """Fails if a proxy for plain HTTP counts: what is for the registry goes over TLS."""
+    assert proxies.gather(information, "none") is None
+
+
+def test_proxy_is_shown_without_its_login() -> None:
+    """Fails if the password of a proxy gets into a plan or a record."""
+    found = proxies.gather({"HttpsProxy": "http://me:hidden@a:1", "NoProxy": "x"}, "none")
+    assert found
+    assert "hidden" not in str(found)
+    assert (found.exempt, "a:1" in found.address) == ("x", True)
+
+
+def test_proxy_that_takes_the_registry_s_name_is_refused_with_what_to_write() -> None:
+    """Fails if a plan passes over it, or refuses one that lets the registry's name through."""
+    proxies.refuse(None, "r.test", 443)
+    proxies.refuse(Proxy(address="a", exempt="r.test", place="p"), "r.test", 443)
+    with pytest.raises(HostError, match=r"set in /etc/docker/daemon.json.*no-proxy .* to `localhost,r.test`"):
+        proxies.refuse(PROXY, "r.test", 443)
+    assert str(daemon_json.PATH) == PROXY.place
