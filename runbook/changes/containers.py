@@ -76,6 +76,7 @@ class RunContainer(_EngineChange):
     restart_policy: Literal["always", "unless-stopped"]
     labels: tuple[tuple[str, str], ...]
     replaces: str | None
+    environment: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         """Return the change in one line."""
@@ -93,6 +94,7 @@ class RunContainer(_EngineChange):
         address, outside, inside = self.publish
         volume = f"{self.volume[0]}:{self.volume[1]}"
         options = ["--publish", f"{address}:{outside}:{inside}", "--volume", volume, "--restart", self.restart_policy]
+        options += [word for name, value in self.environment for word in ("--env", f"{name}={value}")]
         labels = [word for name, value in self.labels for word in ("--label", f"{name}={value}")]
         run = shell.command("docker", "run", "--detach", "--name", self.name, *options, *labels, self.image)
         return run if self.replaces is None else shell.lines(f"docker rm --force {self.name}", run)
@@ -110,6 +112,7 @@ class RunContainer(_EngineChange):
             volumes=[f"{self.volume[0]}:{self.volume[1]}"],
             restart_policy={"Name": self.restart_policy},
             labels=dict(self.labels),
+            environment=dict(self.environment),
         )
         return ""
 

@@ -49,7 +49,7 @@ class Parameters(BaseModel):
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
         60, description="seconds to wait for an engine or a registry to answer"
     )
-    registry_image: value_types.Image = Field("registry:3.1.1", description="image of the registry, pinned by tag")
+    registry_image: value_types.Image = Field("registry:3.1.2", description="image of the registry, pinned by tag")
     registry_image_digest: value_types.Digest = Field(
         "", description="digest that registry_image must have, sha256:…; empty: not checked"
     )

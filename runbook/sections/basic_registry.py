@@ -22,7 +22,7 @@ from runbook.system.docker import daemon_json, engine, engine_flags, images, rel
 from runbook.system.docker.reload import Registries
 from runbook.system.host import json_text, network, systemd
 from runbook.system.host.systemd import Supervisor
-from runbook.system.registry import api, docker_client, storage
+from runbook.system.registry import api, config_yml, docker_client, storage
 
 _PORT_INSIDE = 5000
 _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 (compared, not bound)
@@ -95,6 +95,7 @@ def plan(parameters: Parameters, facts: BasicRegistryFacts) -> list[Change]:
                 publish=_publish(parameters),
                 volume=(Path(parameters.basic_data_directory), str(storage.ROOT)),
                 restart_policy="always",
+                environment=tuple(config_yml.ENVIRONMENT.items()),
                 labels=((engine.LABEL, "basic_registry"),),
                 replaces=reason or None,
             )

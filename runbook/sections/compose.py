@@ -138,6 +138,7 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
         "image": facts.image.reference,
         "command": [*_COMMAND],
         "restart": _POLICY,
+        "environment": config_yml.ENVIRONMENT,
         "ports": [_publish(parameters)],
         "volumes": [
             f"{parameters.configuration_directory}:{config_yml.INSIDE}:ro",

@@ -60,11 +60,11 @@ PASSWORD = SetPassword(
 )
 FILE = Thing(kind="file", name="/f")
 VOLUME = Thing(kind="volume", name="v", belongs="data")
-IMAGE = ObtainImage(sources=("pull", "package"), reference="registry:3.1.1", digest="", archive="")
-ARCHIVE = ObtainImage(sources=("archive",), reference="registry:3.1.1", digest="", archive="/r.tar")
+IMAGE = ObtainImage(sources=("pull", "package"), reference="registry:3.1.2", digest="", archive="")
+ARCHIVE = ObtainImage(sources=("archive",), reference="registry:3.1.2", digest="", archive="/r.tar")
 CONTAINER = RunContainer(
     name="registry",
-    image="registry:3.1.1",
+    image="registry:3.1.2",
     publish=("127.0.0.1", 5000, 5000),
     volume=(Path("/opt/data"), "/var/lib/registry"),
     restart_policy="always",
@@ -73,7 +73,7 @@ CONTAINER = RunContainer(
 )
 REPLACED = RunContainer(
     name="registry",
-    image="registry:3.1.1",
+    image="registry:3.1.2",
     publish=("127.0.0.1", 5000, 5000),
     volume=(Path("/opt/data"), "/var/lib/registry"),
     restart_policy="always",
@@ -169,10 +169,10 @@ LINES: list[tuple[Change, str]] = [
     (AUTHORITY, "make the certificate authority C=CN, CN=Our CA in /p/ca"),
     (CERTIFICATE, "issue a server certificate for r.test, 192.168.1.2, 127.0.0.1 (there is none)"),
     (PASSWORD, "set the password of admin in /c/auth/htpasswd (bcrypt, cost 10; there is none yet)"),
-    (IMAGE, f"get the registry's image: pull registry:3.1.1, or else {BUILT}"),
-    (ARCHIVE, "get the registry's image: load registry:3.1.1 from /r.tar"),
-    (CONTAINER, f"run the container registry from registry:3.1.1, {WHERE}"),
-    (REPLACED, f"replace (it is not running) the container registry from registry:3.1.1, {WHERE}"),
+    (IMAGE, f"get the registry's image: pull registry:3.1.2, or else {BUILT}"),
+    (ARCHIVE, "get the registry's image: load registry:3.1.2 from /r.tar"),
+    (CONTAINER, f"run the container registry from registry:3.1.2, {WHERE}"),
+    (REPLACED, f"replace (it is not running) the container registry from registry:3.1.2, {WHERE}"),
     (
         ComposeUp(path=Path("/c/docker-compose.yml"), project="registry", volume="v", reason="it is not there"),
         "bring up /c/docker-compose.yml as project registry (it is not there)",

@@ -10,7 +10,7 @@ from .lab import Host
 from .product import run
 
 DAEMON_JSON = "/etc/docker/daemon.json"
-DEFAULT = "registry:3.1.1"
+DEFAULT = "registry:3.1.2"
 ARCHIVE = "/root/registry.tar"
 OTHER_DIGEST = f"sha256:{'0' * 64}"
 

@@ -35,7 +35,7 @@ FOREIGN = {
     "sysctl": "echo '# theirs' >/etc/sysctl.d/99-registry-runbook.conf; own /etc/sysctl.d/99-registry-runbook.conf",
     "volume": "docker volume create theirs",
     "network": "docker network create theirs",
-    "container": "docker create --name theirs registry:3.1.1 help",
+    "container": "docker create --name theirs registry:3.1.2 help",
     "forwarding": "sysctl -qw net.ipv4.ip_forward=0",
     "not-at-boot": "systemctl disable docker.service",
     "site": "echo '# theirs' >/etc/nginx/sites-enabled/theirs; own /etc/nginx/sites-enabled/theirs",
@@ -44,7 +44,7 @@ FOREIGN = {
 OBSTACLES = {
     "private-for-all": "mkdir -p $P; chmod 755 $P; touch $P/notes",
     "pair": "mkdir -p $R/ssl; pair >$R/ssl/registry.test.pem; own $R/ssl/registry.test.pem; chmod 755 $R/ssl",
-    "named-container": "docker create --name registry registry:3.1.1 help",
+    "named-container": "docker create --name registry registry:3.1.2 help",
     "volume-of-the-project": "docker volume create registry_registry-data",
     "network-of-the-project": "docker network create registry_default",
 }
@@ -83,7 +83,7 @@ PARAMETERS = (
 
 IMAGE_OF_THEIRS = """
 built=$(docker images --format '{{.Repository}}:{{.Tag}}' registry-runbook/docker-registry)
-docker tag $built registry:3.1.1; docker image rm $built
+docker tag $built registry:3.1.2; docker image rm $built
 rm -r /var/lib/registry-runbook
 cp /etc/hosts /root/hosts.before; cp -a /etc/docker /root/docker.before
 """

@@ -25,7 +25,7 @@ from runbook.system.docker.reload import Registries
 LABELS = (("org.registry-runbook.section", "basic_registry"),)
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (nothing is bound)
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-IMAGE = RegistryImage(reference="registry:3.1.1", image_id="sha256:1", environment=())
+IMAGE = RegistryImage(reference="registry:3.1.2", image_id="sha256:1", environment=())
 RUNNING = ContainerFacts(
     name="registry",
     image_id="sha256:1",
@@ -51,12 +51,13 @@ MADE = dataclasses.replace(NEW, container=RUNNING, data_directory_exists=True)
 FOLDER = MakeDirectory(path=Path("/opt/data/registry"), mode=0o700, belongs="basic-data")
 RUN = RunContainer(
     name="registry",
-    image="registry:3.1.1",
+    image="registry:3.1.2",
     publish=("127.0.0.1", 5000, 5000),
     volume=(Path("/opt/data/registry"), "/var/lib/registry"),
     restart_policy="always",
     labels=LABELS,
     replaces=None,
+    environment=(("OTEL_TRACES_EXPORTER", "none"),),
 )
 
 

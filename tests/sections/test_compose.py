@@ -22,7 +22,7 @@ from runbook.system.docker.engine import ContainerFacts
 from runbook.system.docker.images import RegistryImage
 from runbook.system.host import hosts_file, yaml_text
 
-IMAGE = RegistryImage(reference="registry:3.1.1", image_id="sha256:1", environment=("PATH=/bin",))
+IMAGE = RegistryImage(reference="registry:3.1.2", image_id="sha256:1", environment=("PATH=/bin",))
 HOSTS = "127.0.0.1 localhost\n"
 SECOND = datetime.timedelta(seconds=1)
 REVISION = "org.registry-runbook.revision"
@@ -189,9 +189,9 @@ def test_content_repairs_the_document_s_file() -> None:
     content: Any = compose.content(Parameters(), NEW)
     assert (set(content), content["networks"]) == ({"services", "volumes", "networks"}, {"default": LABELLED})
     service = content["services"]["registry"]
-    assert (service["image"], service["restart"]) == ("registry:3.1.1", "unless-stopped")
+    assert (service["image"], service["restart"]) == ("registry:3.1.2", "unless-stopped")
     assert service["command"] == ["serve", "/etc/docker/registry/config.yml"]
-    assert "environment" not in service
+    assert service["environment"] == {"OTEL_TRACES_EXPORTER": "none"}  # no REGISTRY_*, which would win
     command, *argv = service["healthcheck"].pop("test")
     assert service["healthcheck"] == {"interval": "10s", "timeout": "5s", "retries": 3}
     assert (command, argv[0], argv[-1]) == ("CMD", "wget", "http://127.0.0.1:5001/debug/health")
@@ -225,7 +225,7 @@ def test_plan_keeps_a_compose_file_that_is_not_ours() -> None:
 def test_plan_refuses_an_image_that_overrides_the_configuration() -> None:
     """Fails if REGISTRY_* of the image wins over config.yml unseen."""
     image = dataclasses.replace(IMAGE, environment=("PATH=/bin", "REGISTRY_AUTH=none", "REGISTRY_LOG_LEVEL=debug"))
-    told = r"no REGISTRY_\* in the image registry:3.1.1; found REGISTRY_AUTH=none, REGISTRY_LOG_LEVEL=debug"
+    told = r"no REGISTRY_\* in the image registry:3.1.2; found REGISTRY_AUTH=none, REGISTRY_LOG_LEVEL=debug"
     with pytest.raises(HostError, match=told):
         compose.plan(Parameters(), dataclasses.replace(NEW, image=image))
 

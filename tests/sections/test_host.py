@@ -19,7 +19,7 @@ from runbook.system.docker.proxies import Proxy
 from runbook.system.host import network
 from runbook.system.host.network import Listener
 
-ENGINE = EngineFacts(version="20.10.24", has_nat_chain=True, running=(), publishers=(), image="registry:3.1.1")
+ENGINE = EngineFacts(version="20.10.24", has_nat_chain=True, running=(), publishers=(), image="registry:3.1.2")
 READY = HostFacts(
     distribution="debian",
     release="12",
@@ -45,7 +45,7 @@ DROP_IN = WriteFile(
     path=Path("/etc/sysctl.d/99-registry-runbook.conf"), before=None, after=host.DROP_IN_TEXT, mode=0o644
 )
 FORWARD = SetKernel(name="net.ipv4.ip_forward", before=0, after=1)
-IMAGE = ObtainImage(sources=("pull", "package"), reference="registry:3.1.1", digest="", archive="")
+IMAGE = ObtainImage(sources=("pull", "package"), reference="registry:3.1.2", digest="", archive="")
 RESTART = RestartEngine(
     supervisor="systemd", reason="its nat chain DOCKER is gone, and only its start puts it back", stops=("db", "web")
 )
@@ -126,7 +126,7 @@ def test_plan_brings_what_is_missing(facts: HostFacts, expected: list[Change]) -
     assert expected == host.plan(Parameters(), facts)
 
 
-@pytest.mark.parametrize(("image", "expected"), [("registry:3.1.1", []), (None, [IMAGE])])
+@pytest.mark.parametrize(("image", "expected"), [("registry:3.1.2", []), (None, [IMAGE])])
 def test_plan_leaves_the_host_of_docker_desktop_alone(image: str | None, expected: list[Change]) -> None:
     """Fails if a host is changed whose engine is in a virtual machine of its own."""
     desktop = dataclasses.replace(ENGINE, is_desktop=True, image=image)

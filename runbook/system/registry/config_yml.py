@@ -13,6 +13,8 @@ TLS_PORT = 443  # inside the container, where the registry ends TLS itself
 PLAIN_PORT = 5000  # inside the container, where nginx does that in front
 HEALTH_PORT = 5001  # of the debug server, inside the container and on its loopback alone
 
+ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none"}  # since 3.0 it sends traces to port 4318, where nobody listens
+
 # All that a configuration of ours may hold. The registry takes an unknown key for nothing: with `auht:` for `auth:` it
 # starts open, and answers 200 to everybody.
 _KNOWN: dict[str, object] = {

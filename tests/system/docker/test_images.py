@@ -47,7 +47,7 @@ def test_load_refuses_archive(tmp_path: Path, members: dict[str, bytes] | None, 
     path = tmp_path / "registry.tar"
     if members is not None:
         save_file(path, members)
-    wanted = images.Wanted(reference="registry:3.1.1", digest="", archive=str(path))
+    wanted = images.Wanted(reference="registry:3.1.2", digest="", archive=str(path))
     nowhere = docker.DockerClient(base_url="unix:///nowhere", version="1.41")
     with pytest.raises(HostError) as refused:
         images.load(nowhere, wanted)
