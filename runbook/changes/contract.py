@@ -7,8 +7,8 @@ from runbook.model.parameters import Parameters
 from runbook.model.results import Result
 
 
-class Section(Protocol):
-    """A module behind a notebook: a state (`runbook.sections`) or an operation (`runbook.operations`)."""
+class Operation(Protocol):
+    """What is done to a registry on request (`runbook.operations`); a plan is empty where there is nothing to do."""
 
     def gather(self, parameters: Parameters) -> Any:  # noqa: ANN401 (each section has facts of its own)
         """Return the facts."""
@@ -16,8 +16,12 @@ class Section(Protocol):
     def plan(self, parameters: Parameters, facts: Any) -> list[Change]:  # noqa: ANN401 (as above)
         """Return the changes that are missing."""
 
-    def is_made(self, facts: Any) -> bool:  # noqa: ANN401 (as above)
-        """Return whether the section was carried out before."""
-
     def check(self, parameters: Parameters) -> list[Result]:
         """Return the proof."""
+
+
+class State(Operation, Protocol):
+    """What the host is to be like (`runbook.sections`): once the plan is applied, planning again finds nothing."""
+
+    def is_made(self, facts: Any) -> bool:  # noqa: ANN401 (as above)
+        """Return whether the section was carried out before."""

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from runbook import catalogue
-from runbook.changes import ledger
+from runbook.changes import contract, ledger
 from runbook.changes.base import Change
-from runbook.changes.contract import Section
 from runbook.changes.ledger import Entry
 from runbook.display.tables import Table, Tone
 from runbook.model.errors import HostError, MissingError, RunbookError
@@ -43,9 +42,9 @@ def way(parameters: Parameters) -> list[str]:
     return ["00-index", *sections(parameters)]
 
 
-def section(notebook: str) -> Section:
+def section(notebook: str) -> contract.State:
     """Return the module behind a notebook: that of 20-basic-registry is `runbook.sections.basic_registry`."""
-    return cast("Section", importlib.import_module(f"runbook.{catalogue.find(notebook).module}"))
+    return cast("contract.State", importlib.import_module(f"runbook.{catalogue.find(notebook).module}"))
 
 
 def state(notebook: str, parameters: Parameters) -> State:

@@ -14,7 +14,7 @@ from docker.errors import DockerException
 
 from runbook.changes import apply as executor
 from runbook.changes.base import Change
-from runbook.changes.contract import Section
+from runbook.changes.contract import Operation
 from runbook.changes.manual import LeftToUser
 from runbook.changes.undo import EnterEarlier
 from runbook.display import tables
@@ -122,7 +122,7 @@ def _diagnose(message: str, parameters: Parameters, found: "list[Answer]") -> No
             found.append(answer)
 
 
-def plan(section: Section, parameters: Parameters) -> list[Change]:
+def plan(section: Operation, parameters: Parameters) -> list[Change]:
     """Return a section's changes, and show them; nothing is changed.
 
     In mode `plan`, what an earlier notebook has to provide first is named in place of the plan; otherwise MissingError.
@@ -131,7 +131,7 @@ def plan(section: Section, parameters: Parameters) -> list[Change]:
         return _plan(section, parameters)
 
 
-def _plan(section: Section, parameters: Parameters) -> list[Change]:
+def _plan(section: Operation, parameters: Parameters) -> list[Change]:
     try:
         with _in_our_words():
             changes = section.plan(parameters, section.gather(parameters))
@@ -195,7 +195,7 @@ def _progress(count: int) -> Iterator[Callable[[int, Change], None] | None]:
 
 
 def verify(
-    section: Section, parameters: Parameters, *, draw: Callable[[Sequence[Result]], Drawing] | None = None
+    section: Operation, parameters: Parameters, *, draw: Callable[[Sequence[Result]], Drawing] | None = None
 ) -> None:
     """Show a section's proof, from outside, and what `draw` makes of it; in mode `plan` nothing is checked.
 
@@ -205,7 +205,7 @@ def verify(
         _verify(section, parameters, draw)
 
 
-def _verify(section: Section, parameters: Parameters, draw: Callable[[Sequence[Result]], Drawing] | None) -> None:
+def _verify(section: Operation, parameters: Parameters, draw: Callable[[Sequence[Result]], Drawing] | None) -> None:
     results = []
     if parameters.mode == "apply":
         with lock.hold():  # a proof pushes and removes
@@ -221,13 +221,13 @@ def _verify(section: Section, parameters: Parameters, draw: Callable[[Sequence[R
         )
 
 
-def prove(section: Section, parameters: Parameters) -> list[Result]:
+def prove(section: Operation, parameters: Parameters) -> list[Result]:
     """Return a section's proof: that planning again finds nothing to change, and where that holds its own checks."""
     with _in_our_words():
         return _prove(section, parameters)
 
 
-def _prove(section: Section, parameters: Parameters) -> list[Result]:
+def _prove(section: Operation, parameters: Parameters) -> list[Result]:
     left = section.plan(parameters, section.gather(parameters))
     remedy = "run this notebook again; if it stays, something else on this host changes it back"
     if any(isinstance(change, LeftToUser) for change in left):

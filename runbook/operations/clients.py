@@ -91,11 +91,6 @@ def _in_registry(parameters: Parameters, registry: api.Registry) -> str | None:
     return digest
 
 
-def is_made(facts: ClientFacts) -> bool:
-    """Return whether this section was carried out before."""
-    return client_kit.SCRIPT in dict(facts.kit)
-
-
 def plan(parameters: Parameters, facts: ClientFacts) -> list[Change]:
     """Return what makes the kit's folder and its image as the parameters want them; empty where they are.
 
@@ -149,7 +144,7 @@ def _push(parameters: Parameters) -> PushClientImage:
 
 
 def _refuse_occupied(parameters: Parameters, facts: ClientFacts) -> None:
-    theirs = [*facts.others, *(name for name, _ in facts.kit if not is_made(facts))]
+    theirs = [*facts.others, *(name for name, _ in facts.kit if client_kit.SCRIPT not in dict(facts.kit))]
     if theirs:
         raise HostError(
             f"nothing in {parameters.client_kit_directory} but the kit: all of it is handed to others",

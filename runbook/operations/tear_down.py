@@ -112,11 +112,6 @@ def _users(now: Mapping[Thing, str | None], timeout_seconds: float) -> list[tupl
     return found
 
 
-def is_made(facts: TearDownFacts) -> bool:
-    """Return whether this section was carried out before: the ledger is empty then."""
-    return not facts.entries
-
-
 def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
     """Return what undoes the ledger; data, authority, secrets, image and packages only where they are named."""
     planning = _Planning(parameters, facts)

@@ -79,11 +79,6 @@ def gather(parameters: Parameters) -> ProveFacts:
     return ProveFacts(kept=kept, state=state, now=baseline.now())
 
 
-def is_made(facts: ProveFacts) -> bool:
-    """Return whether a state was accepted before."""
-    return facts.kept is not None
-
-
 def plan(parameters: Parameters, facts: ProveFacts) -> list[Change]:
     """Return what keeps the state as the accepted one; empty where nobody asks for it, or it is kept already."""
     if facts.state is None:

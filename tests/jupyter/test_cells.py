@@ -12,7 +12,7 @@ import docker
 import pytest
 
 from runbook.changes.base import Change, as_json
-from runbook.changes.contract import Section
+from runbook.changes.contract import Operation
 from runbook.changes.files import MakeDirectory, SetMode
 from runbook.diagnosis import answer
 from runbook.diagnosis.catalogue import Cause
@@ -132,14 +132,14 @@ def test_load_shows_what_is_set_and_takes_no_module_for_it(capsys: pytest.Captur
 
 @pytest.mark.parametrize("call", [cells.plan, cells.prove], ids=["plan", "prove"])
 def test_engine_that_ends_meanwhile_is_told_in_our_words(
-    parameters: Parameters, call: Callable[[Section, Parameters], object]
+    parameters: Parameters, call: Callable[[Operation, Parameters], object]
 ) -> None:
     """Fails if an engine that stops while it is asked ends the notebook in a traceback of its client."""
     section = ModuleType("section")
     gone = docker.DockerClient(base_url="tcp://127.0.0.1:1", version="1.41")
     vars(section).update(gather=lambda _: gone.containers.list(), plan=lambda _, facts: facts)
     with pytest.raises(HostError, match=r"this host and its engine to do what they are asked; found .*refused"):
-        call(cast("Section", section), parameters)
+        call(cast("Operation", section), parameters)
 
 
 WORDS = "x509: certificate signed by unknown authority"

@@ -114,12 +114,6 @@ def test_plan_hands_out_no_secret() -> None:
     assert [change.source.name for change in changes if isinstance(change, CopyFile)] == ["ca.crt"]
 
 
-def test_is_made_looks_for_the_script() -> None:
-    """Fails if a folder with somebody's ca.crt counts as a kit."""
-    theirs = dataclasses.replace(NEW, kit=((client_kit.CERTIFICATE, ("theirs", 0o644)),))
-    assert [clients.is_made(facts) for facts in (NEW, theirs, MADE)] == [False, False, True]
-
-
 def test_gather_names_the_notebook_that_is_missing(make_parameters: Callable[..., Parameters]) -> None:
     """Fails if a host without an authority ends in a traceback."""
     with pytest.raises(MissingError, match="run the notebook 30-certificates"):
