@@ -1,6 +1,7 @@
 """The registry's newest release, built by Go from its source into an image that is laid out as the official one."""
 
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -68,7 +69,7 @@ def build(folder: Path) -> Path:
 
 def ensure_registry() -> str:
     """Return the name of the image on this machine's engine, made on first use."""
-    reference = tag("registry", f"{MODULE}{ENTRY_POINT}{CONFIGURATION}{SETTINGS}")
+    reference = tag("registry", f"{MODULE}{ENTRY_POINT}{CONFIGURATION}{SETTINGS} with libraries")
     with alone("newest"):
         if has_image(reference):
             return reference
@@ -77,7 +78,12 @@ def ensure_registry() -> str:
             for path in ("bin", "tmp", "etc/distribution", "var/lib/registry"):
                 (root / path).mkdir(parents=True)
             shutil.copy(program, root / "bin" / "registry")
-            shutil.copy(shutil.which("busybox") or "", root / "bin" / "busybox")
+            busybox = shutil.which("busybox") or ""
+            shutil.copy(busybox, root / "bin" / "busybox")
+            for library in re.findall(r"/\S+", execute("ldd", busybox, check=False).stdout):  # none of a static one
+                place = root / library.removeprefix("/")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(library, place)
             for applet in ("sh", "wget", "rm", "rmdir", "cat", "ls"):
                 (root / "bin" / applet).symlink_to("busybox")
             (root / "entrypoint.sh").write_text(ENTRY_POINT, encoding="ascii")

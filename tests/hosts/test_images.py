@@ -111,3 +111,16 @@ def test_auto_takes_what_is_here_then_pulls_then_builds(host: Host, public: tupl
     assert pulled.startswith(f"get the registry's image: pull {DEFAULT}, or else build it")
     [started] = run(host, *mirrored).changes
     assert f"run the container registry from {DEFAULT}" in started
+
+
+def test_image_that_ends_at_once_is_named_with_its_last_words(proven_bookworm: Host) -> None:
+    """Fails if an image that is no registry's, or is for another processor, ends in an error without words."""
+    host = proven_bookworm
+    image = images(host)[0]
+    made = f'FROM {image}\nENTRYPOINT ["sh", "-c", "echo no registry; exit 3"]\n'
+    host.run("docker", "build", "--tag=ends:1", "-", input_text=made)
+    try:
+        ended = run(host, "10-host", "-p", "registry_image", "ends:1", check=False)
+        assert "a container of ends:1 to stay up; found no registry. To repair: set registry_image" in str(ended.error)
+    finally:
+        host.run("docker", "image", "rm", "ends:1")

@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import hashlib
 import io
 import os
 import re
@@ -15,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import docker
-from docker.context import ContextAPI
 from docker.context.config import get_current_context_name
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.model.errors import ChangedError, HostError, MissingError, NotReadyError, RightsError
-from runbook.system.host import commands, patience, systemd
+from runbook.system.host import commands, files, json_text, patience, systemd
 from runbook.system.host.systemd import Supervisor
 
 Client = docker.DockerClient
@@ -90,19 +90,32 @@ def elsewhere() -> str:
     """Return how the client is told to ask another engine than this host's, with its address; empty where it is not."""
     if told := os.environ.get("DOCKER_HOST"):
         return "" if _OWN.fullmatch(told) else f"DOCKER_HOST, {told}"
-    name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
-    try:
-        found, is_there = address(), name == "default" or ContextAPI.get_context(name) is not None
-    except DockerException:
-        is_there = False
-    if not is_there:
-        return f"the Docker context {name}, which is not there"
-    return f"the Docker context {name}, {found}" if found and not _OWN.fullmatch(found) else ""
+    name, found = _context(), address()
+    if found:
+        return "" if _OWN.fullmatch(found) else f"the Docker context {name}, {found}"
+    return "" if name == "default" else f"the Docker context {name}, which is not there"
 
 
 def address() -> str:
     """Return the address of the engine that is asked, empty where it is the client's own default."""
-    return os.environ.get("DOCKER_HOST") or str(ContextAPI.kwargs_from_context().get("base_url", ""))
+    return os.environ.get("DOCKER_HOST") or _address_of_context(_context())
+
+
+def _context() -> str:
+    return os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
+
+
+def _address_of_context(name: str) -> str:
+    """Return the engine's address in a context of the Docker client, empty where there is none of that name.
+
+    docker-py looks beside config.json, and nowhere without one. Source: docker/cli, cli/context/store.
+    """
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "contexts" / "meta"
+    text = files.read_text(folder / hashlib.sha256(name.encode()).hexdigest() / "meta.json")
+    try:
+        return str(json_text.read(text or "{}")["Endpoints"]["docker"]["Host"])
+    except (KeyError, TypeError, ValueError):
+        return ""
 
 
 def asked_elsewhere(client: Client | None) -> str:
@@ -431,7 +444,7 @@ def _start(container: Container) -> None:
 def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]:
     """Run a container for as long as a check lasts, and yield the port of this host that its port `inside` has.
 
-    One that a run left here which was killed is removed first.
+    One that a run left here which was killed is removed first. Raises HostError where the container ends at once.
     """
     for left in client.containers.list(all=True, filters={"label": f"{LABEL}=probe"}):
         left.remove(force=True)
@@ -445,6 +458,11 @@ def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]
     try:
         _start(probe)
         probe.reload()
-        yield int(probe.attrs["NetworkSettings"]["Ports"][f"{inside}/tcp"][0]["HostPort"])
+        bindings = (probe.attrs["NetworkSettings"]["Ports"] or {}).get(f"{inside}/tcp")
+        if not bindings:
+            last = probe.logs(tail=1).decode(errors="replace").strip()
+            found = last or f"it ended with code {probe.attrs['State']['ExitCode']}"
+            raise HostError(f"a container of {image} to stay up", found, "set registry_image to another image")
+        yield int(bindings[0]["HostPort"])
     finally:
         probe.remove(force=True)

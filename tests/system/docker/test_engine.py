@@ -1,5 +1,7 @@
 """Which engine is asked, whatever the environment says."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,25 @@ def test_elsewhere_names_a_context_that_is_not_there(monkeypatch: pytest.MonkeyP
     assert engine.elsewhere() == "the Docker context nope, which is not there"
     monkeypatch.setenv("DOCKER_CONTEXT", "default")
     assert engine.elsewhere() == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        pytest.param("unix:///var/run/docker.sock", "", id="own"),
+        pytest.param("tcp://o.test:2376", "the Docker context own, tcp://o.test:2376", id="other"),
+    ],
+)
+def test_elsewhere_knows_a_context_without_settings_of_the_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, expected: str
+) -> None:
+    """Fails if a context that the client knows is not there for us where nobody has written a config.json."""
+    folder = tmp_path / "contexts" / "meta" / hashlib.sha256(b"own").hexdigest()
+    folder.mkdir(parents=True)
+    text = json.dumps({"Name": "own", "Metadata": {}, "Endpoints": {"docker": {"Host": address}}})
+    (folder / "meta.json").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("DOCKER_CONTEXT", "own")
+    assert (engine.elsewhere(), engine.address()) == (expected, address)
 
 
 def test_engine_of_this_host_is_asked_without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
