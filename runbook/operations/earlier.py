@@ -45,7 +45,9 @@ def files_of(parameters: Parameters) -> dict[Path, Belonging]:
 
 def names_of(parameters: Parameters) -> frozenset[str]:
     """Return the names of all things that a run with these parameters makes or needs; folders are not among them."""
-    names = [str(path) for path in (*files_of(parameters), hosts_file.PATH, daemon_json.PATH, *nginx.PLACES)]
+    template = hosts_file.template(files.read_text(hosts_file.PATH) or "")
+    hosts = (hosts_file.PATH, *([template] if template else []))
+    names = [str(path) for path in (*files_of(parameters), *hosts, daemon_json.PATH, *nginx.PLACES)]
     units = (*map(str, (proof_timer.SERVICE, proof_timer.TIMER, proof_timer.FAILED)), proof_timer.TIMER.name)
     objects = (
         parameters.basic_container,

@@ -10,6 +10,7 @@ import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 
@@ -42,7 +43,8 @@ class ComposeFacts:
     beside the Compose file, whether the container runs what is wanted. `nginx_site` is the runbook's site of nginx,
     `is_labelled` false where an earlier version has made the volume: its labels cannot be changed. `mtu` is the largest
     packet, in bytes, that leaves this host at its address, `network_mtu` that of the project's network, None without.
-    `more_rights` is what the container may do beyond what the Compose file asks for.
+    `more_rights` is what the container may do beyond what the Compose file asks for. `template` is the file, and its
+    text, of which cloud-init makes /etc/hosts at each boot.
     """
 
     address: str
@@ -59,6 +61,7 @@ class ComposeFacts:
     mtu: int = compose.USUAL_MTU
     network_mtu: int | None = None
     more_rights: tuple[str, ...] = ()
+    template: tuple[Path, str] | None = None
 
 
 def gather(parameters: Parameters) -> ComposeFacts:
@@ -85,6 +88,8 @@ def gather(parameters: Parameters) -> ComposeFacts:
     if not (is_desktop or hosts_file.is_read() or address in network.addresses_of(parameters.domain)):
         raise hosts_file.unread(parameters.domain)
     read_at_start = (parameters.configuration_path, *(() if behind else (parameters.certificate_path,)))
+    hosts = files.read_text(hosts_file.PATH) or ""
+    template = None if is_desktop else hosts_file.template(hosts)
     return ComposeFacts(
         address=address,
         image=images.require(client, parameters),
@@ -92,7 +97,7 @@ def gather(parameters: Parameters) -> ComposeFacts:
         certificate="" if behind else certificate,
         changed=max(files.changed_at(path) for path in read_at_start),
         text=files.read_text(parameters.compose_path),
-        hosts=files.read_text(hosts_file.PATH) or "",
+        hosts=hosts,
         containers=containers,
         is_desktop=is_desktop,
         nginx_site=nginx.read_site(),
@@ -100,6 +105,7 @@ def gather(parameters: Parameters) -> ComposeFacts:
         mtu=compose.USUAL_MTU if is_desktop else network.mtu_at(address),
         network_mtu=network_mtu,
         more_rights=() if is_desktop else more_rights(client, parameters),
+        template=None if template is None else (template, files.read_text(template) or ""),
     )
 
 
@@ -200,6 +206,10 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
         changes.append(LeftToUser(task=task, text=hosts_file.with_name("", facts.address, parameters.domain)))
     elif facts.hosts != hosts:
         changes.append(WriteFile(path=hosts_file.PATH, before=facts.hosts, after=hosts, mode=0o644, keep=True))
+    if facts.template is not None:
+        path, before = facts.template
+        after = hosts_file.with_name(before, facts.address, parameters.domain)
+        changes += [WriteFile(path=path, before=before, after=after, mode=0o644, keep=True)] if before != after else []
     data = content(parameters, facts)
     wanted = yaml_text.render(data)
     if facts.text != wanted:

@@ -113,6 +113,18 @@ def test_auto_takes_what_is_here_then_pulls_then_builds(host: Host, public: tupl
     assert f"run the container registry from {DEFAULT}" in started
 
 
+def test_pull_goes_on_without_a_credential_helper_that_is_not_there(host: Host, public: tuple[str, str]) -> None:
+    """Fails where the client's settings for logins, which `docker pull` passes over, end the run."""
+    remove_images(host)
+    host.write("/root/.docker/config.json", '{"credsStore": "secretservice"}')
+    try:
+        reference = f"{public[0]}/library/{DEFAULT}"
+        pulled = run(host, "10-host", "-p", "registry_image", reference, "-p", "registry_image_source", "pull")
+        assert (pulled.error, images(host)) == (None, [reference])
+    finally:
+        host.run("rm", "-r", "/root/.docker")
+
+
 def test_image_that_ends_at_once_is_named_with_its_last_words(proven_bookworm: Host) -> None:
     """Fails if an image that is no registry's, or is for another processor, ends in an error without words."""
     host = proven_bookworm

@@ -125,6 +125,8 @@ def test_environment_that_is_set_for_something_else_changes_nothing(
     host.run("mkdir", "-p", "/root/other", FOREIGN["TMPDIR"])
     host.write("/root/other/yaml.py", "raise SystemExit('another yaml')\n")
     host.run("docker", "context", "create", "own", "--docker", "host=unix:///var/run/docker.sock")
+    proxies = '{"proxies": {"default": {"httpProxy": "http://10.1.1.1:3128"}}, "credsStore": "secretservice"}'
+    host.write("/root/.docker/config.json", proxies)  # Compose hands the proxy on to what it makes
     compose = "/etc/docker/registry/docker-compose.yml"
     host.write(compose, host.read(compose) + "\n")
     try:
@@ -134,6 +136,7 @@ def test_environment_that_is_set_for_something_else_changes_nothing(
         named = run(host, "10-host", check=False, environment={"DOCKER_CONTEXT": "nope"})
     finally:
         host.run("docker", "context", "rm", "own")
+        host.run("rm", "/root/.docker/config.json")
         host.run("rm", "-r", "/root/other", FOREIGN["TMPDIR"])
     assert "Traceback" not in gone.stderr
     assert "the client asks the Docker context nope, which is not there" in str(named.error)

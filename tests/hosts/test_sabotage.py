@@ -30,8 +30,12 @@ def test_compose_finds_environment_that_wins_over_configuration(proven_bookworm:
     """Fails where REGISTRY_* in the container's environment, which wins over config.yml, is not found and undone."""
     host = proven_bookworm
     text = host.read(COMPOSE)
-    override = '    environment: {REGISTRY_STORAGE_DELETE_ENABLED: "false", REGISTRY_AUTH_HTPASSWD_REALM: elsewhere}\n'
-    host.write(COMPOSE, text.replace("    restart:", override + "    restart:"))
+    given, override = (
+        "    environment:\n",
+        ('REGISTRY_STORAGE_DELETE_ENABLED: "false"', "REGISTRY_AUTH_HTPASSWD_REALM: elsewhere"),
+    )
+    assert given in text
+    host.write(COMPOSE, text.replace(given, given + "".join(f"      {line}\n" for line in override)))
     up(host)
     found = run(host, "60-push-pull", check=False)
     assert "delete, which is on" in found.failed

@@ -21,6 +21,7 @@ from runbook.system.docker.engine import ContainerFacts
 from runbook.system.docker.engine_flags import Flag
 from runbook.system.docker.images import RegistryImage
 from runbook.system.docker.reload import Registries
+from runbook.system.registry import config_yml
 
 LABELS = (("org.registry-runbook.section", "basic_registry"),)
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (nothing is bound)
@@ -57,7 +58,7 @@ RUN = RunContainer(
     restart_policy="always",
     labels=LABELS,
     replaces=None,
-    environment=(("OTEL_TRACES_EXPORTER", "none"),),
+    environment=tuple(config_yml.ENVIRONMENT.items()),
 )
 
 

@@ -21,6 +21,7 @@ from runbook.system import nginx
 from runbook.system.docker.engine import ContainerFacts
 from runbook.system.docker.images import RegistryImage
 from runbook.system.host import hosts_file, yaml_text
+from runbook.system.registry import config_yml
 
 IMAGE = RegistryImage(reference="registry:3.1.2", image_id="sha256:1", environment=("PATH=/bin",))
 HOSTS = "127.0.0.1 localhost\n"
@@ -40,6 +41,25 @@ NEW = ComposeFacts(
 OURS = f"{HOSTS}# registry-runbook begin\n192.168.1.2 registry.test\n# registry-runbook end\n"
 LABELLED = {"labels": {"org.registry-runbook.section": "compose"}}
 COMPOSE_PATH = Path("/etc/docker/registry/docker-compose.yml")
+
+
+CLOUD = "# a.) make changes to the master file in {path}\n127.0.0.1 localhost\n"
+
+
+def test_name_is_in_the_template_of_cloud_init_too(tmp_path: Path) -> None:
+    """Fails if the next boot takes the registry's name away, or a host without cloud-init gets a change."""
+    path = tmp_path / "hosts.debian.tmpl"
+    text = CLOUD.format(path=path)
+    assert (hosts_file.template(text), hosts_file.template(HOSTS)) == (None, None)
+    path.write_text("## template:jinja\n127.0.0.1 localhost\n", encoding="utf-8")
+    assert hosts_file.template(text) == path
+    facts = dataclasses.replace(NEW, hosts=text, template=(path, path.read_text(encoding="utf-8")))
+    written = {change.path: change for change in compose.plan(Parameters(), facts) if isinstance(change, WriteFile)}
+    block = "# registry-runbook begin\n192.168.1.2 registry.test\n# registry-runbook end\n"
+    assert written[path].after == f"## template:jinja\n127.0.0.1 localhost\n{block}"
+    assert written[hosts_file.PATH].after == text + block
+    done = dataclasses.replace(facts, hosts=text + block, template=(path, written[path].after))
+    assert path not in {change.path for change in compose.plan(Parameters(), done) if isinstance(change, WriteFile)}
 
 
 def labels_of(facts: ComposeFacts, parameters: Parameters | None = None) -> dict[str, str]:
@@ -191,7 +211,8 @@ def test_content_repairs_the_document_s_file() -> None:
     service = content["services"]["registry"]
     assert (service["image"], service["restart"]) == ("registry:3.1.2", "unless-stopped")
     assert service["command"] == ["serve", "/etc/docker/registry/config.yml"]
-    assert service["environment"] == {"OTEL_TRACES_EXPORTER": "none"}  # no REGISTRY_*, which would win
+    assert service["environment"] == config_yml.ENVIRONMENT
+    assert [name for name in config_yml.ENVIRONMENT if name.startswith("REGISTRY_")] == []  # it would win
     command, *argv = service["healthcheck"].pop("test")
     assert service["healthcheck"] == {"interval": "10s", "timeout": "5s", "retries": 3}
     assert (command, argv[0], argv[-1]) == ("CMD", "wget", "http://127.0.0.1:5001/debug/health")

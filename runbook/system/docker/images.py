@@ -195,7 +195,7 @@ def _patience(client: docker.DockerClient) -> Iterator[None]:
 def _pull(client: docker.DockerClient, wanted: Wanted) -> str:
     repository, _, tag = wanted.reference.rpartition(":")
     try:
-        pulled = client.images.pull(repository, tag=wanted.digest or tag)
+        pulled = _pulled(client, repository, wanted.digest or tag)
     except APIError as error:
         expected = f"to pull {wanted.reference}" + (f" with the digest {wanted.digest}" if wanted.digest else "")
         raise HostError(expected, str(error.explanation).strip(), f"correct it, or {_BY_ARCHIVE}") from error
@@ -203,6 +203,16 @@ def _pull(client: docker.DockerClient, wanted: Wanted) -> str:
     if wanted.digest:
         pulled.tag(repository, tag=tag)
     return wanted.reference
+
+
+def _pulled(client: docker.DockerClient, repository: str, tag: str) -> Image:
+    """Return a pulled image; without a login where the client's credential helper does not answer, as `docker pull`."""
+    try:
+        return client.images.pull(repository, tag=tag)
+    except APIError:
+        raise
+    except DockerException:
+        return client.images.pull(repository, tag=tag, auth_config={})
 
 
 def load(client: docker.DockerClient, wanted: Wanted) -> str:

@@ -51,6 +51,16 @@ def _without(line: str, name: str) -> str | None:
     return f"{' '.join(rest)} {hash_sign}{comment}".rstrip() if len(rest) > 1 else None
 
 
+def template(text: str) -> Path | None:
+    """Return the file of which cloud-init makes /etc/hosts anew at each boot, None where the text does not say so.
+
+    Source: cloud-init, "Update Etc Hosts" (`manage_etc_hosts: true`), and the header that its templates begin with.
+    """
+    found = re.search(r"make changes to the master file in (/\S+)", text)
+    path = Path(found[1]) if found else None
+    return path if path is not None and path.is_file() else None
+
+
 def sources() -> str:
     """Return where this host looks names up, as nsswitch.conf(5) has it; the usual places where it says nothing."""
     lines = re.findall(r"(?m)^\s*hosts:\s*([^#\n]*)", files.read_text(_SWITCH.resolve()) or "")

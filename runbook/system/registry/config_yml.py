@@ -13,7 +13,10 @@ TLS_PORT = 443  # inside the container, where the registry ends TLS itself
 PLAIN_PORT = 5000  # inside the container, where nginx does that in front
 HEALTH_PORT = 5001  # of the debug server, inside the container and on its loopback alone
 
-ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none"}  # since 3.0 it sends traces to port 4318, where nobody listens
+# Since 3.0 it sends traces to port 4318, where nobody listens. Docker's clients hand on the proxies of their settings,
+# through which a health check would ask; the registry asks nobody.
+_NO_PROXIES = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "")
+ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none", **_NO_PROXIES}
 
 # All that a configuration of ours may hold. The registry takes an unknown key for nothing: with `auht:` for `auth:` it
 # starts open, and answers 200 to everybody.
