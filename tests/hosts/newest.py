@@ -59,11 +59,10 @@ def build(folder: Path) -> Path:
     if shutil.which("go") is None:
         pytest.skip(f"no Go on this machine, to build {MODULE}")
     environment = os.environ | {"GOBIN": str(folder), "CGO_ENABLED": "0"}
-    done = subprocess.run(
-        ("go", "install", MODULE), env=environment, capture_output=True, text=True, timeout=900, check=False
-    )
+    argv = ("timeout", "900", "go", "install", MODULE)
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.skip(f"{MODULE} cannot be had: {done.stderr.strip().splitlines()[-1]}")
+        pytest.skip(f"{MODULE} cannot be had: {(done.stderr.strip() or 'no end in 900 s').splitlines()[-1]}")
     return folder / "registry"
 
 
