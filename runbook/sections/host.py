@@ -261,20 +261,22 @@ def check_container(parameters: Parameters) -> list[Result]:
     client = engine.require(parameters.timeout_seconds)
     image = images.require(client, parameters)
     address = network.default_address()
+    ended, is_deaf = "", reload.is_deaf(engine_flags.gather(systemd.supervisor()))
     with engine.probe_container(client, image.reference, inside=5000) as port:
         probed = api.Registry(url=f"http://{address}:{port}")
         try:
             answered: object = api.wait_until_ready(probed, timeout_seconds=15).status
         except NotReadyError as error:
-            answered = error.found
+            ended = engine.probe_end(client)
+            answered = ended or error.found
     afterwards = probed.ask("/v2/")
-    is_deaf = reload.is_deaf(engine_flags.gather(systemd.supervisor()))
+    remedy = reload.UNDEAFEN if is_deaf else "see `iptables -t nat -L DOCKER` and any firewall of this host"
     return [
         works(
             f"a container with a published port answers at {address}",
             expected=200,
             found=answered,
-            remedy=reload.UNDEAFEN if is_deaf else "see `iptables -t nat -L DOCKER` and any firewall of this host",
+            remedy="set registry_image to another image: its container has ended" if ended else remedy,
         ),
         refused(
             "the same address, once that container is gone",

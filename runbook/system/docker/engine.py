@@ -460,9 +460,19 @@ def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]
         probe.reload()
         bindings = (probe.attrs["NetworkSettings"]["Ports"] or {}).get(f"{inside}/tcp")
         if not bindings:
-            last = probe.logs(tail=1).decode(errors="replace").strip()
-            found = last or f"it ended with code {probe.attrs['State']['ExitCode']}"
-            raise HostError(f"a container of {image} to stay up", found, "set registry_image to another image")
+            raise HostError(f"a container of {image} to stay up", _end_of(probe), "set registry_image to another image")
         yield int(bindings[0]["HostPort"])
     finally:
         probe.remove(force=True)
+
+
+def _end_of(ended: Container) -> str:
+    """Return the last words of a container that has ended, or its exit code."""
+    last = ended.logs(tail=1).decode(errors="replace").strip()
+    return last or f"it ended with code {ended.attrs['State']['ExitCode']}"
+
+
+def probe_end(client: Client) -> str:
+    """Return the last words of a probe that has ended by itself, empty while it is up."""
+    found = client.containers.list(all=True, filters={"label": f"{LABEL}=probe", "status": "exited"})
+    return _end_of(found[0]) if found else ""
