@@ -11,9 +11,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from queue import Empty
@@ -44,19 +44,32 @@ def fork_kernels() -> None:
 def one_after_another(count: int) -> Generator["Kernel"]:
     """Give kernels, each started while the one before it is used, and ended while the one after it is."""
     fork_kernels()
+    made: list[Kernel] = []
     with temporary.folder() as folder, ThreadPoolExecutor(1) as beside:
-        started = [beside.submit(Kernel, folder / "0")]
+
+        def start(number: int) -> Kernel:
+            """Start a kernel, and note it, where no interrupt comes between the two."""
+            made.append(Kernel(folder / str(number)))
+            return made[-1]
+
         try:
+            started = beside.submit(start, 0)
             for number in range(1, count + 1):
-                kernel = started[-1].result()
+                kernel = started.result()
                 if number < count:
-                    started.append(beside.submit(Kernel, folder / str(number)))
+                    started = beside.submit(start, number)
                 yield kernel
                 beside.submit(kernel.end)
         finally:
-            for kernel_or_error in started:
-                beside.submit(lambda started_one: started_one.result().end(), kernel_or_error)
-            beside.submit(lambda: asyncio.get_event_loop().close())  # jupyter_client has made one there
+            beside.submit(_end_all, made)
+
+
+def _end_all(kernels: Iterable["Kernel"]) -> None:
+    """End kernels, each whatever becomes of the others, and the loop that jupyter_client has made in this thread."""
+    with ExitStack() as ended:
+        ended.callback(lambda: asyncio.get_event_loop().close())
+        for kernel in kernels:
+            ended.callback(kernel.end)
 
 
 class Kernel(KernelManager):

@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -148,3 +149,27 @@ def test_kernel_ends_with_the_process_that_asked_for_it() -> None:
         started = psutil.Process(int(asking.stdout.readline()))
         os.kill(asking.pid, signal.SIGKILL)
     assert psutil.wait_procs([started], timeout=60)[1] == []
+
+
+class Interrupted(ThreadPoolExecutor):
+    """A pool whose second task begins, and is interrupted before its caller has it."""
+
+    begun: ClassVar[list[Future[Any]]] = []
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401 (any task)
+        """Begin a task."""
+        self.begun.append(super().submit(*args, **kwargs))
+        if len(self.begun) == 2:
+            raise KeyboardInterrupt
+        return self.begun[-1]
+
+
+def test_kernel_that_begins_as_the_run_is_interrupted_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if nobody knows of it: it outlives the folder of its sockets, and ends in a traceback."""
+    monkeypatch.setattr(kernels, "ThreadPoolExecutor", Interrupted)
+    Interrupted.begun.clear()
+    given = kernels.one_after_another(3)
+    with pytest.raises(KeyboardInterrupt):
+        next(given)
+    started = [task.result() for task in Interrupted.begun[:2]]
+    assert [kernel.provisioner.process.poll() for kernel in started] == [-signal.SIGKILL] * 2
