@@ -77,7 +77,7 @@ class IssueAuthority(Change):
     def by_hand(self) -> str:
         """Return the commands for it."""
         key = shell.command(self.key_path)
-        passed = shell.command("-passin", f"file:{self.passphrase_file}") + " " if self.passphrase_file else ""
+        passed = shell.passphrase(self.passphrase_file)
         return shell.lines(
             shell.command("install", "-d", "-m", "0700", self.key_path.parent),
             f"[ -e {key} ] || {shell.key(key, self.key_type, self.passphrase_file)}",
@@ -131,7 +131,7 @@ class IssueCertificate(_PairChange):
 
     def by_hand(self) -> str:
         """Return the commands for it."""
-        passed = shell.command("-passin", f"file:{self.passphrase_file}") + " " if self.passphrase_file else ""
+        passed = shell.passphrase(self.passphrase_file)
         authority = shell.command("-CA", self.authority_certificate_path, "-CAkey", self.authority_key_path)
         names = [*(f"DNS:{name}" for name in self.dns_names), *(f"IP:{address}" for address in self.addresses)]
         usage = "digitalSignature" + (", keyEncipherment" if self.key_type.startswith("rsa") else "")

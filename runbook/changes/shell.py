@@ -62,6 +62,11 @@ def key(path: str, key_type: str, passphrase: Path | None = None) -> str:
     return f"(umask 077 && openssl genpkey -algorithm {option}{encrypted} -out {path})"
 
 
+def passphrase(file: Path | None) -> str:
+    """Return the option for the passphrase of the authority's key, with a space after it; empty where it has none."""
+    return f"{command('-passin', f'file:{file}')} " if file else ""
+
+
 def subject(names: Iterable[tuple[str, str]]) -> str:
     """Return a subject as openssl-req(1) takes it, quoted."""
     parts = (f"/{name}=" + re.sub(r"([/+\\])", r"\\\1", value) for name, value in names)

@@ -42,6 +42,7 @@ class EngineFacts:
     publishers: tuple[tuple[int, str, bool], ...]
     image: str | None
     is_desktop: bool = False
+    proxy: proxies.Proxy | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +50,7 @@ class HostFacts:
     """How the host is now; `engine` is None where none answers, `compose` where there is none.
 
     `elsewhere` says which other engine the client asks, and is empty where it asks this host's. `masked` are units of
-    the engine that systemd may not start, each with the command that lets it again. `proxy` is the engine's.
+    the engine that systemd may not start, each with the command that lets it again.
     """
 
     distribution: str
@@ -68,7 +69,6 @@ class HostFacts:
     has_nginx_site: bool
     elsewhere: str = ""
     masked: tuple[tuple[str, str], ...] = ()
-    proxy: proxies.Proxy | None = None
 
 
 def gather(parameters: Parameters) -> HostFacts:
@@ -81,7 +81,7 @@ def gather(parameters: Parameters) -> HostFacts:
         asked_compose = beside.submit(compose.find)
         asked_boot = beside.submit(engine.is_enabled) if supervisor == "systemd" and installed else None
         asked_flags = beside.submit(engine_flags.gather, supervisor) if installed else None
-        found_engine = _gather_engine(parameters, listeners) if installed else None
+        found_engine = _gather_engine(parameters, listeners, supervisor) if installed else None
     found_compose = asked_compose.result()
     flags = asked_flags.result() if asked_flags else ()
     if found_engine is not None and not found_engine.has_nat_chain:
@@ -104,13 +104,8 @@ def gather(parameters: Parameters) -> HostFacts:
         listeners=listeners,
         has_nginx_site=nginx.read_site() is not None,
         elsewhere="" if found_engine is not None and found_engine.is_desktop else engine.elsewhere(),
-        proxy=_gather_proxy(parameters, supervisor) if found_engine and not found_engine.is_desktop else None,
         masked=tuple(engine.masked(is_up=found_engine is not None).items()) if asked_boot else (),
     )
-
-
-def _gather_proxy(parameters: Parameters, supervisor: Supervisor) -> proxies.Proxy | None:
-    return proxies.gather(engine.require(parameters.timeout_seconds).info(), supervisor)
 
 
 def _ports(parameters: Parameters) -> dict[int, str]:
@@ -119,7 +114,9 @@ def _ports(parameters: Parameters) -> dict[int, str]:
     return behind | {parameters.basic_port: "basic_port", parameters.port: "port"}
 
 
-def _gather_engine(parameters: Parameters, listeners: Sequence[network.Listener]) -> EngineFacts | None:
+def _gather_engine(
+    parameters: Parameters, listeners: Sequence[network.Listener], supervisor: Supervisor
+) -> EngineFacts | None:
     client = engine.connect(parameters.timeout_seconds)
     if client is None or engine.asked_elsewhere(client):
         return None
@@ -135,6 +132,7 @@ def _gather_engine(parameters: Parameters, listeners: Sequence[network.Listener]
         publishers=tuple((port, found.name, _is_ours(found)) for port, found in ports.publishers(client, listeners)),
         image=image.reference if image else None,
         is_desktop=desktop,
+        proxy=None if desktop else proxies.gather(client.info(), supervisor),
     )
 
 
@@ -170,7 +168,7 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
     systemd.refuse_masked(dict(facts.masked))
     _refuse_taken_ports(parameters, facts)
     engine_flags.refuse(facts.daemon_json, facts.flags)
-    proxies.refuse(facts.proxy, parameters.domain, parameters.port)
+    proxies.refuse(facts.engine.proxy if facts.engine else None, parameters.domain, parameters.port)
     if facts.engine is not None and facts.engine.is_desktop:
         return [] if facts.engine.image else [_obtain(parameters)]
     changes: list[Change] = []

@@ -86,14 +86,19 @@ PLANS = [
 ENGINE_PROXY = Proxy(address="http://10.1.1.1:3128", exempt="localhost", place="/etc/docker/daemon.json")
 
 
+def behind(proxy: Proxy) -> HostFacts:
+    """Return the facts of a host whose engine has a proxy."""
+    return dataclasses.replace(READY, engine=dataclasses.replace(ENGINE, proxy=proxy))
+
+
 def test_plan_refuses_a_proxy_that_takes_the_registry_s_name() -> None:
     """Fails if it is met only by the proof; one that exempts the name is nobody's concern."""
     with pytest.raises(
         HostError, match=r"the engine to ask registry.test itself; found the proxy http://10.1.1.1:3128"
     ):
-        host.plan(Parameters(), dataclasses.replace(READY, proxy=ENGINE_PROXY))
+        host.plan(Parameters(), behind(ENGINE_PROXY))
     exempt = dataclasses.replace(ENGINE_PROXY, exempt="registry.test")
-    assert host.plan(Parameters(), dataclasses.replace(READY, proxy=exempt)) == []
+    assert host.plan(Parameters(), behind(exempt)) == []
 
 
 def after(facts: HostFacts, changes: Sequence[Change]) -> HostFacts:
