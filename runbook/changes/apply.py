@@ -42,6 +42,8 @@ def apply(
     done and what was not; the cause is chained.
     """
     outcomes: list[Outcome] = []
+    if entering and os.geteuid() == 0:
+        ledger.remove_unfinished()
     with ExitStack() as stack:
         root: sudo.Root | None = None
 

@@ -205,6 +205,12 @@ def _write_or_end(entries: Sequence[Entry]) -> None:
             files.remove_tree(FOLDER / "kept" / name)
 
 
+def remove_unfinished() -> None:
+    """Remove what a run that was killed while it wrote the ledger has left beside it: that is whole as it was."""
+    if (left := files.part_of(_file())).exists():  # a run that changes nothing makes no call that could
+        files.remove_tree(left)
+
+
 def entry(number: int) -> Entry:
     """Return the entry of a number; raises HostError where it is gone."""
     found = next((item for item in read() if item.number == number), None)

@@ -107,6 +107,17 @@ def test_entry_of_a_thing_that_was_being_made_says_so(tmp_path: Path) -> None:
     assert (again.number, again.made) == (begun.number, None)
 
 
+def test_run_without_changes_takes_away_what_a_kill_has_left_of_the_ledger(tmp_path: Path) -> None:
+    """Fails if the last entry's half of a file stays for good where the next run has nothing to enter."""
+    apply([WriteFile(path=tmp_path / "file", before=None, after="a\n", mode=0o600)])
+    entries, left = ledger.read(), ledger.FOLDER / "ledger.json.part"
+    left.write_text("[", encoding="ascii")
+    apply([], entering=False)
+    assert left.exists()
+    apply([])
+    assert (left.exists(), ledger.read()) == (False, entries)
+
+
 def test_last_entry_takes_the_ledger_with_it(tmp_path: Path) -> None:
     """Fails if a host that is torn down keeps a folder of ours, or a removed file its entry."""
     write(tmp_path / "f", None, "1\n")
