@@ -141,7 +141,7 @@ class Reader:
         return done.stdout
 
     def type_until(self, words: str, script: str) -> str:
-        """Type commands until they print `words`: the engine reads /etc/hosts again only after five seconds."""
+        """Type commands until they print `words`: the engine reads a file again after a while, /etc/hosts after 5 s."""
         return wait_for(repr(words), lambda: said if words in (said := self.type(script)) else "")
 
     def resolve(self, line: str) -> None:
@@ -184,7 +184,8 @@ def see_basic(reader: Reader) -> None:
     info = "docker info --format '{{.RegistryConfig.Mirrors}}'"
     reader.seen[2] = reader.type(f"systemctl restart docker && {info}")
     reader.host.write(DAEMON_JSON, DAEMON.replace("registry-mirror", "registry-mirrors"))
-    reader.seen[3] = reader.type(f"systemctl reload docker && {info}; docker pull centos")
+    reader.type("systemctl reload docker")  # which returns before the engine has read the file
+    reader.seen[3] = reader.type_until("docker-cn", info) + reader.type("docker pull centos")
     reader.seen[19] = reader.type("docker pull ubuntu:17.10")
 
 
