@@ -28,8 +28,7 @@ def versions(parameters: Parameters, known: Mapping[str, str] | None = None) -> 
         return str(client.version()["Version"]) if client else _NONE
 
     def of_compose() -> str:
-        found = compose.find()
-        return found.version if found else _NONE
+        return compose.version() or _NONE
 
     def of_registry() -> str:
         client = engine.connect(_SECONDS)

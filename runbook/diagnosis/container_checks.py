@@ -24,8 +24,8 @@ _ALL = "0.0.0.0"  # noqa: S104 (compared, not bound)
 def compose_missing(situation: Situation) -> Finding:
     """Look for Compose, the plugin and the program."""
     del situation
-    found = compose.find()
-    return no(f"there is Compose {found.version}") if found else yes("there is no `docker compose`, no docker-compose")
+    found = compose.version()
+    return no(f"there is Compose {found}") if found else yes("there is no `docker compose`, no docker-compose")
 
 
 def compose_file_broken(situation: Situation) -> Finding:
@@ -55,7 +55,7 @@ def compose_file_named_broken(situation: Situation) -> Finding:
     named = re.search(r"(/[\w./-]+\.ya?ml)", situation.message)
     if named is None or not Path(named[1]).is_file():
         raise UntoldError("the message names no file that is here")
-    argv = (*compose.require().argv, "--file", named[1], "config", "--quiet")
+    argv = (*compose.require(), "--file", named[1], "config", "--quiet")
     done = commands.run(*argv, allowed=None, timeout_seconds=10)
     return no(f"Compose reads {named[1]}") if done.code == 0 else yes(redact(done.said.splitlines()[-1].strip()))
 

@@ -47,7 +47,7 @@ class EngineFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostFacts:
-    """How the host is now; `engine` is None where none answers, `compose` where there is none.
+    """How the host is now; `engine` is None where none answers, `compose` (how it is called) where there is none.
 
     `elsewhere` says which other engine the client asks, and is empty where it asks this host's. `masked` are units of
     the engine that systemd may not start, each with the command that lets it again.
@@ -78,7 +78,7 @@ def gather(parameters: Parameters) -> HostFacts:
     installed = engine.is_installed()
     listeners = tuple(network.listeners(set(_ports(parameters))))
     with ThreadPoolExecutor() as beside:  # an interrupt waits for these commands, but not for an engine that is stuck
-        asked_compose = beside.submit(compose.find)
+        asked_compose = beside.submit(compose.argv)
         asked_boot = beside.submit(engine.is_enabled) if supervisor == "systemd" and installed else None
         asked_flags = beside.submit(engine_flags.gather, supervisor) if installed else None
         found_engine = _gather_engine(parameters, listeners, supervisor) if installed else None
@@ -96,7 +96,7 @@ def gather(parameters: Parameters) -> HostFacts:
         engine_installed=installed,
         engine_enabled=asked_boot is not None and asked_boot.result(),
         engine=found_engine,
-        compose=f"{' '.join(found_compose.argv)} {found_compose.version}" if found_compose else None,
+        compose=" ".join(found_compose) if found_compose else None,
         forwarding=network.read_setting(FORWARDING),
         drop_in=files.read_text(network.DROP_IN),
         daemon_json=reload.read_file(),

@@ -1,8 +1,6 @@
 """Docker Compose, whichever of the two is on this host: the plugin `docker compose`, or `docker-compose`."""
 
-import functools
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.model.errors import HostError, MissingError
@@ -12,6 +10,7 @@ from runbook.system.host import commands, files
 PROJECT_LABEL = "com.docker.compose.project"
 _VOLUME_LABEL = "com.docker.compose.volume"
 SERVICE = "registry"
+_PLUGIN, _PROGRAM = ("docker", "compose"), ("docker-compose",)
 USUAL_MTU = 1500  # of Ethernet, and what the engine gives to a network
 _MTU = "com.docker.network.driver.mtu"
 # Compose as a shell finds it: a plugin of the client, or a program.
@@ -19,39 +18,33 @@ BY_HAND = "$(docker compose version >/dev/null 2>&1 && echo docker compose || ec
 _NO_VARIABLES = Path(__file__).with_name("no-variables.env")  # in place of a .env beside the file, whatever is in that
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Compose:
-    """How to call Compose, and its version."""
+def argv() -> tuple[str, ...] | None:
+    """Return how this host's Compose is called, the plugin first; None where there is none.
 
-    argv: tuple[str, ...]
-    version: str
-
-
-def find() -> Compose | None:
-    """Return the Compose of this host, the plugin first; None where there is none."""
-    try:
-        return _find()
-    except LookupError:
-        return None
+    The program is not started for that: Compose 1 takes a fifth of a second to say its version.
+    """
+    if _version(_PLUGIN):
+        return _PLUGIN
+    return _PROGRAM if commands.which(_PROGRAM[0]) else None
 
 
-@functools.cache  # it takes half a second to say its version; that there is none is asked again
-def _find() -> Compose:
-    for argv in (("docker", "compose"), ("docker-compose",)):
-        if commands.which(argv[0]) is None:
-            continue
-        said = commands.run(*argv, "version", "--short", allowed=None)
-        if said.code == 0 and (version := re.search(r"\d+\.\d+\.\d+", said.output)):
-            return Compose(argv=argv, version=version.group())
-    raise LookupError
-
-
-def require() -> Compose:
-    """Return the Compose of this host; raises MissingError where there is none."""
-    found = find()
+def require() -> tuple[str, ...]:
+    """Return how this host's Compose is called; raises MissingError where there is none."""
+    found = argv()
     if found is None:
         raise MissingError("Docker Compose", "neither the plugin nor docker-compose", "run the notebook 10-host")
     return found
+
+
+def version() -> str | None:
+    """Return the version of this host's Compose, the plugin first; None where there is none that says it."""
+    return _version(_PLUGIN) or _version(_PROGRAM)
+
+
+def _version(called: tuple[str, ...]) -> str | None:
+    said = commands.run(*called, "version", "--short", allowed=None) if commands.which(called[0]) else None
+    found = re.search(r"\d+\.\d+\.\d+", said.output) if said and said.code == 0 else None
+    return found.group() if found else None
 
 
 def containers(client: engine.Client, project: str) -> list[engine.ContainerFacts]:
@@ -154,7 +147,7 @@ def registry_containers(client: engine.Client, project: str) -> list[engine.Cont
 def _call(path: Path, project: str, *arguments: str, timeout_seconds: float = 60) -> commands.Completed:
     """Call Compose for exactly one file and project: no override file, no .env, and (`commands.run`) no COMPOSE_*."""
     options = ("--env-file", str(_NO_VARIABLES), "--project-name", project, "--file", str(path))
-    return commands.run(*require().argv, *options, *arguments, timeout_seconds=timeout_seconds)
+    return commands.run(*require(), *options, *arguments, timeout_seconds=timeout_seconds)
 
 
 def resolved(path: Path, project: str) -> str:
