@@ -35,6 +35,7 @@ FOREIGN = {
     "sysctl": "echo '# theirs' >/etc/sysctl.d/99-registry-runbook.conf; own /etc/sysctl.d/99-registry-runbook.conf",
     "volume": "docker volume create theirs",
     "network": "docker network create theirs",
+    "network-beside": "docker network create --label com.docker.compose.project=registry beside",
     "container": "docker create --name theirs registry:3.1.2 help",
     "forwarding": "sysctl -qw net.ipv4.ip_forward=0",
     "not-at-boot": "systemctl disable docker.service",
@@ -68,7 +69,7 @@ rm -f /etc/nginx/sites-enabled/theirs
 cp /root/hosts.before /etc/hosts; cp -a /root/docker.before /etc/docker
 systemctl reload docker; systemctl enable docker.service; sysctl -qw net.ipv4.ip_forward=1
 docker rm --force theirs registry; docker volume rm theirs registry_registry-data
-docker network rm theirs registry_default
+docker network rm theirs beside registry_default
 """
 )
 # The basic registry lays its storage out in a data folder that was there: what is in that is its user's.

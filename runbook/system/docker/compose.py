@@ -120,12 +120,17 @@ def volume_name(project: str, volume: str) -> str:
 
 
 def remove_own(client: engine.Client, project: str) -> None:
-    """Remove a project's containers that the runbook has made, and its networks that nobody uses; volumes stay."""
-    for name in own_containers(client, project):
+    """Remove a project's containers that the runbook has made, and its networks that nobody uses; volumes stay.
+
+    The project's own network counts where such a container was there: a version without labels made it.
+    """
+    own = own_containers(client, project)
+    for name in own:
         engine.remove_container(client, name)
+    ours = {*own_networks(client, project), *([default_network(project)] if own else ())}
     for network in client.networks.list(filters={"label": f"{PROJECT_LABEL}={project}"}):
         network.reload()
-        if not network.attrs["Containers"]:
+        if network.name in ours and not network.attrs["Containers"]:
             network.remove()
 
 
