@@ -1,5 +1,6 @@
 """What every session does: one seed for all that draws, an order that it decides, new hosts after a failure."""
 
+import os
 import re
 import subprocess
 import sys
@@ -40,7 +41,9 @@ def session(folder: Path, *options: str) -> str:
     own = ("-c", "/dev/null", "--rootdir", str(folder), "-p", "tests.conftest", "-s", "-v")
     without = ("-p", "no:cacheprovider", "-p", "no:nbval")  # whose imports take a second
     command = (sys.executable, "-m", "pytest", *own, *without, *options, str(folder))
-    return subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=120, check=False).stdout
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout
 
 
 def test_seed_decides_draws_and_order(tmp_path: Path) -> None:

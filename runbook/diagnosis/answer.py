@@ -1,5 +1,6 @@
 """The answer: the causes of a message, or of whatever is wrong here, each checked now, the confirmed ones first."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +8,9 @@ from dataclasses import dataclass
 from runbook.display import tables
 from runbook.model.parameters import Parameters
 from runbook.model.redaction import redact
+from runbook.system.host import network
 
-from .catalogue import Cause, Message, causes, causes_of, excerpt, find
+from .catalogue import Cause, Message, causes, causes_of, excerpt, find, plain
 from .situation import Finding, Situation, look
 
 _ORDER = {True: 0, None: 1, False: 2}
@@ -38,11 +40,15 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """The known messages in what was asked, and the causes in order; `asked` is whether there was a message at all."""
+    """The known messages in what was asked, and the causes in order; `asked` is whether there was a message at all.
+
+    `others` are the registries that it speaks of, where none of them is this host's.
+    """
 
     asked: bool
     messages: tuple[Message, ...]
     judged: tuple[Judged, ...]
+    others: tuple[str, ...] = ()
 
     @property
     def confirmed(self) -> tuple[Judged, ...]:
@@ -59,6 +65,7 @@ class Answer:
         return {
             "asked": self.asked,
             "messages": [message.name for message in self.messages],
+            "other_registries": list(self.others),
             "causes": [
                 {
                     "name": item.cause.name,
@@ -96,7 +103,12 @@ class Answer:
     def heading(self) -> str:
         """What the table is about, in a sentence."""
         if self.messages:
-            return "Known: " + "; ".join(f"“{message.name}”" for message in self.messages)
+            of = (
+                f". It speaks of {', '.join(self.others)}; what is confirmed is about this host's own registry"
+                if self.others
+                else ""
+            )
+            return "Known: " + "; ".join(f"“{message.name}”" for message in self.messages) + of
         if self.asked:
             return "The catalogue does not know this message; the host was looked at instead"
         return "What was found wrong here, the root first"
@@ -129,7 +141,7 @@ def diagnose(message: str, parameters: Parameters) -> Answer:
 
     Without a known message, all causes are looked for that are faults by themselves. Nothing on this host is changed.
     """
-    message = redact(message)
+    message = redact(plain(message))
     found = find(message)
     situation = Situation(parameters, message=excerpt(message, found))
     looked_for = causes_of(found) if found else [cause for cause in causes() if not cause.asked]
@@ -137,7 +149,21 @@ def diagnose(message: str, parameters: Parameters) -> Answer:
     if not found:
         judged = _without_repetition(judged)
     judged.sort(key=lambda item: _ORDER[item.finding.confirmed])
-    return Answer(asked=bool(message.strip()), messages=tuple(found), judged=tuple(judged))
+    others = _others(situation)
+    return Answer(asked=bool(message.strip()), messages=tuple(found), judged=tuple(judged), others=others)
+
+
+def _others(situation: Situation) -> tuple[str, ...]:
+    """Return the registries that the message names; none where this host's is among them."""
+    parameters = situation.parameters
+    names = re.findall(_REGISTRIES, situation.message)
+    own = {parameters.domain, *parameters.extra_names, *parameters.extra_addresses, *network.host_addresses()}
+    hosts = [name.partition(":")[0].lower() for name in names]
+    is_own = any(host in own or host == "localhost" or host.startswith("127.") for host in hosts)
+    return () if is_own else tuple(dict.fromkeys(names))
+
+
+_REGISTRIES = r"https?://([\w.-]{1,255}(?::\d{1,5})?)/v[12]/"
 
 
 def _without_repetition(judged: Sequence[Judged]) -> list[Judged]:

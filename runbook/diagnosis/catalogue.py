@@ -85,6 +85,23 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"(\\.)|([A-Z]+)", lambda at: at[1] or at[2].lower(), pattern))
 
 
+def plain(text: str) -> str:
+    """Return a text without what programs put around a message: colours, beginnings of lines, escapes of quotes.
+
+    Beginnings are those of Compose, BuildKit, journald and runners of CI jobs. Source of the colours: ECMA-48.
+    """
+    text = _BEGINNINGS.sub("", _COLOURS.sub("", text))
+    return re.sub(r"\\+([\"'])", r"\1", text).translate(_QUOTES)
+
+
+_COLOURS = re.compile(r"\x1b(?:\[[\d;?]*[ -/]?[@-~]|\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\))")
+_BEGINNINGS = re.compile(
+    r"(?m)^(?:[\w.-]{1,100} {1,40}\| ?|#\d{1,5} (?:\d{1,6}\.\d{1,6} )?|\d{4}-\d\d-\d\dT[\d:.]{8,18}Z? |"
+    r"[A-Z][a-z]{2} [ \d]\d [\d:]{8} \S{1,200} [\w.-]{1,100}\[\d{1,10}\]: )"
+)
+_QUOTES = str.maketrans(dict.fromkeys("\u201c\u201d\u201e", '"') | dict.fromkeys("\u2018\u2019", "'"))
+
+
 def _unwrapped(text: str) -> str:
     """Return a text in one line: a terminal, or who pastes, breaks lines anywhere."""
     return re.sub(r"\s+", " ", text)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from runbook.changes.files import SetMode
 from runbook.sections import certificates, configuration
@@ -230,3 +232,43 @@ def modes(situation: Situation) -> Finding:
         if isinstance(change, SetMode)
     ]
     return yes("; ".join(wrong)) if wrong else no("they are as they are to be")
+
+
+def weak(situation: Situation) -> Finding:
+    """Look at digest and key of the server certificate, and of the authority's."""
+    for where, found in (*_judged(situation), ("of the authority", situation.authority)):
+        digest, key = found.signature_hash_algorithm, found.public_key()
+        if isinstance(digest, hashes.SHA1 | hashes.MD5) and found.issuer != found.subject:
+            return yes(f"the certificate {where} is signed with {digest.name}")
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_BITS:
+            return yes(f"the certificate {where} has {key.key_size} bits")
+    return no("digests and keys are of today")
+
+
+_LEAST_BITS = 2048
+
+
+def not_for_servers(situation: Situation) -> Finding:
+    """Look at the extended key usage of the server certificate."""
+    for where, found in _judged(situation):
+        try:
+            usage = found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        except x509.ExtensionNotFound:
+            continue
+        if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & {*usage}:
+            return yes(f"the server certificate {where} has an extended key usage without serverAuth")
+    return no("it is for servers")
+
+
+def authority_may_not_sign(situation: Situation) -> Finding:
+    """Look at the basic constraints of what the engine trusts for this registry."""
+    path = situation.parameters.trust_path
+    trusted = x509.load_pem_x509_certificates(situation.text(path).encode())
+    for found in trusted:
+        try:
+            may_sign = found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        except x509.ExtensionNotFound:
+            may_sign = found.version == x509.Version.v1
+        if may_sign:
+            return no(f"{path} has one that may")
+    return yes(f"{path} holds no certificate that may sign")

@@ -1,11 +1,12 @@
 """Checks of what a client is told: its login, and the words that the message itself holds."""
 
 import os
+import platform
 import re
 from pathlib import Path
 
 from runbook.system.docker import engine
-from runbook.system.host import files
+from runbook.system.host import files, json_text
 
 from .situation import Finding, Situation, UntoldError, no, yes
 
@@ -124,3 +125,64 @@ def told_by_message(situation: Situation) -> Finding:
     if situation.message:
         raise UntoldError("it was so when the message came; nothing is left to look at")
     return no("no message says so")
+
+
+def builder_of_its_own(situation: Situation) -> Finding:
+    """Ask the engine for containers of buildx: a builder in one has settings of its own."""
+    found = [item.name for item in engine.containers(situation.require_engine(), ()) if item.name.startswith(_BUILDER)]
+    return yes(f"there is {', '.join(found)}") if found else no("no container here is a builder of buildx")
+
+
+_BUILDER = "buildx_buildkit_"
+
+
+def policy_refuses(situation: Situation) -> Finding:
+    """Read the policy by which Podman and skopeo take an image: this user's, or the host's."""
+    places = [Path(os.path.expanduser(place)) for place in POLICIES]  # noqa: PTH111 (no error for a user without a home)
+    path = next((path for path in places if path.is_file()), None)
+    if path is None:
+        return yes("there is no policy.json")
+    policy = json_text.read_object(files.read_text(path) or "")
+    of_docker = policy.get("transports", {}).get("docker", {})
+    rules = of_docker.get(situation.parameters.registry_host, policy.get("default")) or ()
+    kinds = [str(rule.get("type")) for rule in rules]
+    told = f"{path} has {', '.join(kinds) or 'no rule'} for it"
+    return no(told) if kinds == ["insecureAcceptAnything"] else yes(told)
+
+
+POLICIES = ("~/.config/containers/policy.json", "/etc/containers/policy.json")
+
+
+def another_platform(situation: Situation) -> Finding:
+    """Compare the platform that the message names with this host's processor."""
+    named = re.search(r"linux/(\w+)|architecture \"?(\w+)", situation.message)
+    if named is None:
+        raise UntoldError("the message names no platform")
+    wanted, own = named[1] or named[2], _PLATFORMS.get(platform.machine(), platform.machine())
+    return (
+        yes(f"{wanted} was asked for, which is this host's")
+        if wanted == own
+        else no(f"{wanted} was asked for; this host is {own}")
+    )
+
+
+_PLATFORMS = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # Go's names of them
+
+
+def password_kept_plain(situation: Situation) -> Finding:
+    """Look in the Docker client's config.json for logins that no helper keeps."""
+    kept = [host for host, login in (situation.client_settings.get("auths") or {}).items() if login.get("auth")]
+    return yes(f"it holds the login of {', '.join(kept)}") if kept else no("it holds none")
+
+
+def network_of_another(situation: Situation) -> Finding:
+    """Ask the engine whether the network or volume that the message names carries the runbook's label."""
+    named = re.search(r'(network|volume) \\*"?([\w.-]+)\\*"? (?:was found|already exists)', situation.message)
+    if named is None:
+        raise UntoldError("the message names no network and no volume")
+    labels = {"network": engine.network_labels, "volume": engine.volume_labels}[named[1]](
+        situation.require_engine(), named[2]
+    )
+    if labels is None:
+        return no(f"there is no {named[1]} {named[2]} now")
+    return no("the runbook made it") if engine.LABEL in labels else yes(f"{named[1]} {named[2]} is not the runbook's")

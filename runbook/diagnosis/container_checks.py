@@ -254,3 +254,34 @@ configuration_differs = differs(configuration)
 compose_differs = differs(compose_section)
 nginx_differs = differs(nginx)
 basic_differs = differs(basic_registry)
+
+
+def compose_1(situation: Situation) -> Finding:
+    """Ask Compose for its version."""
+    del situation
+    found = compose.version()
+    return yes(f"Compose is {found}") if (found or "").startswith("1.") else no(f"Compose is {found or 'not here'}")
+
+
+def traces_are_sent(situation: Situation) -> Finding:
+    """Look for the variable in the container's environment that ends it."""
+    told = dict(config_yml.ENVIRONMENT)
+    lacking = [
+        name
+        for name in told
+        if name.startswith("OTEL_") and f"{name}={told[name]}" not in situation.container.environment
+    ]
+    name = situation.container.name
+    return yes(f"{name} does not have {', '.join(lacking)}") if lacking else no(f"{name} has the variable")
+
+
+def mount_not_readable(situation: Situation) -> Finding:
+    """Look whether SELinux enforces, and as whom the container runs."""
+    if (files.read_text(Path("/sys/fs/selinux/enforce")) or "").strip() == "1":
+        return yes("SELinux enforces on this host")
+    user = str(situation.inspected["Config"]["User"])
+    return (
+        yes(f"the container runs as {user}")
+        if user not in ("", "0", "root", "0:0")
+        else no("no SELinux here, and it runs as root")
+    )

@@ -5,11 +5,14 @@ import os
 import re
 import shutil
 from contextlib import suppress
+from pathlib import Path
+
+import psutil
 
 from runbook.model.errors import HostError
 from runbook.model.redaction import redact
 from runbook.system.docker import daemon_json, engine, engine_flags, reload
-from runbook.system.host import json_text, systemd
+from runbook.system.host import files, json_text, systemd
 
 from .situation import Finding, Situation, UntoldError, no, untold, yes
 
@@ -214,3 +217,48 @@ def helper_missing(situation: Situation) -> Finding:
     programs = [f"docker-credential-{name}" for name in wanted if name]
     missing = [name for name in programs if shutil.which(name) is None]
     return yes(f"there is no {', '.join(missing)}") if missing else no("it names no helper that is not here")
+
+
+def pid_file_left(situation: Situation) -> Finding:
+    """Look whether the process that the engine's file names is one that runs."""
+    del situation
+    text = (files.read_text(PID_FILE) or "").strip()
+    if not text.isdigit():
+        return no(f"{PID_FILE} names no process")
+    if not psutil.pid_exists(int(text)):
+        return yes(f"{PID_FILE} names {text}, which does not run")
+    name = psutil.Process(int(text)).name()
+    return no(f"{PID_FILE} names {text}, a dockerd") if name == "dockerd" else yes(f"{PID_FILE} names {text}, {name}")
+
+
+PID_FILE = Path("/var/run/docker.pid")
+
+
+def containerd_stopped(situation: Situation) -> Finding:
+    """Look for containerd among the processes."""
+    del situation
+    found = [process.pid for process in psutil.process_iter(["name"]) if process.info["name"] == "containerd"]
+    return no(f"it runs as {found[0]}") if found else yes("no containerd runs")
+
+
+def runtime_missing(situation: Situation) -> Finding:
+    """Compare the runtime that daemon.json, or the message, names with those that the engine has."""
+    named = re.search(r"runtime (?:name: |specified )?\"?([\w.-]+)", situation.message)
+    told = json_text.read_object(situation.daemon_json or "{}")
+    wanted = named[1] if named else str(told.get("default-runtime", "runc"))
+    has = situation.engine_information.get("Runtimes") if situation.client else told.get("runtimes")
+    known = {"runc", "io.containerd.runc.v2", *(has or {})}
+    return (
+        no(f"{wanted} is known")
+        if wanted in known
+        else yes(f"{wanted} is asked for; there is {', '.join(sorted(known))}")
+    )
+
+
+def address_pools_used(situation: Situation) -> Finding:
+    """Count the engine's networks: with its usual pools it has room for some thirty."""
+    found = len(situation.require_engine().networks.list(filters={"driver": "bridge"}))
+    return yes(f"it has {found} bridge networks") if found >= _MANY_NETWORKS else no(f"it has {found} bridge networks")
+
+
+_MANY_NETWORKS = 28  # of 31; others on this host, a VPN's, take room too

@@ -12,7 +12,7 @@ from runbook.model.errors import HostError
 from runbook.sections.host import FORWARDING
 from runbook.system import nginx
 from runbook.system.docker import compose, engine, engine_flags, ports, proxies, reload
-from runbook.system.host import files, hosts_file, network, systemd
+from runbook.system.host import commands, files, hosts_file, network, systemd
 
 from .situation import Finding, Situation, UntoldError, no, yes
 
@@ -296,3 +296,14 @@ def _foreign_proxy(situation: Situation, why: str) -> Finding:
     if server:
         raise UntoldError(f"{server} stands in front of the registry, and {why} from here")
     return no("no proxy of this host has the registry's name")
+
+
+def iptables_unusable(situation: Situation) -> Finding:
+    """List the nat table."""
+    del situation
+    if os.geteuid() != 0:
+        raise UntoldError("only root may list the nat table")
+    if commands.which("iptables") is None:
+        return yes("there is no iptables here")
+    done = commands.run("iptables", "--wait", "5", "-t", "nat", "-S", allowed=None, timeout_seconds=10)
+    return no("the nat table can be listed") if done.code == 0 else yes(done.said.strip().splitlines()[-1])

@@ -158,3 +158,24 @@ def test_plan_that_refuses_is_confirmed_with_its_own_remedy(kind: type[RunbookEr
     refusing.gather = refusing.plan = gather  # type: ignore[attr-defined] # as a section has them
     found = look(container_checks.differs(refusing), Situation(Parameters()))
     assert found == yes("it refuses: expected e, found f", "do this", "f")
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("message", "others"),
+    [
+        ('a message: Get "https://registry.test/v2/": EOF', ()),
+        ('a message: Get "https://registry.test:5443/v2/a/manifests/1": EOF', ()),
+        ('a message: Get "https://127.0.0.1:5000/v2/": EOF', ()),
+        ('a message: Get "https://harbor.example.test/v2/": EOF', ("harbor.example.test",)),
+        ('a message: Get "https://a.test/v2/" and "https://registry.test/v2/": EOF', ()),
+        ("a message", ()),
+    ],
+)
+def test_answer_says_whose_registry_a_message_is_about(message: str, others: tuple[str, ...]) -> None:
+    """Fails if what is about another registry is told as if it were this host's, or the other way round."""
+    found = diagnose(message, Parameters())
+    assert found.others == others
+    assert found.as_data()["other_registries"] == list(others)
+    assert [host for host in others if host in found.heading] == list(others)
+    assert ("speaks of" in found.heading) is bool(others)

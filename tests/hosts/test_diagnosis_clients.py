@@ -17,6 +17,12 @@ from .product import run
 UNKNOWN = "x509: certificate signed by unknown authority"
 SKOPEO = "skopeo inspect --creds admin:$PASSWORD docker://registry.test/a:1"
 STORAGE = '[storage]\ndriver = "vfs"\nrunroot = "/run/containers/storage"\ngraphroot = "/var/lib/containers/storage"\n'
+POLICY = "/etc/containers/policy.json"
+REJECTING = '{"default":[{"type":"reject"}]}'
+REJECT = f"cp {POLICY} /root/kept; trap 'mv /root/kept {POLICY}' EXIT; echo '{REJECTING}' >{POLICY}"
+IMAGE = (
+    "mkdir --parents /root/i; echo Directory Transport Version: 1.1 >/root/i/version; echo '{}' >/root/i/manifest.json"
+)
 # A message, its cause, what is done to the registry, and what is typed on the other host.
 WORDS = {
     "authority": (
@@ -61,6 +67,19 @@ WORDS = {
         "short-name",
         "true",
         "podman pull a/b:1",
+    ),
+    "pinging": ("pinging container registry …", "container-stopped", "docker stop --time 1 $(container)", SKOPEO),
+    "rejected": (
+        "Source image rejected",
+        "policy-refuses",
+        "true",
+        f"{REJECT}; {IMAGE}; skopeo copy dir:/root/i dir:/j",
+    ),
+    "no-policy": (
+        "open /etc/containers/policy.json: no such file or directory",
+        "policy-refuses",
+        "true",
+        f"mv {POLICY} /root/kept; podman pull registry.test/a:1; mv /root/kept {POLICY}",
     ),
     "no-docker": ("docker: command not found", "", "true", "docker ps"),
 }

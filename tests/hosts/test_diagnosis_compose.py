@@ -76,6 +76,20 @@ FAULTS = {
         mend="printf 'services: {a: {image: a}}' >/root/c.yml",
         only="trixie",
     ),
+    "dollar": Fault(
+        messages=('The "…" variable is not set. Defaulting to a blank string.',),
+        cause="",
+        say=compose('services: {a: {image: "x$apr1"}}'),
+        mend=":",
+    ),
+    "version-of-tomorrow": Fault(
+        messages=('Version in "…" is unsupported',),
+        cause="compose-too-old",
+        say=compose('version: "9.9"\nservices: {a: {image: x}}'),
+        mend=":",
+        only="bookworm",
+        lasts=True,
+    ),
     "no-compose-file": Fault(
         messages=("no configuration file provided: not found",),
         cause="compose-other-folder",

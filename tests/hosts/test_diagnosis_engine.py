@@ -73,6 +73,13 @@ starts_no_more() { systemctl restart docker.service; engine_log | grep 'repeated
 engine_fails; until_so 'systemd to start it no more' starts_no_more; engine_log""",
         mend=START,
     ),
+    "no-such-runtime": Fault(
+        messages=("unknown or invalid runtime name: …",),
+        cause="engine-runtime-missing",
+        say="docker run --rm --runtime nvidia $IMAGE help",
+        mend=":",
+        lasts=True,
+    ),
     "interface-too-new": Fault(
         messages=("client version … is too new (or too old)",),
         cause="api-version",

@@ -54,6 +54,19 @@ FAULTS = {
         mend=":",
         lasts=True,
     ),
+    "kept-plain": Fault(
+        messages=("WARNING! Your password will be stored unencrypted",),
+        cause="password-kept-plain",
+        say="login",
+        mend="docker logout registry.test",
+    ),
+    "helper-fails": Fault(
+        messages=("Cannot autolaunch D-Bus without X11 $DISPLAY",),
+        cause="",
+        say="""cd /; cp ~/.docker/config.json ~/kept; echo '{"credsStore":"bad"}' >~/.docker/config.json
+            cp /bin/false /usr/local/bin/docker-credential-bad; login""",
+        mend="mv ~/kept ~/.docker/config.json; rm /usr/local/bin/docker-credential-bad",
+    ),
     "no-helper": Fault(
         messages=("error storing (or getting) credentials - err: exec: docker-credential-…",),
         cause="helper-missing",

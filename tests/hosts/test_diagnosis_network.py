@@ -41,10 +41,19 @@ FAULTS = {
         mend="pkill -f '[a]nswering.py page'",
     ),
     "port-of-a-container": Fault(
-        messages=("Bind for … failed: port is already allocated",),
+        messages=(
+            "Bind for … failed: port is already allocated",
+            "driver failed programming external connectivity on endpoint …",
+        ),
         cause="named-port-taken",
         say="docker run --detach --name one -p 5058:5000 $IMAGE >/dev/null; docker run --rm -p 5058:5000 $IMAGE help",
         mend="docker rm --force one",
+    ),
+    "subnet-of-another": Fault(
+        messages=("Pool overlaps with other one on this address space",),
+        cause="",
+        say="docker network create --subnet 172.17.0.0/16 beside",
+        mend=":",
     ),
     "name-gone": Fault(
         messages=("lookup … on …: read udp …: connection refused (or i/o timeout)", "Could not resolve host"),

@@ -23,6 +23,12 @@ UNMOUNT = (
 MAINTENANCE = "sed -i 's/^storage:/storage:\\n  maintenance: {readonly: {enabled: true}}/' $CONFIG"
 PAGE = """sed s/5060/443/ tests/hosts/answering.py >/root/answering.py
 setsid python3 /root/answering.py page >/dev/null 2>&1 &"""
+MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+MANIFEST = f"{CURL} curl $KNOWN -X PUT -H 'Content-Type: {MEDIA_TYPE}' -d '%s' https://registry.test/v2/x/manifests/1"
+IMAGE_WITHOUT_LAYERS = (
+    f'{{"schemaVersion":2,"mediaType":"{MEDIA_TYPE}","config":{{"mediaType":"application/vnd.docker.container.image.v1+json",'
+    f'"size":2,"digest":"sha256:{"0" * 64}"}},"layers":[]}}'
+)
 FAULTS = {
     "no-yaml": Fault(
         messages=("error parsing …/config.yml: … did not find expected key",),
@@ -54,6 +60,33 @@ FAULTS = {
         messages=('unable to configure authorization (htpasswd): "realm" must be set',),
         cause="configuration-is-another",
         say="sed -i /realm/d $CONFIG; restart; log 'must be set'",
+    ),
+    "no-such-access": Fault(
+        messages=("no access controller (or storage driver) registered with name: …",),
+        cause="configuration-is-another",
+        say="sed -i 's/htpasswd:/htpaswd:/' $CONFIG; restart; log 'no access controller'",
+    ),
+    "file-of-another": Fault(
+        messages=("open …: permission denied",),
+        cause="",
+        say="docker run --rm --user 1000 --volume $CONFIG:/etc/docker/registry/config.yml $IMAGE",
+        mend=":",
+    ),
+    "program-of-another-processor": Fault(
+        messages=("exec format error",),
+        cause="",
+        say="echo nothing >/root/no-program; chmod +x /root/no-program\n"
+        "docker run --rm --volume /root/no-program:/no-program --entrypoint /no-program $IMAGE",
+        mend="rm /root/no-program",
+    ),
+    "no-layer": Fault(messages=("blob unknown to registry",), cause="", say=MANIFEST % IMAGE_WITHOUT_LAYERS, mend=":"),
+    "no-manifest": Fault(messages=("manifest invalid",), cause="", say=MANIFEST % "{}", mend=":"),
+    "collected-elsewhere": Fault(
+        messages=("failed to garbage collect: failed to mark: … Path not found: /docker/registry/v2/repositories",),
+        cause="",
+        say="docker run --rm --volume $CONFIG:/etc/docker/registry/config.yml $IMAGE garbage-collect"
+        " /etc/docker/registry/config.yml",
+        mend=":",
     ),
     "no-such-port": Fault(
         messages=("listen tcp: address …: invalid port",),

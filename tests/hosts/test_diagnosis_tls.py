@@ -34,6 +34,17 @@ FAULTS = {
         cause="certificate-name-missing",
         say="pair --names other.test; restart; login",
     ),
+    "another-name-to-curl": Fault(
+        messages=("certificate is not valid for the host's name (curl, Python)",),
+        cause="certificate-name-missing",
+        say="pair --names other.test; restart; curl -sS --cacert $CA https://registry.test/v2/",
+    ),
+    "old-tls": Fault(
+        messages=("remote error: tls: handshake failure (or protocol version not supported)",),
+        cause="",
+        say="openssl s_client -connect registry.test:443 -tls1_1 -cipher DEFAULT@SECLEVEL=0 </dev/null 2>&1",
+        mend=":",
+    ),
     "another-address": Fault(
         messages=("x509: certificate is valid for …, not …",),
         cause="certificate-address-missing",
