@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from .images import Recipe, ensure_image, has_image, remove_earlier, tag
-from .machine import Completed, LabError, alone, execute
+from .machine import Completed, LabError, alone, enter, execute, process_of
 
 __all__ = ["LAN", "Completed", "Host", "LabError", "Network", "NewHost", "SetUp", "start_host"]
 
@@ -99,14 +99,21 @@ class Host:
         Raises LabError if it fails (unless `check` is off), and in any case if it is stopped at the deadline.
         """
         variables = {**self.environment, **(environment or {})}
-        done = execute(
-            *("docker", "exec", "--interactive", f"--workdir={directory}"),
-            *(f"--env={name}={value}" for name, value in variables.items()),
-            *(self.name, "timeout", "--kill-after=10", str(timeout_seconds), *argv),
-            check=False,
-            input_bytes=(input_text or "").encode(),
-            timeout_seconds=timeout_seconds + 30,
-        )
+        limited = ("timeout", "--kill-after=10", str(timeout_seconds), *argv)
+        content, longest = (input_text or "").encode(), timeout_seconds + 30
+        if self.recipe.boots:
+            done = enter(
+                self.name,
+                *limited,
+                environment=variables,
+                directory=directory,
+                input_bytes=content,
+                timeout_seconds=longest,
+            )
+        else:  # what starts an engine must be in the control group that the engine makes its own in
+            given = (f"--env={name}={value}" for name, value in variables.items())
+            inside = ("docker", "exec", "--interactive", f"--workdir={directory}", *given, self.name)
+            done = execute(*inside, *limited, check=False, input_bytes=content, timeout_seconds=longest)
         done = replace(done, argv=argv)
         if done.code == OUT_OF_TIME or (check and done.code != 0):
             message = f"on {self.name}, within {timeout_seconds} s: {done}"
@@ -135,6 +142,7 @@ class Host:
             execute("docker", "network", "disconnect", self.network, self.name)
             execute("docker", "network", "connect", f"--ip={self.reached_at}", self.network, self.name)
             execute("docker", "start", self.name)
+        process_of.cache_clear()
         self.wait_until_up()
 
     def lead_to(self, other: "Host") -> None:
