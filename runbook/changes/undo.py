@@ -115,16 +115,16 @@ class Undo(Change):
             text = hosts_file.without_block(files.read_text(path) or "")
             files.write(path, text.encode(), files.mode_of(path) or 0o644)
         elif self.action != "forget":
-            if entry.thing.kind in (
-                "site",
-                "engine file",
-            ):  # there is another text in it while nginx, or the engine, reads
+            if entry.thing.kind in _READ_MEANWHILE:
                 ledger.reopen(self.number)
             _UNDO[entry.thing.kind](entry, timeout_seconds)
         if entry.thing.kind in made.FILES and entry.made is None:  # a run was killed while it wrote the file
             files.remove_tree(files.part_of(Path(entry.thing.name)))
         ledger.drop(self.number)
         return note
+
+
+_READ_MEANWHILE = ("site", "engine file")  # files that have a text of their own until nginx, or the engine, has read it
 
 
 def _leave(entry: Entry) -> str:

@@ -103,12 +103,9 @@ class Answer:
     def heading(self) -> str:
         """What the table is about, in a sentence."""
         if self.messages:
-            of = (
-                f". It speaks of {', '.join(self.others)}; what is confirmed is about this host's own registry"
-                if self.others
-                else ""
-            )
-            return "Known: " + "; ".join(f"“{message.name}”" for message in self.messages) + of
+            known = "Known: " + "; ".join(f"“{message.name}”" for message in self.messages)
+            others = ", ".join(self.others)
+            return f"{known}. It speaks of {others}; what is confirmed is about this host's own" if others else known
         if self.asked:
             return "The catalogue does not know this message; the host was looked at instead"
         return "What was found wrong here, the root first"

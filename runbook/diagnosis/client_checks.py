@@ -159,11 +159,8 @@ def another_platform(situation: Situation) -> Finding:
     if named is None:
         raise UntoldError("the message names no platform")
     wanted, own = named[1] or named[2], _PLATFORMS.get(platform.machine(), platform.machine())
-    return (
-        yes(f"{wanted} was asked for, which is this host's")
-        if wanted == own
-        else no(f"{wanted} was asked for; this host is {own}")
-    )
+    told = f"{wanted} was asked for; this host is {own}"
+    return yes(told) if wanted == own else no(told)
 
 
 _PLATFORMS = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # Go's names of them
@@ -177,12 +174,11 @@ def password_kept_plain(situation: Situation) -> Finding:
 
 def network_of_another(situation: Situation) -> Finding:
     """Ask the engine whether the network or volume that the message names carries the runbook's label."""
-    named = re.search(r'(network|volume) \\*"?([\w.-]+)\\*"? (?:was found|already exists)', situation.message)
+    named = re.search(r'(network|volume) "?([\w.-]+)"? (?:was found|already exists)', situation.message)
     if named is None:
         raise UntoldError("the message names no network and no volume")
-    labels = {"network": engine.network_labels, "volume": engine.volume_labels}[named[1]](
-        situation.require_engine(), named[2]
-    )
+    ask = engine.network_labels if named[1] == "network" else engine.volume_labels
+    labels = ask(situation.require_engine(), named[2])
     if labels is None:
         return no(f"there is no {named[1]} {named[2]} now")
     return no("the runbook made it") if engine.LABEL in labels else yes(f"{named[1]} {named[2]} is not the runbook's")

@@ -248,11 +248,8 @@ def runtime_missing(situation: Situation) -> Finding:
     wanted = named[1] if named else str(told.get("default-runtime", "runc"))
     has = situation.engine_information.get("Runtimes") if situation.client else told.get("runtimes")
     known = {"runc", "io.containerd.runc.v2", *(has or {})}
-    return (
-        no(f"{wanted} is known")
-        if wanted in known
-        else yes(f"{wanted} is asked for; there is {', '.join(sorted(known))}")
-    )
+    told = f"{wanted} is asked for; there is {', '.join(sorted(known))}"
+    return no(told) if wanted in known else yes(told)
 
 
 def address_pools_used(situation: Situation) -> Finding:

@@ -8,6 +8,7 @@ from typing import Any
 from runbook.system.host import json_text
 
 Cell = Mapping[str, Any]
+UNTOUCHED = "*Write here what is to be known of this run: its record keeps it.*"
 
 
 def notebook(path: Path) -> dict[str, Any]:
@@ -29,6 +30,12 @@ def cells(path: Path) -> list[Cell]:
 def headings(cell: Cell) -> list[str]:
     """Return the headings in a cell of prose; none where it is code."""
     return re.findall(r"(?m)^#+ +(.+?) *$", cell["source"]) if cell["cell_type"] == "markdown" else []
+
+
+def note(found: Sequence[Cell]) -> str:
+    """Return what somebody wrote in the notebook's cell for it, without its heading; empty where nobody did."""
+    written = [cell["source"] for cell in found if "note" in cell["metadata"].get("tags", ())]
+    return "\n".join(re.sub(r"(?m)^#+ .*$", "", text).replace(UNTOUCHED, "").strip() for text in written).strip()
 
 
 def title(found: Sequence[Cell]) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from runbook.display import tables
 from runbook.model.errors import InterruptError
-from runbook.runs.record.cells import Cell, headings, notebook, title
+from runbook.model.redaction import redact
+from runbook.runs.record.cells import Cell, headings, note, notebook, title
 from runbook.runs.record.model import Change, Diagnosis, Ending, NotebookRun, Outcome, Proof, Step
 
 INTERRUPTED = "KeyboardInterrupt: "  # what the kernel says of a cell that was interrupted
@@ -38,6 +39,7 @@ def read(path: Path) -> NotebookRun:
         results=tuple(Proof(**item) for record in records for item in record.get("results", ())),
         waits=next((record["waits"] for record in records if record.get("waits")), None),
         error=error,
+        note=redact(note(found["cells"])),
         diagnosis=tuple(_confirmed(records)),
     )
 

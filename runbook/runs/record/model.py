@@ -85,6 +85,7 @@ class NotebookRun(BaseModel):
     results: tuple[Proof, ...] = Field(default=(), description="the proof; none in mode plan")
     waits: str | None = Field(default=None, description="what an earlier notebook has to provide before the plan")
     error: str | None = None
+    note: str = Field(default="", description="what somebody wrote in the notebook's cell for it")
     diagnosis: tuple[Diagnosis, ...] = Field(default=(), description="the causes that are confirmed, the root first")
 
     @property

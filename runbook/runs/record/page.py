@@ -26,7 +26,9 @@ def text(record: Record) -> str:
     """Return the page; all text of the run in it is escaped."""
     style = files("runbook.runs.record").joinpath("page.css").read_text(encoding="utf-8")
     heading = f"Registry runbook: {_verdict(record)}"
-    body = "".join((_summary(record), _failure(record), _proofs(record), _changes(record), _times(record)))
+    body = "".join(
+        (_summary(record), _failure(record), _notes(record), _proofs(record), _changes(record), _times(record))
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
@@ -123,6 +125,13 @@ def _failure(record: Record) -> str:
     if record.go_on:
         parts.append(f"<p>Then go on with:</p>\n<pre>{html.escape(record.go_on)}</pre>\n")
     return _section("What went wrong", *parts)
+
+
+def _notes(record: Record) -> str:
+    rows = [(done.notebook, done.note) for done in record.notebooks if done.note]
+    if not rows:
+        return ""
+    return _section("Notes", _table("What was written in the notebooks", ("Notebook", "Note"), rows, empty=""))
 
 
 def _proofs(record: Record) -> str:

@@ -66,6 +66,9 @@ def test_write_makes_three_files_for_their_owner(tmp_path: Path) -> None:
     assert record(GOOD) == folder.read(tmp_path)
 
 
+WRITTEN = "Authorization: Basic YWRtaW46bm90LXNvLXNlY3JldA=="
+
+
 def executed(*, answered: bool = True, error: str = "", mode: str = "apply") -> str:
     """Return the text of a notebook as papermill leaves it, finished or cut off."""
     times = {"start_time": "2026-01-02T03:04:06+00:00", "end_time": "2026-01-02T03:04:07+00:00", "duration": 1.0}
@@ -79,6 +82,7 @@ def executed(*, answered: bool = True, error: str = "", mode: str = "apply") -> 
         {"cell_type": "markdown", "metadata": {}, "source": ["# Title\n", "\n", "## Verify"]},
         {"cell_type": "code", "metadata": {"papermill": times, **timing}, "source": ["x = 1"], "outputs": outputs},
         {"cell_type": "code", "metadata": {}, "source": [], "outputs": []},
+        {"cell_type": "markdown", "metadata": {"tags": ["note"]}, "source": [f"## Your note\n\nTold them. {WRITTEN}"]},
     ]
     whole = {"start_time": "2026-01-02T03:04:05", "duration": 2.5, "parameters": {"mode": mode}}
     return json.dumps({"cells": cells, "metadata": {"papermill": whole}, "nbformat": 4, "nbformat_minor": 5})
@@ -110,6 +114,8 @@ def test_read_takes_the_notebooks_where_a_run_was_cut_off(
     assert (first.notebook, first.result, second.result, second.error) == ("10-x", "done", result, error)
     assert (second.results, second.title) == (GOOD.results, "Title")
     assert [(step.heading, step.seconds) for step in second.steps] == [("Verify", 1.0)]
+    assert "Told them." in second.note
+    assert WRITTEN[-20:] not in second.note
     assert second.started.isoformat() == "2026-01-02T03:04:05+00:00"
 
 

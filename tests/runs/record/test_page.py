@@ -236,3 +236,11 @@ def test_page_made_from_notebooks_says_what_is_not_known() -> None:
     tree = read(record(GOOD, versions={}, host={}, parameters={}))
     assert tree.text().count("not known: the record was made from the executed notebooks.") == 2
     assert "All had their defaults." in tree.text()
+
+
+def test_page_shows_notes_where_there_are_some() -> None:
+    """Fails if a note is not shown with its notebook, or a heading stands above none."""
+    written = GOOD.model_copy(update={"note": "Before the move & after <it>"})
+    assert "Notes" not in page.text(record(GOOD))
+    assert "Before the move &amp; after &lt;it&gt;" in page.text(record(written))
+    assert "<h2>Notes</h2>" in page.text(record(written))
