@@ -95,6 +95,61 @@ def test_setup_takes_no_python_s_settings_and_a_folder_for_temporary_files_that_
     assert (tree / ".venv" / "installed" / "module.py").exists()
 
 
+OLD = """#!/bin/sh
+[ "$1" != --version ] || { echo Python 3.9.18; exit; }
+exit 1
+"""
+TOOLS = ("bash", "cat", "dirname", "env", "find", "rm", "sed", "sha256sum", "tr")  # beside what a test puts there
+
+
+@pytest.fixture
+def bare(tree: Path) -> Path:
+    """Return the tree of a system whose Python is too old."""
+    for name in TOOLS:
+        (tree / "bin" / name).symlink_to(str(shutil.which(name)))
+    (tree / "bin" / "python3").write_text(OLD, encoding="ascii")
+    (tree / "bin" / "python3").chmod(0o755)
+    return tree
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can put another os-release in the place of this one")
+@pytest.mark.parametrize(
+    ("system", "remedy"),
+    [
+        ('ID="rhel"\nID_LIKE="fedora"', "`dnf install python3.12`"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"', "`dnf install python3.12`"),
+        ("ID=fedora", "`dnf install python3.12`"),
+        ('ID="opensuse-leap"\nID_LIKE="suse opensuse"', "`zypper install python312`"),
+        ('ID="sles"\nID_LIKE="suse"', "`zypper install python312`"),
+        ("ID=ubuntu\nID_LIKE=debian", "`apt-get install python3.11 python3.11-venv`"),
+        ("ID=debian", "`apt-get install python3.11 python3.11-venv`"),
+        ("ID=arch", "install it"),
+    ],
+)
+def test_setup_says_what_to_install_where_python_is_too_old(bare: Path, system: str, remedy: str) -> None:
+    """Fails if a system with an older Python is not told the package of a newer one, by its own name for it."""
+    (bare / "os-release").write_text(f"{system}\n", encoding="ascii")
+    as_there = f"mount --bind {bare}/os-release /etc/os-release && PATH={bare}/bin exec script/setup"
+    command = ("unshare", "--mount", "sh", "-c", as_there)
+    done = subprocess.run(command, cwd=bare, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    told = f"expected Python 3.11 or later; found Python 3.9.18. To repair: {remedy}."
+    assert done.stderr == f"registry-runbook: {told}\n"
+
+
+@pytest.mark.parametrize("name", ["python3.11", "python3.14"])
+def test_setup_takes_a_newer_python_beside_an_old_one(bare: Path, name: str) -> None:
+    """Fails if the system's own Python, which is too old, is all that is looked at."""
+    (bare / "bin" / name).write_text(PYTHON, encoding="ascii")
+    (bare / "bin" / name).chmod(0o755)
+    for tool in ("mkdir", "chmod", "sh"):
+        (bare / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    assert call(bare, "script/setup", more={"PATH": f"{bare}/bin"}).endswith(
+        "installing the locked packages into .venv\n"
+    )
+    assert (bare / ".venv" / "installed" / "module.py").exists()
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_run_gives_the_program_a_umask_streams_and_none_of_python_s_settings(tree: Path, closed: str) -> None:
     """Fails if a closed stream lets the next file that is opened take its place, or others write what is compiled."""
