@@ -12,7 +12,7 @@ from runbook.proof import baseline
 from runbook.sections import basic_registry, certificates, configuration, host, nginx
 from runbook.sections import compose as compose_section
 from runbook.system.docker import compose, engine
-from runbook.system.host import commands, files
+from runbook.system.host import commands, files, selinux
 from runbook.system.registry import config_yml, storage
 
 from .situation import Finding, Situation, UntoldError, no, yes
@@ -274,7 +274,7 @@ _TRACES = "OTEL_TRACES_EXPORTER"
 
 def mount_not_readable(situation: Situation) -> Finding:
     """Look whether SELinux enforces, and as whom the container runs."""
-    if (files.read_text(Path("/sys/fs/selinux/enforce")) or "").strip() == "1":
+    if selinux.enforces():
         return yes("SELinux enforces on this host")
     user = str(situation.inspected["Config"]["User"])
     is_root = user in ("", "0", "root", "0:0")

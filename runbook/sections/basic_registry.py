@@ -20,7 +20,7 @@ from runbook.model.results import Result, refused, says, works
 from runbook.model.value_types import split_reference
 from runbook.system.docker import daemon_json, engine, engine_flags, images, reload
 from runbook.system.docker.reload import Registries
-from runbook.system.host import json_text, network, systemd
+from runbook.system.host import json_text, network, selinux, systemd
 from runbook.system.host.systemd import Supervisor
 from runbook.system.registry import api, config_yml, docker_client, storage
 
@@ -44,6 +44,7 @@ class BasicRegistryFacts:
     registries: Registries
     flags: tuple[engine_flags.Flag, ...] = ()
     is_desktop: bool = False
+    has_selinux: bool = False
 
 
 def gather(parameters: Parameters) -> BasicRegistryFacts:
@@ -59,6 +60,7 @@ def gather(parameters: Parameters) -> BasicRegistryFacts:
         registries=reload.registries(client),
         flags=engine_flags.gather(supervisor) if configures else (),
         is_desktop=engine.is_desktop(client),
+        has_selinux=selinux.is_there(),
     )
 
 
@@ -93,7 +95,7 @@ def plan(parameters: Parameters, facts: BasicRegistryFacts) -> list[Change]:
                 name=parameters.basic_container,
                 image=facts.image.reference,
                 publish=_publish(parameters),
-                volume=(Path(parameters.basic_data_directory), str(storage.ROOT)),
+                volume=(Path(parameters.basic_data_directory), _inside(facts)),
                 restart_policy="always",
                 environment=tuple(config_yml.ENVIRONMENT.items()),
                 labels=((engine.LABEL, "basic_registry"),),
@@ -135,6 +137,11 @@ def _publish(parameters: Parameters) -> tuple[str, int, int]:
     return parameters.basic_address, parameters.basic_port, _PORT_INSIDE
 
 
+def _inside(facts: BasicRegistryFacts) -> str:
+    """Return where the container has its data, and how Docker is to mount them."""
+    return f"{storage.ROOT}:z" if facts.has_selinux else str(storage.ROOT)
+
+
 def _why_run(parameters: Parameters, facts: BasicRegistryFacts) -> str | None:
     """Return why the container is to be made: empty where there is none, None where the one there is right."""
     found = facts.container
@@ -146,7 +153,7 @@ def _why_run(parameters: Parameters, facts: BasicRegistryFacts) -> str | None:
         ("it is not connected to its network", "bridge" in found.networks, True),
         ("it runs another image", found.image_id, facts.image.image_id),
         ("its port differs", found.publish, (_publish(parameters),)),
-        ("its data are elsewhere", found.binds, (f"{parameters.basic_data_directory}:{storage.ROOT}",)),
+        ("its data are elsewhere", found.binds, (f"{parameters.basic_data_directory}:{_inside(facts)}",)),
         ("its restart policy differs", found.restart_policy, "always"),
     )
     return next((reason for reason, is_now, wanted in compared if is_now != wanted), None)

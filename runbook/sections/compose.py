@@ -25,7 +25,7 @@ from runbook.model.results import Result, refused, works
 from runbook.system import credentials, nginx
 from runbook.system.certificates import tls
 from runbook.system.docker import compose, engine, images
-from runbook.system.host import files, hosts_file, network, rights, yaml_text
+from runbook.system.host import files, hosts_file, network, rights, selinux, yaml_text
 from runbook.system.registry import api, config_yml, storage
 
 _REVISION = "org.registry-runbook.revision"
@@ -62,6 +62,7 @@ class ComposeFacts:
     network_mtu: int | None = None
     more_rights: tuple[str, ...] = ()
     template: tuple[Path, str] | None = None
+    has_selinux: bool = False
 
 
 def gather(parameters: Parameters) -> ComposeFacts:
@@ -106,6 +107,7 @@ def gather(parameters: Parameters) -> ComposeFacts:
         network_mtu=network_mtu,
         more_rights=() if is_desktop else more_rights(client, parameters),
         template=None if template is None else (template, files.read_text(template) or ""),
+        has_selinux=selinux.is_there(),
     )
 
 
@@ -147,7 +149,7 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
         "environment": config_yml.ENVIRONMENT,
         "ports": [_publish(parameters)],
         "volumes": [
-            f"{parameters.configuration_directory}:{config_yml.INSIDE}:ro",
+            f"{parameters.configuration_directory}:{config_yml.INSIDE}:ro{',z' if facts.has_selinux else ''}",
             f"{parameters.data_volume}:{storage.ROOT}",
         ],
         "healthcheck": {"test": ["CMD", *_HEALTH], "interval": "10s", "timeout": "5s", "retries": 3},

@@ -123,6 +123,14 @@ def test_plan_runs_the_container_as_it_is_wanted(facts: BasicRegistryFacts, expe
     assert expected == basic_registry.plan(Parameters(), facts)
 
 
+def test_plan_has_the_data_labelled_where_there_is_selinux() -> None:
+    """Fails if SELinux keeps the container from its data, or a second run makes it anew."""
+    facts = dataclasses.replace(NEW, has_selinux=True)
+    changes = basic_registry.plan(Parameters(), facts)
+    assert changes == [FOLDER, dataclasses.replace(RUN, volume=(RUN.volume[0], "/var/lib/registry:z"))]
+    assert basic_registry.plan(Parameters(), after(facts, changes)) == []
+
+
 @pytest.mark.parametrize(("facts", "changes"), PLANS)
 def test_plan_of_the_registry_that_was_planned_is_empty(facts: BasicRegistryFacts, changes: list[Change]) -> None:
     """Fails if a second run would replace the container again."""

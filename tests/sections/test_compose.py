@@ -204,6 +204,14 @@ def test_plan_of_the_document_s_values_converges() -> None:
     assert service["volumes"] == ["/srv/registry:/etc/docker/registry:ro", "v:/var/lib/registry"]
 
 
+def test_content_has_mounts_labelled_where_there_is_selinux() -> None:
+    """Fails if SELinux keeps the registry from its configuration, or other hosts get a flag that they do not need."""
+    with_it: Any = compose.content(Parameters(), dataclasses.replace(NEW, has_selinux=True))
+    without: Any = compose.content(Parameters(), NEW)
+    assert with_it["services"]["registry"]["volumes"][0] == "/etc/docker/registry:/etc/docker/registry:ro,z"
+    assert without["services"]["registry"]["volumes"][0] == "/etc/docker/registry:/etc/docker/registry:ro"
+
+
 def test_content_repairs_the_document_s_file() -> None:
     """Fails if the registry reads another configuration (A1), or does not come back (A17); or for an old key (A13)."""
     content: Any = compose.content(Parameters(), NEW)
