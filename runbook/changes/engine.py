@@ -41,7 +41,8 @@ class InstallPackages(Change):
 
     def by_hand(self) -> str:
         """Return the commands for it."""
-        return f"apt-get update && {shell.command('apt-get', 'install', '-y', '--no-install-recommends', *self.names)}"
+        options = ("-y", "--no-remove", "--no-install-recommends")
+        return f"apt-get update && {shell.command('apt-get', 'install', *options, *self.names)}"
 
     def make(self, _timeout_seconds: float, /) -> str:
         """Install the packages."""

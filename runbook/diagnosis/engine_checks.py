@@ -244,9 +244,9 @@ def containerd_stopped(situation: Situation) -> Finding:
 def runtime_missing(situation: Situation) -> Finding:
     """Compare the runtime that daemon.json, or the message, names with those that the engine has."""
     named = re.search(r"runtime (?:name: |specified )?\"?([\w.-]+)", situation.message)
-    told = json_text.read_object(situation.daemon_json or "{}")
-    wanted = named[1] if named else str(told.get("default-runtime", "runc"))
-    has = situation.engine_information.get("Runtimes") if situation.client else told.get("runtimes")
+    file = json_text.read_object(situation.daemon_json or "{}")
+    wanted = named[1] if named else str(file.get("default-runtime", "runc"))
+    has = situation.engine_information.get("Runtimes") if situation.client else file.get("runtimes")
     known = {"runc", "io.containerd.runc.v2", *(has or {})}
     told = f"{wanted} is asked for; there is {', '.join(sorted(known))}"
     return no(told) if wanted in known else yes(told)

@@ -1,6 +1,7 @@
 """SIGKILL before each change of a host: the next run goes on from there, with the same authority, and nothing is left.
 
-The whole matrix with `script/test --all`; otherwise a sample of it on one of two hosts, by the session's seed.
+The whole matrix with `script/test --all`, on four hosts of each kind; otherwise a sample of it on one of two hosts, by
+the session's seed.
 """
 
 import itertools
@@ -25,6 +26,7 @@ BACK = ("90-tear-down",)
 BEFORE = {"bookworm": "", "trixie-nginx": """echo '{"debug": false}' >/etc/docker/daemon.json"""}
 IN_FRONT = {"bookworm": {}, "trixie-nginx": {"proxy": "nginx", "proxy_layer_megabytes": 2}}
 IMAGE = "registry-runbook/docker-registry"
+PARTS = 4 if tries_all() else 1  # of the matrix, each on a host of its own: so they may be tried beside each other
 SAMPLE = 1  # places; each takes some twenty seconds
 KILLED = 137  # what a shell gives for SIGKILL
 CA_KEY = "/etc/registry-runbook/ca/ca.key"
@@ -54,15 +56,18 @@ class Matrix:
     """A host, what of `MADE` was there before, and what a run of each route changes on it."""
 
     host: Host
+    part: int
     parameters: Mapping[str, object]
     before: str
     changes: Mapping[tuple[str, ...], list[str]]
 
     def places(self, route: tuple[str, ...], sample: int) -> list[tuple[tuple[str, ...], int]]:
-        """Return a route with each of its changes, from 1, or with a sample of them that another run can repeat."""
+        """Return a route with each of this part's changes, or with a sample of all that another run can repeat."""
         every = range(1, len(self.changes[route]) + 1)
         chosen = draws.source("kills", self.host.recipe.name, *route)
-        return [(route, place) for place in (every if tries_all() else sorted(chosen.sample(every, sample)))]
+        return [
+            (route, place) for place in (every[self.part :: PARTS] if tries_all() else chosen.sample(every, sample))
+        ]
 
 
 def run(host: Host, parameters: Mapping[str, object], route: tuple[str, ...], *, kill_at: int = 0) -> Completed:
@@ -77,25 +82,29 @@ def made(host: Host) -> str:
     return host.run("sh", "-c", MADE, check=False).stdout
 
 
-@pytest.fixture(scope="module", params=draws.one_of(list(BEFORE), "killed"))
+HOSTS = [f"{recipe}-{part}" for recipe in draws.one_of(list(BEFORE), "killed") for part in range(PARTS)]
+
+
+@pytest.fixture(scope="module", params=HOSTS)
 def matrix(request: pytest.FixtureRequest) -> Iterator[Matrix]:
     """Give a host, and what a run of each route changes on it; it ends as the tear-down leaves it, with the image."""
-    with start_with_project(request.param) as host:
+    recipe, _, part = request.param.rpartition("-")
+    with start_with_project(recipe) as host:
         parameters = {
             "basic_address": "0.0.0.0",  # noqa: S104 (a container's)
             "insecure_registries": [f"{host.address}:5000"],
             "client_kit_directory": "/opt/registry-client-kit",
             "also_remove": ["data", "basic-data", "authority", "secrets"],
-            **IN_FRONT[request.param],
+            **IN_FRONT[recipe],
         }
-        host.run("sh", "-ec", BEFORE[request.param], timeout_seconds=300)
+        host.run("sh", "-ec", BEFORE[recipe], timeout_seconds=300)
         before = made(host)
         changes = {}
         for route in (FIRST, BACK, WAY, BACK):  # as it is killed later: each way from where the tear-down leaves a host
             done = run(host, parameters, route)
             assert done.code == 0, done
             changes[route] = done.stderr.splitlines()
-        yield Matrix(host=host, parameters=parameters, before=before, changes=changes)
+        yield Matrix(host=host, part=int(part), parameters=parameters, before=before, changes=changes)
 
 
 def key_of(host: Host) -> str:

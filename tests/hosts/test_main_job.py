@@ -66,6 +66,24 @@ def assert_second_run_changes_nothing(host: Host, *arguments: str) -> None:
     assert snapshot(host) == as_it_was
 
 
+CONFLICTING = """
+mkdir --parents /root/theirs/DEBIAN
+printf '%s\\n' 'Package: theirs' 'Version: 1' 'Architecture: all' 'Maintainer: them <them@example.test>' \\
+    'Conflicts: containerd' 'Description: what another engine needs' >/root/theirs/DEBIAN/control
+dpkg-deb --build /root/theirs /root/theirs.deb && dpkg --install /root/theirs.deb
+"""
+
+
+def test_no_package_of_somebody_else_s_is_removed_for_the_engine_s(plain: Host) -> None:
+    """Fails where apt takes away what conflicts with the engine, or it is not named."""
+    plain.run("sh", "-ec", CONFLICTING)
+    refused = run(plain, "10-host", check=False)
+    assert "apt would remove theirs for them" in str(refused.error)
+    assert refused.changes == []
+    plain.run("dpkg", "--status", "theirs")
+    plain.run("dpkg", "--purge", "theirs")
+
+
 def test_run_says_when_engine_will_not_come_back(plain: Host) -> None:
     """Fails where a host without systemd is told nothing of its engine at boot."""
     results = run(plain, "10-host").results

@@ -18,7 +18,7 @@ APART = (  # an authority of its own
 )
 # The program, its kernels, and what starts them have the variable because the operator gives it to them: only root and
 # the same user may read it there (proc(5)). No other program gets it: no engine, no Compose.
-HAVE_VARIABLES = {"registry-runbook", "bash", "env", "run", "setup", "strace", "timeout"}
+HAVE_VARIABLES = {"registry-runbook", "bash", "env", "nsenter", "run", "setup", "strace", "timeout"}
 HAVE_VARIABLES |= {"multiprocessing.forkserver", "multiprocessing.resource_tracker"}  # kernels, and what is beside them
 HAVE_VARIABLES |= {"cat", "dirname", "find", "sha256sum", "uname"}  # of script/setup, and of Python's platform
 BREAK = """

@@ -34,14 +34,23 @@ def update() -> None:
 
 
 def would_install(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return all packages that `install` adds to the host, in alphabetical order; one that is replaced is not new."""
+    """Return all packages that `install` adds to the host, in alphabetical order; one that is replaced is not new.
+
+    Raises HostError where apt would remove others for them: podman-docker, or the containerd.io of another engine.
+    """
     done = _apt("apt-get", "install", "--simulate", "-q", "--no-install-recommends", *names)
+    if removed := re.findall(r"^Remv (\S+)", done.output, flags=re.MULTILINE):
+        raise HostError(
+            f"the packages {', '.join(names)} to go beside those that are here",
+            f"apt would remove {', '.join(removed)} for them",
+            "remove what nobody needs by hand; or install an engine that fits: docs.docker.com/engine/install",
+        )
     return tuple(sorted(re.findall(r"^Inst (\S+) \(", done.output, flags=re.MULTILINE)))
 
 
 def install(names: tuple[str, ...]) -> None:
-    """Install packages without those that they only recommend."""
-    _apt("apt-get", "install", "-q", "-y", "--no-install-recommends", *names)
+    """Install packages without those that they only recommend; apt refuses where it would remove others."""
+    _apt("apt-get", "install", "-q", "-y", "--no-remove", "--no-install-recommends", *names)
 
 
 def installed(names: Sequence[str]) -> tuple[str, ...]:
