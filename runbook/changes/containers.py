@@ -118,6 +118,32 @@ class RunContainer(_EngineChange):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RemoveLeftOver(_EngineChange):
+    """Remove the containers and images of a proof that was killed: the runbook's labels tell them from all others."""
+
+    containers: tuple[str, ...]
+    images: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        names = (*(f"the container {name}" for name in self.containers), *(f"the image {name}" for name in self.images))
+        return f"remove what a proof left that was killed: {', '.join(names)}"
+
+    def by_hand(self) -> str:
+        """Return the commands for it."""
+        containers = shell.command("docker", "rm", "--force", *self.containers) if self.containers else ""
+        return shell.lines(containers, shell.command("docker", "image", "rm", *self.images) if self.images else "")
+
+    def make(self, timeout_seconds: float, /) -> str:
+        """Remove them."""
+        client = engine.require(timeout_seconds)
+        for name in self.containers:
+            engine.remove_own_container(client, name)
+        images.remove_test_images(client)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ComposeUp(_EngineChange):
     """Check the Compose file with Compose's own `config`, then bring its service up, made anew."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runbook.changes import ledger, made
 from runbook.changes.base import Change
+from runbook.changes.containers import RemoveLeftOver
 from runbook.changes.ledger import Earlier, Entry
 from runbook.changes.made import Thing
 from runbook.changes.manual import LeftToUser
@@ -21,7 +22,7 @@ from runbook.model.results import Result, refused, works
 from runbook.operations import earlier
 from runbook.system import nginx
 from runbook.system.certificates import tls
-from runbook.system.docker import daemon_json, engine
+from runbook.system.docker import daemon_json, engine, images
 from runbook.system.host import files, hosts_file
 from runbook.system.registry import api
 
@@ -37,7 +38,8 @@ class TearDownFacts:
 
     `earlier` is what the ledger is to begin with, where there is none. `now` tells how a thing is
     (`runbook.changes.made`), `inside` what lies in a folder, `users` who else uses what the engine or a package gives:
-    for a thing of the ledger, names of objects that the runbook has not made.
+    for a thing of the ledger, names of objects that the runbook has not made. `probes` and `test_images` are what a
+    proof left that was killed.
     """
 
     entries: tuple[Entry, ...]
@@ -46,6 +48,8 @@ class TearDownFacts:
     users: tuple[tuple[Thing, str], ...] = ()
     hosts_match: bool = False
     earlier: tuple[Earlier, ...] = ()
+    probes: tuple[str, ...] = ()
+    test_images: tuple[str, ...] = ()
 
 
 def gather(parameters: Parameters) -> TearDownFacts:
@@ -61,6 +65,7 @@ def gather(parameters: Parameters) -> TearDownFacts:
         volumes = [thing.name for thing in things if thing.kind == "volume"]
         engine.refuse_other_root(client, volumes[0] if volumes else "")
     folders = [Path(thing.name) for thing in things if thing.kind == "folder"]
+    answering = engine.connect(parameters.timeout_seconds) if engine.is_installed() else None
     now = {thing: made.now(thing, parameters.timeout_seconds) for thing in things}
     return TearDownFacts(
         entries=entries,
@@ -69,6 +74,8 @@ def gather(parameters: Parameters) -> TearDownFacts:
         users=tuple(_users(now, parameters.timeout_seconds)),
         hosts_match=_hosts_match(entries),
         earlier=found,
+        probes=engine.probes(answering) if answering else (),
+        test_images=images.test_images(answering) if answering else (),
     )
 
 
@@ -116,6 +123,8 @@ def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
     """Return what undoes the ledger; data, authority, secrets, image and packages only where they are named."""
     planning = _Planning(parameters, facts)
     changes = [change for entry in reversed(facts.entries) if (change := planning.undo(entry)) is not None]
+    if facts.probes or facts.test_images:
+        changes.insert(0, RemoveLeftOver(containers=facts.probes, images=facts.test_images))
     return [EnterEarlier(found=facts.earlier), *changes] if changes and facts.earlier else changes
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from runbook.changes.base import Change, as_json, from_json, kinds
 from runbook.changes.certificates import InstallCertificate, IssueAuthority, IssueCertificate
-from runbook.changes.containers import ComposeUp, ObtainImage, PushClientImage, RunContainer
+from runbook.changes.containers import ComposeUp, ObtainImage, PushClientImage, RemoveLeftOver, RunContainer
 from runbook.changes.credentials import GenerateSecret, SetPassword
 from runbook.changes.engine import ConfigureEngine, EnableEngine, InstallPackages, RestartEngine, SetKernel, StartEngine
 from runbook.changes.files import CopyFile, MakeDirectory, RemoveTree, SetMode, WriteFile
@@ -173,6 +173,10 @@ LINES: list[tuple[Change, str]] = [
     (ARCHIVE, "get the registry's image: load registry:3.1.2 from /r.tar"),
     (CONTAINER, f"run the container registry from registry:3.1.2, {WHERE}"),
     (REPLACED, f"replace (it is not running) the container registry from registry:3.1.2, {WHERE}"),
+    (
+        RemoveLeftOver(containers=("quirky_name",), images=("0a1b2c",)),
+        "remove what a proof left that was killed: the container quirky_name, the image 0a1b2c",
+    ),
     (
         ComposeUp(path=Path("/c/docker-compose.yml"), project="registry", volume="v", reason="it is not there"),
         "bring up /c/docker-compose.yml as project registry (it is not there)",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runbook.changes.base import Change
+from runbook.changes.containers import RemoveLeftOver
 from runbook.changes.ledger import Earlier, Entry, KeptFile
 from runbook.changes.made import Belonging, Kind, Thing
 from runbook.changes.manual import LeftToUser
@@ -178,6 +179,17 @@ def test_plan_leaves_an_engine_with_something_in_it(
 def test_plan_changes_nothing_where_nothing_is(parameters: Parameters) -> None:
     """Fails if a second run would still change something."""
     assert tear_down.plan(parameters, TearDownFacts(entries=())) == []
+
+
+def test_plan_takes_away_what_a_proof_left_that_was_killed() -> None:
+    """Fails if a probe or a test image stays for ever, with a ledger or without one."""
+    left = RemoveLeftOver(containers=("quirky_name",), images=("0a1b2c",))
+    nothing = dataclasses.replace(TearDownFacts(entries=()), probes=("quirky_name",), test_images=("0a1b2c",))
+    assert tear_down.plan(PARAMETERS, nothing) == [left]
+    assert (
+        tear_down.plan(PARAMETERS, dataclasses.replace(MADE, probes=("quirky_name",), test_images=("0a1b2c",)))[0]
+        == left
+    )
 
 
 def test_plan_begins_the_ledger_of_a_host_that_an_earlier_version_has_set_up() -> None:

@@ -440,14 +440,19 @@ def _start(container: Container) -> None:
         raise HostError(told, str(error.explanation), "run the notebook 10-host") from error
 
 
+def probes(client: Client) -> tuple[str, ...]:
+    """Return the names of the containers that checks run, or that a check left which was killed."""
+    return tuple(str(found.name) for found in client.containers.list(all=True, filters={"label": f"{LABEL}=probe"}))
+
+
 @contextmanager
 def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]:
     """Run a container for as long as a check lasts, and yield the port of this host that its port `inside` has.
 
     One that a run left here which was killed is removed first. Raises HostError where the container ends at once.
     """
-    for left in client.containers.list(all=True, filters={"label": f"{LABEL}=probe"}):
-        left.remove(force=True)
+    for left in probes(client):
+        remove_container(client, left)
     probe = client.containers.create(
         image,
         detach=True,

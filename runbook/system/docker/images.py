@@ -300,10 +300,16 @@ def _refuse_import_error(answer: str) -> None:
             raise HostError("the engine to take the image", said["error"], "see the engine's log")
 
 
+def test_images(client: docker.DockerClient) -> tuple[str, ...]:
+    """Return the ids of the test images that proofs push, or that a proof left which was killed."""
+    found = client.images.list(filters={"label": f"{TEST_LABEL}=1"})
+    return tuple(str(image.short_id).removeprefix("sha256:") for image in found)
+
+
 def remove_test_images(client: docker.DockerClient) -> None:
     """Remove the test images that a run left here which was killed."""
-    for left in client.images.list(filters={"label": f"{TEST_LABEL}=1"}):
-        client.images.remove(str(left.id), force=True)
+    for left in test_images(client):
+        client.images.remove(left, force=True)
 
 
 def remove_test_image(client: docker.DockerClient, reference: str) -> None:
