@@ -13,7 +13,16 @@ DOCUMENT = ("-f", "parameters/document.yml")
 # None of them has an engine; on one there is systemd, which starts it.
 BOTH = ["bare", "plain"]
 OF_THE_DOCUMENT = draws.one_of(("bookworm", "trixie"), "values")
-RECIPES = ("bookworm", "trixie", "sid", *draws.one_of(BOTH, "bare"))
+CONTAINERD = "trixie, containerd's image store"
+RECIPES = ("bookworm", *draws.one_of(("trixie", CONTAINERD), "store"), "sid", *draws.one_of(BOTH, "bare"))
+# What Docker 29 has by default. Its snapshots cannot lie on those that the host itself lies on.
+USE_CONTAINERD = """
+systemctl stop docker.socket docker.service containerd.service
+mount -t tmpfs tmpfs /var/lib/containerd
+echo '{"features": {"containerd-snapshotter": true}}' >/etc/docker/daemon.json
+systemctl start containerd.service docker.service
+docker info | grep -q io.containerd.snapshotter
+"""
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -22,10 +31,12 @@ def test_run_proves_registry_then_changes_nothing(new_host: NewHost, recipe: str
 
     The same for the document's own values, on one of the two kinds of host that have an engine and systemd. bare and
     plain have no engine, and one of them is drawn: a tear-down that names everything takes it away again. script/setup
-    has run on all of these hosts; test_readme begins without that.
+    has run on all of these hosts; test_readme begins without that. Of the two image stores of an engine one is drawn.
     """
-    host = new_host(recipe)
-    is_torn_down = recipe in BOTH
+    host = new_host(recipe.partition(",")[0])
+    if recipe == CONTAINERD:
+        host.run("sh", "-ec", USE_CONTAINERD)
+    is_torn_down = recipe in (*BOTH, CONTAINERD)
     before = everything(host) if is_torn_down else []
     assert plan_states(host)["10-host"] == "to do"
     made = host.run("sh", "-c", "ls -d /etc/registry-runbook /etc/docker/registry /opt/data", check=False).stdout
