@@ -95,6 +95,14 @@ def test_setup_takes_no_python_s_settings_and_a_folder_for_temporary_files_that_
     assert (tree / ".venv" / "installed" / "module.py").exists()
 
 
+def test_setup_makes_anew_what_was_made_in_another_place(tree: Path) -> None:
+    """Fails if a clone that was moved, or copied, runs programs that name the place where it was."""
+    assert call(tree, "script/setup") != ""
+    assert call(tree, "script/setup") == ""
+    moved = tree.rename(tree.with_name("moved"))
+    assert call(moved, "script/setup").count("\n") == 1
+
+
 OLD = """#!/bin/sh
 [ "$1" != --version ] || { echo Python 3.9.18; exit; }
 exit 1

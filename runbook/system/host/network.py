@@ -125,7 +125,12 @@ def default_address() -> str:
         except OSError:
             found = host_addresses()
     if not found:
-        raise HostError("an address that is not loopback", "none on this host", "set the parameter address")
+        raise HostError(
+            "an IPv4 address of this host that is not loopback",
+            "IPv6 addresses alone" if has_ipv6() else "none",
+            "give it one, which may be for this host alone (`ip address add 192.0.2.1/32 dev lo`, and in the network's"
+            " own configuration): the registry's name stands for it here; others may reach the name by IPv6",
+        )
     return found[0]
 
 

@@ -43,7 +43,8 @@ def would_install(names: tuple[str, ...]) -> tuple[str, ...]:
         raise HostError(
             f"the packages {', '.join(names)} to go beside those that are here",
             f"apt would remove {', '.join(removed)} for them",
-            "remove what nobody needs by hand; or install an engine that fits: docs.docker.com/engine/install",
+            f"`apt-get remove {' '.join(removed)}` where nobody needs that; or install another engine:"
+            " docs.docker.com/engine/install",
         )
     return tuple(sorted(re.findall(r"^Inst (\S+) \(", done.output, flags=re.MULTILINE)))
 
