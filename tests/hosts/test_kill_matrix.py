@@ -112,13 +112,18 @@ def key_of(host: Host) -> str:
     return host.run("sha256sum", CA_KEY, check=False).stdout.partition(" ")[0]
 
 
-def die_and_go_on(matrix: Matrix, route: tuple[str, ...], place: int) -> None:
-    """Kill a run of this route before this change; the next one must come to its end, with the same authority."""
+def die(matrix: Matrix, route: tuple[str, ...], place: int) -> None:
+    """Kill a run of this route before this change."""
     print(f"{route[-1]} {place}: {matrix.changes[route][place - 1]}", flush=True)  # noqa: T201 (where it is)
     killed = run(matrix.host, matrix.parameters, route, kill_at=place)
     if killed.code == 0 and place == len(matrix.changes[route]) == len(killed.stderr.splitlines()) + 1:
         return  # the run that counted had one change more than those after it: there is no such place
     assert (killed.code, "killed before" in killed.stderr) == (KILLED, True), killed
+
+
+def die_and_go_on(matrix: Matrix, route: tuple[str, ...], place: int) -> None:
+    """Kill a run of this route before this change; the next one must come to its end, with the same authority."""
+    die(matrix, route, place)
     key = key_of(matrix.host)
     again = run(matrix.host, matrix.parameters, route)
     assert again.code == 0, again
@@ -147,6 +152,6 @@ def test_next_run_goes_on_from_wherever_one_was_killed(matrix: Matrix, subtests:
             die_and_go_on(matrix, *back)
             assert made(host) == matrix.before
         with subtests.test(route="straight back", place=place):
-            assert run(host, matrix.parameters, route, kill_at=place).code == KILLED
+            die(matrix, route, place)
             assert run(host, matrix.parameters, BACK).code == 0
             assert made(host) == matrix.before
