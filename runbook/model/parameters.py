@@ -219,8 +219,8 @@ class Parameters(BaseModel):
     @model_validator(mode="after")
     def _names_are_short_enough(self) -> Self:
         """Refuse a domain that names no file, and an image that clients could not name together with its registry."""
-        if len(f"{self.certificate_path.name}.part") > _LONGEST_NAME:
-            raise _refused("domain", "at most 246 characters: the file of its certificate is named after it")
+        if len(f".{self.certificate_path.name}.part") > _LONGEST_NAME:
+            raise _refused("domain", "at most 245 characters: the file of its certificate is named after it")
         for name in ("test_reference", "client_test_reference"):
             repository, _ = value_types.split_reference(getattr(self, name))
             if len(f"{self.registry_host}/{repository}") > _LONGEST_NAME:

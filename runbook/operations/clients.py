@@ -66,7 +66,7 @@ def gather(parameters: Parameters) -> ClientFacts:
         kit=tuple(
             (name, (text, mode)) for name, (text, mode) in found.items() if text is not None and mode is not None
         ),
-        others=tuple(name for name in files.names_in(directory) if name.removesuffix(".part") not in _MODES),
+        others=tuple(name for name in files.names_in(directory) if files.whole_of(name) not in _MODES),
         in_registry=_in_registry(parameters, _registry(parameters, authority)),
         certificate_state=file_state.state(directory / client_kit.CERTIFICATE),
     )

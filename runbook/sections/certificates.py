@@ -107,7 +107,7 @@ def gather(parameters: Parameters) -> CertificateFacts:
 def _others(private: Path) -> tuple[str, ...]:
     """Return what in a private folder is neither the runbook's nor such a folder of another deployment."""
     own = {"ca", "secrets", "accepted.json"}
-    names = [name for name in files.names_in(private) if name.removesuffix(".part") not in own]
+    names = [name for name in files.names_in(private) if files.whole_of(name) not in own]
     return tuple(name for name in names if not own.issuperset(files.names_in(private / name) or ("none",)))
 
 

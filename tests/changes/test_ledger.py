@@ -110,7 +110,7 @@ def test_entry_of_a_thing_that_was_being_made_says_so(tmp_path: Path) -> None:
 def test_run_without_changes_takes_away_what_a_kill_has_left_of_the_ledger(tmp_path: Path) -> None:
     """Fails if the last entry's half of a file stays for good where the next run has nothing to enter."""
     apply([WriteFile(path=tmp_path / "file", before=None, after="a\n", mode=0o600)])
-    entries, left = ledger.read(), ledger.FOLDER / "ledger.json.part"
+    entries, left = ledger.read(), ledger.FOLDER / ".ledger.json.part"
     left.write_text("[", encoding="ascii")
     apply([], entering=False)
     assert left.exists()

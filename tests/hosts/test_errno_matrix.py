@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 def test_failed_call_is_named_and_leaves_the_earlier_file(folder: Path, call: str, cause: int) -> None:
     """Fails where an error hides its path or cause, an earlier file is not what it was, or a temporary one stays."""
     before = contents(folder)
-    parts = [f"{name}.part" for name in targets.plan(folder)]
+    parts = [f".{name}.part" for name in targets.plan(folder)]
     paths = [word for name in parts for word in ("-P", str(folder / name))]
     inject = f"inject={call}:error={errno.errorcode[cause]}"
     ended = write_all(
@@ -74,8 +74,8 @@ def test_file_is_on_the_disk_before_it_takes_its_place(folder: Path) -> None:
     calls = "trace=write,fsync,rename,chmod,fchmod"
     write_all(folder, "strace", "-f", "--seccomp-bpf", "-qq", "-y", "-o", str(trace), "-e", calls)
     about = [line for line in trace.read_text(encoding="ascii").splitlines() if f"{folder}" in line]
-    seen = [line.split(maxsplit=1)[1].partition("(")[0] for line in about if "written.part" in line]
+    seen = [line.split(maxsplit=1)[1].partition("(")[0] for line in about if ".written.part" in line]
     assert seen[-3:] == ["write", "fsync", "rename"]
-    [place] = [n for n, line in enumerate(about) if "rename(" in line and "written.part" in line]
+    [place] = [n for n, line in enumerate(about) if "rename(" in line and ".written.part" in line]
     assert about[place + 1].split(maxsplit=1)[1].startswith("fsync(")
     assert f"<{folder}>" in about[place + 1]

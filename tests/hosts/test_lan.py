@@ -113,7 +113,7 @@ def test_lan_puts_back_what_the_engine_refuses(hosts: tuple[Host, Host], number:
     assert f"{DAEMON_JSON} is as it was before, and the engine answers" in str(refused.error)
     assert host.read(DAEMON_JSON) == '{"nonsense": 1}'
     assert "new.test" not in host.run("docker", "info").stdout
-    assert host.run("sh", "-c", "ls /etc/docker/*.part", check=False).stdout == ""
+    assert host.run("sh", "-c", "ls /etc/docker/.*.part", check=False).stdout == ""
     host.write(DAEMON_JSON, own or "{}")
 
 

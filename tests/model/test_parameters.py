@@ -43,7 +43,7 @@ def domain_of(length: int) -> str:
         pytest.param({"client_kit_directory": "/etc/registry-runbook/ca"}, "client_kit_", id="hands-out-the-ca"),
         pytest.param({"client_kit_directory": "/opt/data/registry/kit"}, "client_kit_", id="hands-out-data"),
         pytest.param({"client_test_reference": "runbook/proof:2"}, "client_test_reference: another", id="one-removed"),
-        pytest.param({"domain": domain_of(247)}, "domain: at most 246 characters", id="domain-that-names-no-file"),
+        pytest.param({"domain": domain_of(246)}, "domain: at most 245 characters", id="domain-that-names-no-file"),
         pytest.param({"test_reference": f"{'a' * 234}:1"}, "test_reference: a repository of at most 233", id="image"),
         pytest.param(
             {"domain": domain_of(242), "test_reference": "runbook/proof:1"},
@@ -67,7 +67,7 @@ def test_read_takes_the_longest_names(tmp_path: Path) -> None:
     """Fails if a domain or a repository is refused that files and clients can still name, or the file cannot be."""
     parameters = read(
         {
-            "domain": domain_of(246),
+            "domain": domain_of(245),
             "configuration_directory": str(tmp_path),
             "test_reference": f"{'a' * 8}:1",
             "client_test_reference": "b:1",
@@ -76,7 +76,7 @@ def test_read_takes_the_longest_names(tmp_path: Path) -> None:
         where="here",
     )
     files.write(parameters.certificate_path, b"", 0o600)
-    assert (tmp_path / "ssl" / f"{domain_of(246)}.pem").exists()
+    assert (tmp_path / "ssl" / f"{domain_of(245)}.pem").exists()
 
 
 @pytest.mark.parametrize(

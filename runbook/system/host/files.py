@@ -190,8 +190,13 @@ def no_regular_file(path: Path, kind: int) -> HostError:
 
 
 def part_of(path: Path) -> Path:
-    """Return where a file is written before it takes its place."""
-    return path.with_name(f"{path.name}.part")
+    """Return where a file is written before it takes its place: hidden from who reads a whole folder, as nginx does."""
+    return path.with_name(f".{path.name}.part")
+
+
+def whole_of(name: str) -> str:
+    """Return the name of the file that a part becomes; any other name as it is."""
+    return name[1:].removesuffix(".part") if name.startswith(".") and name.endswith(".part") else name
 
 
 def is_own(path: Path) -> bool:
@@ -288,7 +293,7 @@ def write(
     try:
         make_parents(path)
         part.unlink(missing_ok=True)  # of a run that was killed
-        with atomic_save(str(path), text_mode=False, file_perms=mode) as file:
+        with atomic_save(str(path), part_file=part.name, text_mode=False, file_perms=mode) as file:
             file.write(data)
             file.flush()
             _give(file.fileno(), owner, changed)

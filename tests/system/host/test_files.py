@@ -160,7 +160,7 @@ def test_write_does_not_follow_a_link(tmp_path: Path) -> None:
     """Fails if a link in a file's place, or its temporary file's, leads the text elsewhere."""
     target = tmp_path / "target"
     target.write_bytes(b"theirs")
-    for name in ("f", "f.part"):
+    for name in ("f", ".f.part"):
         (tmp_path / name).symlink_to(target)
         with suppress(OSError, HostError):
             files.write(tmp_path / "f", b"ours", 0o600)
@@ -189,9 +189,9 @@ def test_require_place_for_file_refuses_what_is_in_its_place(tmp_path: Path, kin
         case "pipe":
             os.mkfifo(path)
         case _:
-            (tmp_path / "f.part").mkdir()
+            (tmp_path / ".f.part").mkdir()
     before = [(item.name, item.lstat()) for item in tmp_path.iterdir()]
-    with pytest.raises(HostError, match=f"a regular file at {path}"):
+    with pytest.raises(HostError, match=rf"a regular file at {tmp_path}/(?:f|\.f\.part);"):
         files.require_place_for_file(path)
     assert before == [(item.name, item.lstat()) for item in tmp_path.iterdir()]
 
@@ -200,7 +200,7 @@ def test_require_place_takes_what_can_be_made(tmp_path: Path) -> None:
     """Fails if a file that is there, or one whose folders are missing, is refused; or a link to a folder is."""
     (tmp_path / "f").touch()
     (tmp_path / "linked").symlink_to(tmp_path)
-    (tmp_path / "f.part").symlink_to(tmp_path / "theirs")  # what a run left, or somebody laid: it is removed
+    (tmp_path / ".f.part").symlink_to(tmp_path / "theirs")  # what a run left, or somebody laid: it is removed
     for path in (tmp_path / "f", tmp_path / "a" / "b" / "f", tmp_path / "linked" / "g"):
         files.require_place_for_file(path)
     for path in (tmp_path, tmp_path / "linked", tmp_path / "a" / "b"):

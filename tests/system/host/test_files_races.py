@@ -50,7 +50,7 @@ def lay_link(place: Path, victim: Path) -> None:
 
 def lay_links_beside(place: Path, victim: Path) -> None:
     """Lay links where a file is written before it takes its place."""
-    for beside in (f"{place.name}.part", "f.part"):
+    for beside in (f".{place.name}.part", ".f.part"):
         place.with_name(beside).symlink_to(victim / "made")
 
 
@@ -64,7 +64,7 @@ def lay_link_in_folder_later(place: Path, victim: Path) -> None:
     """Lay a link to the victim into a folder that was laid in the way before."""
     with suppress(FileExistsError):
         place.mkdir()
-    for laid in (place / "inner", place / "f", place / "f.part"):
+    for laid in (place / "inner", place / "f", place / ".f.part"):
         laid.symlink_to(victim / "f" if laid.name != "inner" else victim)
 
 
