@@ -115,16 +115,11 @@ class Undo(Change):
             text = hosts_file.without_block(files.read_text(path) or "")
             files.write(path, text.encode(), files.mode_of(path) or 0o644)
         elif self.action != "forget":
-            if entry.thing.kind in _READ_MEANWHILE:
-                ledger.reopen(self.number)
             _UNDO[entry.thing.kind](entry, timeout_seconds)
         if entry.thing.kind in made.FILES and entry.made is None:  # a run was killed while it wrote the file
             files.remove_tree(files.part_of(Path(entry.thing.name)))
         ledger.drop(self.number)
         return note
-
-
-_READ_MEANWHILE = ("site", "engine file")  # files that have a text of their own until nginx, or the engine, has read it
 
 
 def _leave(entry: Entry) -> str:
@@ -149,6 +144,7 @@ def _undo_file(entry: Entry, _timeout_seconds: float) -> None:
 def _undo_engine_file(entry: Entry, timeout_seconds: float) -> None:
     """Put daemon.json back, and let the engine forget what it listed by it: only an empty list takes a key away."""
     path = Path(entry.thing.name)
+    ledger.reopen(entry.number)  # it has a text of its own until the engine has read it
     before = entry.kept.copy.read_text(encoding="utf-8") if entry.kept else None
     listed, left = daemon_json.lists(files.read_text(path)), daemon_json.lists(before)
     unwanted = [tuple(item for item in now if item not in then) for now, then in zip(listed, left, strict=True)]
@@ -167,6 +163,7 @@ def _undo_engine_file(entry: Entry, timeout_seconds: float) -> None:
 def _undo_site(entry: Entry, timeout_seconds: float) -> None:
     """Take the site away, once nginx has read that it is gone; what nginx was without it, it is again."""
     path = Path(entry.thing.name)
+    ledger.reopen(entry.number)  # it has a text of its own until nginx has read it
     if (text := files.read_text(path)) is not None:
         nginx.remove(path, text, None, timeout_seconds)
     _undo_file(entry, timeout_seconds)

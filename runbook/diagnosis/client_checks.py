@@ -129,7 +129,7 @@ def told_by_message(situation: Situation) -> Finding:
 
 def builder_of_its_own(situation: Situation) -> Finding:
     """Ask the engine for containers of buildx: a builder in one has settings of its own."""
-    found = [item.name for item in engine.containers(situation.require_engine(), ()) if item.name.startswith(_BUILDER)]
+    found = [item.name for item in engine.containers(situation.require_engine()) if item.name.startswith(_BUILDER)]
     return yes(f"there is {', '.join(found)}") if found else no("no container here is a builder of buildx")
 
 

@@ -61,21 +61,20 @@ def gather(parameters: Parameters) -> TearDownFacts:
     entries = ledger.of_earlier(found) if found else ledger.read()
     things = [entry.thing for entry in entries]
     if any(thing.kind in ("container", "project", "volume", "image") for thing in things) and engine.is_installed():
-        client = engine.require(parameters.timeout_seconds)
         volumes = [thing.name for thing in things if thing.kind == "volume"]
-        engine.refuse_other_root(client, volumes[0] if volumes else "")
+        engine.refuse_other_root(engine.require(parameters.timeout_seconds), volumes[0] if volumes else "")
     folders = [Path(thing.name) for thing in things if thing.kind == "folder"]
-    answering = engine.connect(parameters.timeout_seconds) if engine.is_installed() else None
+    client = engine.connect(parameters.timeout_seconds) if engine.is_installed() else None
     now = {thing: made.now(thing, parameters.timeout_seconds) for thing in things}
     return TearDownFacts(
         entries=entries,
         now=tuple(now.items()),
         inside=tuple((folder, files.names_in(folder)) for folder in folders),
-        users=tuple(_users(now, parameters.timeout_seconds)),
+        users=tuple(_users(now, client)),
         hosts_match=_hosts_match(entries),
         earlier=found,
-        probes=engine.probes(answering) if answering else (),
-        test_images=images.test_images(answering) if answering else (),
+        probes=engine.probes(client) if client else (),
+        test_images=images.test_images(client) if client else (),
     )
 
 
@@ -87,9 +86,8 @@ def _hosts_match(entries: Sequence[Entry]) -> bool:
     return before is not None and hosts_file.is_made_from(files.read_text(hosts_file.PATH) or "", before)
 
 
-def _users(now: Mapping[Thing, str | None], timeout_seconds: float) -> list[tuple[Thing, str]]:
+def _users(now: Mapping[Thing, str | None], client: engine.Client | None) -> list[tuple[Thing, str]]:
     """Return for each thing who else uses it: other containers, volumes, images, sites of nginx."""
-    client = engine.connect(timeout_seconds) if engine.is_installed() else None
     names = {thing.name for thing in now}
     found: list[tuple[Thing, str]] = []
     others = [] if client is None else [item for item in engine.containers(client) if not item.label(engine.LABEL)]

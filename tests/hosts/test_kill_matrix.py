@@ -28,7 +28,6 @@ IN_FRONT = {"bookworm": {}, "trixie-nginx": {"proxy": "nginx", "proxy_layer_mega
 IMAGE = "registry-runbook/docker-registry"
 PARTS = 4 if tries_all() else 1  # of the matrix, each on a host of its own: so they may be tried beside each other
 SAMPLE = 1  # places; each takes some twenty seconds
-MORE = 5  # one writing of the ledger, and a folder
 KILLED = 137  # what a shell gives for SIGKILL
 CA_KEY = "/etc/registry-runbook/ca/ca.key"
 # What a run that was killed may have left, and none that came to its end has: temporary files, probes, test images.
@@ -117,9 +116,8 @@ def die(matrix: Matrix, route: tuple[str, ...], place: int) -> None:
     """Kill a run of this route before this change."""
     print(f"{route[-1]} {place}: {matrix.changes[route][place - 1]}", flush=True)  # noqa: T201 (where it is)
     killed = run(matrix.host, matrix.parameters, route, kill_at=place)
-    made_now, counted = len(killed.stderr.splitlines()), len(matrix.changes[route])
-    if killed.code == 0 and made_now < place <= counted <= made_now + MORE:
-        return  # the run that counted had some changes more than this one: there is no such place
+    if killed.code == 0 and place == len(matrix.changes[route]) == len(killed.stderr.splitlines()) + 1:
+        return  # the run that counted had one change more than those after it: there is no such place
     assert (killed.code, "killed before" in killed.stderr) == (KILLED, True), killed
 
 

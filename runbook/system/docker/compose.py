@@ -1,6 +1,8 @@
 """Docker Compose, whichever of the two is on this host: the plugin `docker compose`, or `docker-compose`."""
 
+import functools
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from runbook.model.errors import HostError, MissingError
@@ -23,7 +25,8 @@ def argv() -> tuple[str, ...] | None:
 
     The program is not started for that: Compose 1 takes a fifth of a second to say its version.
     """
-    if _version(_PLUGIN):
+    with suppress(LookupError):
+        _version(_PLUGIN)
         return _PLUGIN
     return _PROGRAM if commands.which(_PROGRAM[0]) else None
 
@@ -38,13 +41,19 @@ def require() -> tuple[str, ...]:
 
 def version() -> str | None:
     """Return the version of this host's Compose, the plugin first; None where there is none that says it."""
-    return _version(_PLUGIN) or _version(_PROGRAM)
+    for called in (_PLUGIN, _PROGRAM):
+        with suppress(LookupError):
+            return _version(called)
+    return None
 
 
-def _version(called: tuple[str, ...]) -> str | None:
-    said = commands.run(*called, "version", "--short", allowed=None) if commands.which(called[0]) else None
-    found = re.search(r"\d+\.\d+\.\d+", said.output) if said and said.code == 0 else None
-    return found.group() if found else None
+@functools.cache  # a process asks once; that there is none is asked again
+def _version(called: tuple[str, ...]) -> str:
+    if commands.which(called[0]) is not None:
+        said = commands.run(*called, "version", "--short", allowed=None)
+        if said.code == 0 and (found := re.search(r"\d+\.\d+\.\d+", said.output)):
+            return found.group()
+    raise LookupError(called)
 
 
 def containers(client: engine.Client, project: str) -> list[engine.ContainerFacts]:
