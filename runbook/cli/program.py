@@ -152,14 +152,12 @@ def run(  # noqa: PLR0913 (one argument an option)
     failed, with 130 where it was interrupted; the record then holds what was done so far.
     """
     from runbook import catalogue
-    from runbook.runs import forkserver
 
     names = catalogue.names()
     for name in notebooks:
         if name not in names:
             raise click.UsageError(f"expected a notebook ({', '.join(names)}); found {name!r}")
     values = checked_values(file or _default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
-    forkserver.start()  # also where `run` was left out, or stands behind an option
     from runbook.cli import summary
     from runbook.display import overview
     from runbook.runs.record import folder as folders

@@ -2,7 +2,6 @@
 
 import dataclasses
 import html
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +23,7 @@ from runbook.model.parameters import MINE, Parameters, load_file, read
 from runbook.model.results import Result, works
 from runbook.operations import earlier
 from runbook.system.docker import engine
-from runbook.system.host import lock
+from runbook.system.host import headless, lock
 
 if TYPE_CHECKING:
     from runbook.diagnosis.answer import Answer
@@ -45,7 +44,7 @@ def is_interactive() -> bool:
     Source: jupyter-client.readthedocs.io, "Messaging in Jupyter", allow_stdin of an execute_request.
     """
     kernel = getattr(IPython.get_ipython(), "kernel", None)
-    if kernel is None or "RUNBOOK_HEADLESS" in os.environ:
+    if kernel is None or headless.is_declared():
         return False
     return bool(kernel.get_parent()["content"].get("allow_stdin"))
 

@@ -1,1 +1,1 @@
-"""Notebooks run headless: the kernels, and in `record` what a run leaves. Imports `jupyter` and what it imports."""
+"""Notebooks run headless: the runner, and in `record` what a run leaves. Imports `speed` and what it imports."""

@@ -1,9 +1,9 @@
 """Run notebooks headless with papermill, and read what they showed as data."""
 
 import datetime
+import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,18 +11,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runbook.catalogue import NOTEBOOKS
-from runbook.runs import forkserver
 from runbook.runs.record.cells import cells, headings, title
 from runbook.runs.record.model import NotebookRun
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-    from runbook.runs.kernels import Kernel
-
-# jsonschema, which papermill needs, imports this where it is there, and it takes a second or two to make grammars of a
-# format that no notebook has; None makes its import fail (docs.python.org, "The import system", 5.3.1).
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # typed as if it could not be None
+    from runbook.speed.kernels import Kernel
 
 
 class Watch(Protocol):
@@ -44,13 +39,11 @@ def _parameter_names(notebook: Path) -> set[str]:
 def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, watch: Watch) -> Iterator[NotebookRun]:
     """Run notebooks in order and yield what each did, ending after the first that fails or is interrupted.
 
-    Executed notebooks are written to `folder`, 0600.
+    Executed notebooks are written to `folder`, 0600: this process's umask becomes 077.
     """
-    forkserver.start()
-    import papermill  # noqa: F401 (while the forkserver imports)
+    from runbook.speed import kernels
 
-    from runbook.runs import kernels
-
+    os.umask(0o077)
     with closing(kernels.one_after_another(len(notebooks))) as started:
         for notebook in notebooks:
             done = _run_one(NOTEBOOKS / f"{notebook}.ipynb", values, folder, watch, started)

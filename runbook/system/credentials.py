@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 from runbook.model.errors import SecretError
-from runbook.system.host import files
+from runbook.system.host import files, headless
 
 PASSWORD_VARIABLE = "RUNBOOK_PASSWORD"  # noqa: S105 (the name of a variable)
 PASSPHRASE_VARIABLE = "RUNBOOK_CA_PASSPHRASE"  # noqa: S105 (the name of a variable)
@@ -125,7 +125,7 @@ def generate() -> str:
 
 def ask_or_generate(purpose: str) -> str:
     """Return a secret typed at JupyterLab's prompt; a random one where nothing is typed or nobody can be asked."""
-    if purpose != "the password" or "RUNBOOK_HEADLESS" in os.environ:
+    if purpose != "the password" or headless.is_declared():
         return generate()
     try:
         typed = getpass.getpass("Password of the registry's user (empty: one is generated): ")

@@ -13,8 +13,9 @@ import papermill
 import pytest
 
 from runbook.display import tables
-from runbook.runs import kernels, runner
+from runbook.runs import runner
 from runbook.runs.record.model import NotebookRun
+from runbook.speed import kernels
 from tests.records import CHANGE
 from tests.waiting import wait_for
 

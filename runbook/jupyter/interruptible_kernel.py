@@ -1,7 +1,7 @@
-"""A Jupyter kernel that loses no interrupt, and no reply to one.
+"""A Jupyter kernel that loses no interrupt and no reply to one.
 
-ipykernel drops an interrupt that comes between two cells; one that comes just before or after a cell's own code ends
-the request without a reply, for which a client without a time limit, such as papermill, waits for good.
+ipykernel drops an interrupt between two cells. One just before or after a cell's code ends the request without a reply,
+and a client without a timeout, such as papermill, then waits forever.
 """
 
 import signal
@@ -13,13 +13,13 @@ from ipykernel.ipkernel import IPythonKernel
 
 
 class InterruptibleKernel(IPythonKernel):
-    """Keeps an interrupt until the next cell, and answers a cell with it wherever it comes.
+    """Holds an interrupt until the next cell, and replies to that cell with it.
 
-    SIGINT is expected to be blocked in all threads.
+    Expects SIGINT to be blocked in all threads.
     """
 
     def pre_handler_hook(self) -> None:
-        """Leave SIGINT blocked while a request is taken."""
+        """Leave SIGINT blocked while a request is received."""
 
     def post_handler_hook(self) -> None:
         """Leave SIGINT blocked while a request is answered."""

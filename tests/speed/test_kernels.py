@@ -16,13 +16,13 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
-from runbook.runs import kernels
+from runbook.speed import kernels
 from tests.waiting import wait_for
 
 START = """
 import os, sys, time
 from jupyter_client.manager import start_new_kernel
-from runbook.runs import kernels
+from runbook.speed import kernels
 kernels.fork_kernels()
 manager, client = start_new_kernel(extra_arguments=["--log-level=50"])
 print(manager.provisioner.pid, flush=True)

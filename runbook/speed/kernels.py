@@ -1,14 +1,18 @@
-"""Jupyter kernels as forks of a process that has already imported what every notebook imports.
+"""Jupyter kernels, forked from a process that has already imported what every notebook imports.
 
-Each is a process of its own with a namespace of its own, as the kernels that jupyter_client starts; only the imports,
-most of a kernel's start, are done once a run. The forks are the standard library's, `multiprocessing`'s "forkserver".
+Each has its own process and namespace, like the kernels that jupyter_client starts. Only the imports, most of what a
+kernel's start takes, happen once a run. The standard library forks: `multiprocessing`'s "forkserver".
+
+Saved for each notebook, measured as in `startup`:
+
+fork        2000 ms  a kernel that starts by itself imports everything again
+debugpy      350 ms  a kernel that is asked for its features imports the debugger
 """
 
 import asyncio
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Generator, Iterable, Mapping
@@ -26,12 +30,12 @@ from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from runbook.runs import forkserver
-from runbook.system.host import temporary
+from runbook.speed import forkserver, startup
+from runbook.system.host import headless, temporary
 
 _NAME = "registry-runbook-forked"  # the entry point of jupyter_client.kernel_provisioners
 _LAUNCHER = "ipykernel_launcher"  # the module that the kernel's command runs; its arguments follow
-# A kernel that is ended says so, as if it were an error; nobody asks for the history of its cells.
+# A kernel logs its own end as an error; the history of its cells would be a file that is never read.
 _ARGUMENTS = ("--log-level=50", "--HistoryManager.enabled=False")
 
 
@@ -42,18 +46,21 @@ def fork_kernels() -> None:
 
 
 def one_after_another(count: int) -> Generator["Kernel"]:
-    """Give kernels, each started while the one before it is used, and ended while the one after it is."""
+    """Yield kernels; the next one starts, and the one before ends, while one is in use."""
     fork_kernels()
     made: list[Kernel] = []
     with temporary.folder() as folder, ThreadPoolExecutor(1) as beside:
 
         def start(number: int) -> Kernel:
-            """Start a kernel, and note it, where no interrupt comes between the two."""
+            """Start a kernel and record it; in this thread no interrupt comes between the two."""
             made.append(Kernel(folder / str(number)))
             return made[-1]
 
         try:
             started = beside.submit(start, 0)
+            import jinja2  # noqa: F401 (as below)
+            import papermill  # noqa: F401 (a run needs both later, and this thread only waits)
+
             for number in range(1, count + 1):
                 kernel = started.result()
                 if number < count:
@@ -65,7 +72,7 @@ def one_after_another(count: int) -> Generator["Kernel"]:
 
 
 def _end_all(kernels: Iterable["Kernel"]) -> None:
-    """End kernels, each whatever becomes of the others, and the loop that jupyter_client has made in this thread."""
+    """End kernels, even if one fails to end, and close the event loop that jupyter_client made in this thread."""
     with ExitStack() as ended:
         ended.callback(lambda: asyncio.get_event_loop().close())
         for kernel in kernels:
@@ -73,13 +80,13 @@ def _end_all(kernels: Iterable["Kernel"]) -> None:
 
 
 class Kernel(KernelManager):
-    """A kernel that is starting, for one client, which is to wait until it is ready.
+    """A kernel that is starting, for one client, which waits until it is ready.
 
-    Its sockets are files, in a folder where others may do nothing: over TCP, anybody on this host could listen to it.
+    Its sockets are files in a folder for this user alone: over TCP, every user of this host could read its messages.
     """
 
     def __init__(self, path: Path) -> None:
-        """Start it, in the folder and with the environment of this process; its files' names begin with the path."""
+        """Start it with the folder and environment of this process; the names of its files begin with `path`."""
         super().__init__(
             kernel_name="python3",
             transport="ipc",
@@ -91,17 +98,17 @@ class Kernel(KernelManager):
         self.start_kernel(extra_arguments=list(_ARGUMENTS))
 
     def client(self, **kwargs: Any) -> BlockingKernelClient:  # noqa: ANN401 (jupyter_client's)
-        """Return a client, a ReadyClient in truth, which is closed when the kernel is ended."""
+        """Return a ReadyClient, which is closed when the kernel is ended."""
         client = super().client(**kwargs)
         self._clients.append(client)
         return client
 
     def interrupt(self) -> None:
-        """Interrupt the cell that it runs, or the next one."""
+        """Interrupt the running cell, or else the next one."""
         self._process.send_signal(signal.SIGINT)
 
     def end(self) -> None:
-        """End it at once, if it is not ended: nothing of it is needed any more."""
+        """Kill it if it still runs, and remove its sockets."""
         while self._clients:
             self._clients.pop().stop_channels()
         self._process.kill()
@@ -117,10 +124,10 @@ class Kernel(KernelManager):
 
 
 class ReadyClient(AsyncKernelClient):
-    """A client that knows when it hears its kernel: jupyter_client's waits until there was silence for a while."""
+    """A client that is ready at the kernel's first message: jupyter_client's waits for a while of silence."""
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 (jupyter_client's)
-        """Wait until the kernel answers and its outputs are heard; raises nbclient's DeadKernelError where it does not.
+        """Wait until the kernel replies and its outputs arrive; raises nbclient's DeadKernelError if it does not.
 
         `timeout` is in seconds. Source: Jupyter's messaging specification 5.4, "iopub_welcome".
         """
@@ -135,15 +142,15 @@ class ReadyClient(AsyncKernelClient):
                     if time.monotonic() > deadline or not await self.is_alive():
                         from nbclient.exceptions import DeadKernelError
 
-                        told = f"a kernel that does not answer within {timeout} s, or has ended"
-                        raise DeadKernelError(told) from None
+                        reason = f"a kernel that does not answer within {timeout} s, or has ended"
+                        raise DeadKernelError(reason) from None
 
 
 class ForkedProvisioner(LocalProvisioner):
-    """Starts a kernel as a fork, in a session of its own, as jupyter_client's launcher does."""
+    """Starts a kernel as a fork, in its own session like jupyter_client's launcher."""
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:  # noqa: ANN401 (jupyter_client's)
-        """Start the kernel and return how to connect to it; of `kwargs`, those that are a process's: env and cwd."""
+        """Start the kernel and return its connection; of `kwargs`, `env` and `cwd` are used."""
         arguments = cmd[cmd.index(_LAUNCHER) + 1 :]
         self.cwd = kwargs.get("cwd") or os.getcwd()  # noqa: PTH109 (a string, as jupyter_client has it)
         kernel = _Process(target=_serve, args=(arguments, dict(kwargs["env"]), self.cwd), daemon=True)
@@ -175,17 +182,19 @@ class _Process(ForkServerProcess):
 
 
 def _serve(arguments: list[str], environment: Mapping[str, str], directory: str) -> None:
-    """Be a kernel until it is shut down."""
+    """Run the kernel until its shutdown, headless; what it creates is for this user alone, unless it sets a mode."""
     from ipykernel.kernelapp import IPKernelApp
 
-    from runbook.runs.interruptible import InterruptibleKernel
+    from runbook.jupyter.interruptible_kernel import InterruptibleKernel
 
-    sys.modules.setdefault("debugpy", None)  # type: ignore[arg-type] # it takes longer to import than the rest to start
+    startup.leave_out("debugpy")
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.setsid()
+    os.umask(0o077)
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
+    headless.declare()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     app = IPKernelApp.instance(kernel_class=InterruptibleKernel)
     app.initialize(arguments)  # type: ignore[no-untyped-call] # ipykernel leaves it untyped
@@ -193,7 +202,7 @@ def _serve(arguments: list[str], environment: Mapping[str, str], directory: str)
 
 
 def _end_with_parent() -> None:
-    """End this kernel once the process that asked for it is gone: ipykernel looks at the one that forked it."""
+    """End this kernel once the process that asked for it is gone: ipykernel watches only the one that forked it."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101 (none but in the main process)
     parent.join()
