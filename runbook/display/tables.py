@@ -1,6 +1,5 @@
 """What a person sees of changes and results: a table, in a notebook as HTML and in a terminal as text."""
 
-import html
 import io
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from runbook.changes.apply import Outcome
 from runbook.changes.base import Change, as_json
+from runbook.display import templates
 from runbook.model.errors import visible
 from runbook.model.parameters import Parameters
 from runbook.model.results import Result
@@ -27,9 +27,7 @@ _TONES: Mapping[Tone, tuple[str, str]] = {
     "open": ("→ ", "background-color:rgba(210,130,20,0.15);border-left:4px solid #bf7d00;"),
     "": ("", ""),
 }
-_DIFF_TONES = {"+": "background-color:rgba(46,160,67,0.2)", "-": "background-color:rgba(229,83,75,0.2)"}
-_FREE = "table-layout:auto;border-collapse:collapse;margin:0"  # columns as wide as what is in them
-_LEFT = "text-align:left;vertical-align:top;"  # a td of JupyterLab's is aligned right
+_DIFF_COLOURS = {"+": "rgba(46,160,67,0.2)", "-": "rgba(229,83,75,0.2)"}
 # A word stays whole; a digest or a path breaks where it must, so that a table is no wider than its page.
 _SHORT_LETTERS, _SHORT, _LONG = 16, "white-space:nowrap", "white-space:pre-line;overflow-wrap:anywhere;min-width:9em"
 _SCREEN = 25  # rows that a notebook shows before what comes next is out of sight
@@ -68,60 +66,38 @@ class Table:
 
     def html(self) -> str:
         """Return the table for a notebook; all text in it is escaped."""
-        if not self.rows:
-            return f"<p>{html.escape(self.empty)}</p>"
-        head = "".join(f"<th scope='col' style='{_LEFT}'>{html.escape(heading)}</th>" for heading in self.headings)
         tones: Sequence[Tone] = self.tones or [""] * len(self.rows)
-        body = "".join(self._row(row, tone) for row, tone in zip(self.rows, tones, strict=True))
-        name = html.escape(self.caption)
-        caption = f"<caption style='{_LEFT}'>{name}</caption>" if name and not self.folded else ""
-        table = f"{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-        shown = f"<div style='overflow-x:auto'><table style='{_FREE}'>{table}</table></div>"
-        if self.folded:
-            shown = f"<details><summary>{name}</summary>{shown}</details>"
-        return shown + "".join(_detail_html(text) for text in self.details) + _by_hand_html(self.by_hand)
-
-    def _row(self, row: tuple[str, ...], tone: Tone) -> str:
-        mark, colours = _TONES[tone]
-        cells = "".join(
-            f"<td style='{_LEFT}{_SHORT if len(cell) <= _SHORT_LETTERS and cell.isprintable() else _LONG}'>"
-            f"{mark if heading == self.marked else ''}{self._cell(cell)}</td>"
-            for heading, cell in zip(self.headings, row, strict=True)
+        return templates.fill(
+            "display/table.html",
+            table=self,
+            rows=[self._row(row, tone) for row, tone in zip(self.rows, tones, strict=True)],
+            details=[_coloured(text) for text in self.details],
+            commands=visible(self.by_hand),
         )
-        return f"<tr style='{colours}'>{cells}</tr>" if colours else f"<tr>{cells}</tr>"
 
-    def _cell(self, cell: str) -> str:
-        shown = html.escape(visible(cell))
-        if cell not in self.links:
-            return shown
-        return f"<a href='{html.escape(self.links[cell])}' style='{_SHORT}'>{shown}</a>"
+    def _row(self, row: tuple[str, ...], tone: Tone) -> dict[str, object]:
+        mark, colours = _TONES[tone]
+        cells = [
+            {
+                "text": visible(text),
+                "wrap": _SHORT if len(text) <= _SHORT_LETTERS and text.isprintable() else _LONG,
+                "mark": mark if heading == self.marked else "",
+                "link": self.links.get(text, ""),
+            }
+            for heading, text in zip(self.headings, row, strict=True)
+        ]
+        return {"colours": colours, "cells": cells}
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
         """Return both forms for Jupyter, with the data behind them as the output's metadata."""
         return {"text/plain": self.text(), "text/html": self.html()}, {RECORD: dict(self.record)}
 
 
-def _by_hand_html(commands: str) -> str:
-    """Return commands, folded; a click into them selects them all."""
-    if not commands:
-        return ""
-    shown = f"<pre style='white-space:pre-wrap;user-select:all'>{html.escape(visible(commands))}</pre>"
-    return f"<details><summary>The same by hand, in a shell of root's</summary>{shown}</details>"
-
-
-def _detail_html(text: str) -> str:
-    """Return a text below a table: a diff's lines that come and go in colours, beside their + and -."""
-    lines = visible(text).split("\n")
-    if text.startswith("--- "):
-        lines = [_diff_line(line) if number > 1 else html.escape(line) for number, line in enumerate(lines)]
-    else:
-        lines = [html.escape(line) for line in lines]
-    return "<pre style='white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere'>" + "\n".join(lines) + "</pre>"
-
-
-def _diff_line(line: str) -> str:
-    tone = _DIFF_TONES.get(line[:1])
-    return f"<span style='{tone}'>{html.escape(line)}</span>" if tone else html.escape(line)
+def _coloured(text: str) -> list[tuple[str, str]]:
+    """Return the lines of a text, each after its colour: that of an added or removed line of a diff, or none."""
+    is_diff = text.startswith("--- ")
+    lines = enumerate(visible(text).split("\n"))
+    return [(_DIFF_COLOURS.get(line[:1], "") if is_diff and number > 1 else "", line) for number, line in lines]
 
 
 def show(table: Table) -> None:

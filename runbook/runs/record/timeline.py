@@ -1,6 +1,5 @@
-"""Where the time of a run went, drawn as SVG: a row a notebook, a bar a step. The table beside it says the same."""
+"""Where the time of a run went, as a drawing: a row for each notebook, a bar for each step."""
 
-import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ _ROW, _BAR, _TOP = 30, 20, 26
 _TICKS = 8
 _LETTER = 6.6  # about the width of one at 12 units
 _KINDS = {KERNEL: "kernel", END: "kernel", "Plan": "plan", "Apply": "apply", "Verify": "verify"}
-LEGEND = (
+_LEGEND = (
     ("kernel", "start and end of the kernel"),
     ("plan", "Plan"),
     ("apply", "Apply"),
@@ -47,36 +46,30 @@ def bars(done: NotebookRun, record: Record) -> list[Bar]:
     ]
 
 
-def svg(record: Record) -> str:
-    """Return the drawing, with a title and a description for those who do not see it."""
+def drawing(record: Record) -> dict[str, object]:
+    """Return what `timeline.svg.j2` draws: places and sizes in units of the drawing, and all its text."""
     whole = max([record.seconds, *((_end(done, record)) for done in record.notebooks), 0.1])
-    height = _TOP + _ROW * len(record.notebooks) + 4
-    width = _LABELS + _CHART + _TOTALS
-    rows = "".join(part for n, done in enumerate(record.notebooks) for part in _row(n, done, record, whole))
-    return (
-        f'<svg class="timeline" viewBox="0 0 {width} {height}" role="img" aria-labelledby="drawn drawn-long">'
-        f'<title id="drawn">Time line of the run</title><desc id="drawn-long">{html.escape(_told(record))}</desc>'
-        f"{_axis(whole, height)}{rows}</svg>"
-    )
+    each = "; ".join(f"{done.notebook} {done.seconds:.1f} s" for done in record.notebooks)
+    step = next(size for size in _sizes() if whole / size <= _TICKS)
+    marks = [n * step for n in range(int(whole / step) + 1)]
+    return {
+        "width": _LABELS + _CHART + _TOTALS,
+        "height": _TOP + _ROW * len(record.notebooks) + 4,
+        "top": _TOP,
+        "bar": _BAR,
+        "legend": _LEGEND,
+        "description": f"{record.seconds:.1f} seconds in all: {each}. The table below has each step.",
+        "ticks": [(_place(seconds / whole), f"{seconds:g} s") for seconds in marks],
+        "rows": [_row(number, done, record, whole) for number, done in enumerate(record.notebooks)],
+    }
 
 
 def _end(done: NotebookRun, record: Record) -> float:
     return (done.started - record.started).total_seconds() + done.seconds
 
 
-def _told(record: Record) -> str:
-    each = "; ".join(f"{done.notebook} {done.seconds:.1f} s" for done in record.notebooks)
-    return f"{record.seconds:.1f} seconds in all: {each}. The table below has each step."
-
-
-def _axis(whole: float, height: int) -> str:
-    step = next(size for size in _sizes() if whole / size <= _TICKS)
-    parts = []
-    for n in range(int(whole / step) + 1):
-        x = _LABELS + n * step / whole * _CHART
-        parts.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 6}" y2="{height}"/>')
-        parts.append(f'<text class="scale" x="{x:.1f}" y="{_TOP - 11}">{n * step:g} s</text>')
-    return "".join(parts)
+def _place(part: float, beside: float = 0) -> str:
+    return f"{_LABELS + part * _CHART + beside:.1f}"
 
 
 def _sizes() -> Iterator[float]:
@@ -86,20 +79,27 @@ def _sizes() -> Iterator[float]:
         size *= 10
 
 
-def _row(number: int, done: NotebookRun, record: Record, whole: float) -> Iterator[str]:
+def _row(number: int, done: NotebookRun, record: Record, whole: float) -> dict[str, object]:
     y = _TOP + number * _ROW
-    middle = y + _BAR / 2 + 4.5
-    yield f'<text x="0" y="{middle:.1f}">{html.escape(done.notebook)}</text>'
-    for bar in bars(done, record):
-        x, width = _LABELS + bar.begins / whole * _CHART, bar.seconds / whole * _CHART
-        kind = _KINDS.get(bar.name, "other")
-        said = html.escape(f"{done.notebook}, {bar.name}: {bar.seconds:.2f} s")
-        yield (
-            f'<rect class="{kind}" x="{x:.1f}" y="{y}" width="{max(width, 0.5):.1f}" height="{_BAR}">'
-            f"<title>{said}</title></rect>"
-        )
-        if kind != "kernel" and width > (len(bar.name) + 1) * _LETTER:
-            yield f'<text class="inside" x="{x + 4:.1f}" y="{middle:.1f}">{html.escape(bar.name)}</text>'
-    mark = "" if done.result == "done" else f" {done.result}"
-    x = _LABELS + min(_end(done, record) / whole, 1.0) * _CHART + 5
-    yield f'<text x="{x:.1f}" y="{middle:.1f}">{done.seconds:.1f} s{mark}</text>'
+    result = "" if done.result == "done" else f" {done.result}"
+    return {
+        "name": done.notebook,
+        "y": y,
+        "middle": f"{y + _BAR / 2 + 4.5:.1f}",
+        "bars": [_bar(bar, done.notebook, whole) for bar in bars(done, record)],
+        "end": _place(min(_end(done, record) / whole, 1.0), 5),
+        "total": f"{done.seconds:.1f} s{result}",
+    }
+
+
+def _bar(bar: Bar, notebook: str, whole: float) -> dict[str, str]:
+    kind, width = _KINDS.get(bar.name, "other"), bar.seconds / whole * _CHART
+    has_room = kind != "kernel" and width > (len(bar.name) + 1) * _LETTER
+    return {
+        "kind": kind,
+        "x": _place(bar.begins / whole),
+        "width": f"{max(width, 0.5):.1f}",
+        "title": f"{notebook}, {bar.name}: {bar.seconds:.2f} s",
+        "label": bar.name if has_room else "",
+        "label_x": _place(bar.begins / whole, 4),
+    }

@@ -5,14 +5,21 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from runbook.display import templates
 from runbook.runs.record import timeline
+from runbook.runs.record.model import Record
 from runbook.runs.record.timeline import END, KERNEL, Bar
 from tests.records import BAD, GOOD, notebook_run, record, step
 
 
-def drawn(svg: str) -> ET.Element:
+def svg(whole: Record) -> str:
+    """Return the drawing of a record."""
+    return templates.fill("runs/record/timeline.svg", timeline=timeline.drawing(whole))
+
+
+def drawn(text: str) -> ET.Element:
     """Return the drawing as a tree."""
-    return ET.fromstring(svg)  # noqa: S314 (our own text)
+    return ET.fromstring(text)  # noqa: S314 (our own text)
 
 
 def test_bars_are_each_step_between_start_and_end_of_the_kernel() -> None:
@@ -29,7 +36,7 @@ def test_bars_are_each_step_between_start_and_end_of_the_kernel() -> None:
 
 def test_svg_draws_each_bar_to_scale() -> None:
     """Fails if a bar is longer or shorter than its time, lies outside the drawing, or two of them over each other."""
-    tree = drawn(timeline.svg(record(GOOD, BAD)))
+    tree = drawn(svg(record(GOOD, BAD)))
     _, _, width, height = map(float, tree.attrib["viewBox"].split())
     rects = [{name: float(rect.attrib[name]) for name in ("x", "y", "width", "height")} for rect in tree.iter("rect")]
     kernel, load, apply, end, second = rects
@@ -42,7 +49,7 @@ def test_svg_draws_each_bar_to_scale() -> None:
 
 def test_svg_says_in_words_what_it_shows() -> None:
     """Fails if somebody who does not see it learns nothing of it, or a failure is but a colour."""
-    tree = drawn(timeline.svg(record(GOOD, BAD)))
+    tree = drawn(svg(record(GOOD, BAD)))
     named = {tree.find(f".//*[@id='{name}']") for name in tree.attrib["aria-labelledby"].split()}
     assert tree.attrib["role"] == "img"
     said = " ".join(element.text or "" for element in named if element is not None)
@@ -54,14 +61,14 @@ def test_svg_says_in_words_what_it_shows() -> None:
 @pytest.mark.parametrize("seconds", [0.0, 0.04, 7.3, 90.0, 4000.0])
 def test_axis_has_a_few_ticks_whatever_the_time(seconds: float) -> None:
     """Fails if the axis of a long run is black, or that of a short one empty."""
-    svg = timeline.svg(record(notebook_run("10-host", seconds=seconds, steps=(step("Load", 0, seconds),)), seconds=0.0))
-    assert 1 <= len(re.findall('class="scale"', svg)) <= 10
+    text = svg(record(notebook_run("10-host", seconds=seconds, steps=(step("Load", 0, seconds),)), seconds=0.0))
+    assert 1 <= len(re.findall('class="scale"', text)) <= 10
 
 
 def test_svg_escapes_all_text() -> None:
     """Fails if a heading becomes markup of the page."""
     run = notebook_run("10-<b>", seconds=9.0, steps=(step("<i>&", 0, 9.0),))
-    svg = timeline.svg(record(run))
-    assert "<b>" not in svg
-    assert "<i>" not in svg
-    assert "<i>&" in [text.text for text in drawn(svg).iter("text")]
+    text = svg(record(run))
+    assert "<b>" not in text
+    assert "<i>" not in text
+    assert "<i>&" in [element.text for element in drawn(text).iter("text")]
