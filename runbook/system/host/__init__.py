@@ -1,1 +1,1 @@
-"""The host: files, commands, packages, network, units. Imports `model`."""
+"""The host: files, commands, packages, network and units. Imports only `model`."""

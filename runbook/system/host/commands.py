@@ -1,4 +1,4 @@
-"""Other programs: argument lists, never a shell; a secret goes through standard input."""
+"""Run other programs by argument lists, never through a shell. A secret goes through standard input."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from runbook.system.host import patience
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
-    """How a command ended; `output` is its standard output, `error` its standard error."""
+    """The result of a command: exit code, standard output and standard error."""
 
     code: int
     output: str
@@ -24,38 +24,38 @@ class Completed:
 
     @property
     def said(self) -> str:
-        """What a person reads of it: both streams, without blank ends."""
+        """Standard output, then standard error, both stripped and without empty ones: the text for a message."""
         return "\n".join(part for part in (self.output.strip(), self.error.strip()) if part)
 
 
-_SECONDS_TO_END = 5
-_SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where dockerd and iptables are: not on a user's PATH
+_TERMINATION_SECONDS = 5
+_SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # dockerd and iptables are there; a user's PATH lacks them
 
 
-def _path() -> str:
+def _search_path() -> str:
     return os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS))
 
 
-# Ours, Python's, Compose's, and of Docker's all but which engine is asked, and with what configuration.
+# The variables of the runbook, Python and Compose, and Docker's except those that choose engine and configuration.
 _NOT_PASSED = re.compile(r"RUNBOOK_|PYTHON|COMPOSE_|BUILDKIT_|BUILDX_|DOCKER_(?!(?:HOST|CONTEXT|CONFIG)$)")
 
 
 def passed_environment() -> dict[str, str]:
-    """Return what another program gets of this process's environment: no secret of ours, nothing that changes it.
+    """Return the environment for other programs: without secrets and variables that change their behaviour.
 
-    An engine that is started here would keep a password in its environment for as long as it runs; a Docker client
-    would speak another version, or verify what is not signed; a TMPDIR that is gone would stop what needs one.
+    An engine started here would keep a password in its environment while it runs. A Docker client would use another
+    API version or require signed images. Programs that need a TMPDIR would fail if it no longer exists.
     """
-    kept = {name: value for name, value in os.environ.items() if not _NOT_PASSED.match(name)}
-    if not os.path.isdir(kept.get("TMPDIR", "/")):  # noqa: PTH112 (a text, whatever it holds)
-        del kept["TMPDIR"]
-    return {**kept, **with_tls(), "LC_ALL": "C", "PATH": _path()}
+    passed = {name: value for name, value in os.environ.items() if not _NOT_PASSED.match(name)}
+    if not os.path.isdir(passed.get("TMPDIR", "/")):  # noqa: PTH112 (any text, even one that is no path)
+        del passed["TMPDIR"]
+    return {**passed, **with_tls(), "LC_ALL": "C", "PATH": _search_path()}
 
 
 def with_tls() -> dict[str, str]:
-    """Return the variables by which a Docker client asks an engine over TLS; none where it asks a socket of this host.
+    """Return the variables for TLS with an engine; none unless DOCKER_HOST is a TCP address.
 
-    A client would look for certificates, and say that there is no engine.
+    With them, a client of a local socket would search for certificates and report that there is no engine.
     """
     if not os.environ.get("DOCKER_HOST", "").startswith("tcp:"):
         return {}
@@ -63,22 +63,22 @@ def with_tls() -> dict[str, str]:
 
 
 def which(name: str) -> str | None:
-    """Return the path of a program, those of the system's administration included; None where there is none."""
-    return shutil.which(name, path=_path())
+    """Return the path of a program, or None. The folders for administration (`sbin`) are searched too."""
+    return shutil.which(name, path=_search_path())
 
 
 def as_root(*argv: str) -> tuple[str, ...]:
-    """Return the command as root runs it: as it is, or by sudo, which must not ask."""
+    """Return the command line that runs as root: unchanged for root, else with `sudo -n` (no password prompt)."""
     return argv if os.geteuid() == 0 else ("sudo", "-n", "--", *argv)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a command with all that it has started: politely first, since it may have to clean up."""
+def _terminate(process: subprocess.Popen[str]) -> None:
+    """Terminate a command and its process group: by SIGTERM so that it can clean up, then by SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=_SECONDS_TO_END)
+            process.communicate(timeout=_TERMINATION_SECONDS)
             break
 
 
@@ -90,12 +90,12 @@ def run(
     environment: Mapping[str, str] | None = None,
     timeout_seconds: float = 60,
 ) -> Completed:
-    """Run a command in the C locale and return how it ended; `environment` adds to what it gets of this process's.
+    """Run a command in the C locale and return its result; `environment` is added to `passed_environment()`.
 
-    Raises CommandError for an exit code that is not `allowed` (None allows any) and for a program that is not
-    there, NotReadyError when `timeout_seconds` have passed: the command and all that it has started are ended then.
+    Raises CommandError for an exit code that is not `allowed` (None allows any) and for a missing program, and
+    NotReadyError after `timeout_seconds`, when the command and its process group are terminated.
     """
-    told, timeout_seconds = " ".join(argv), patience.left(timeout_seconds)
+    command, timeout_seconds = " ".join(argv), patience.left(timeout_seconds)
     try:
         process = subprocess.Popen(
             argv,
@@ -111,17 +111,17 @@ def run(
     except FileNotFoundError as error:
         raise CommandError(f"the program {argv[0]}", "it is not on this host", f"install {argv[0]}") from error
     try:
-        output, said = process.communicate(stdin, timeout_seconds)
-    except BaseException as error:  # an interrupt too: nothing of ours works on unseen
-        _end(process)
+        output, error_output = process.communicate(stdin, timeout_seconds)
+    except BaseException as error:  # an interrupt too: no command may continue in the background
+        _terminate(process)
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
         raise NotReadyError(
-            f"`{told}` to end", f"still running after {timeout_seconds:g} s", "see why it hangs; run again"
+            f"`{command}` to end", f"still running after {timeout_seconds:g} s", "see why it hangs; run again"
         ) from error
-    completed = Completed(code=process.returncode, output=output, error=said)
+    completed = Completed(code=process.returncode, output=output, error=error_output)
     if allowed is not None and process.returncode not in allowed:
         raise CommandError(
-            f"`{told}` to succeed", f"exit code {process.returncode}: {completed.said}", "see its message"
+            f"`{command}` to succeed", f"exit code {process.returncode}: {completed.said}", "see its message"
         )
     return completed

@@ -1,4 +1,4 @@
-"""Whether something on this host was changed since it was looked at, told without reading what is in it."""
+"""Detection of changes to files and folders of this host, without reading their content."""
 
 import hashlib
 import stat
@@ -10,9 +10,10 @@ EMPTY = "an empty folder"
 
 
 def state(path: Path) -> str | None:
-    """Return a text that is another one once a file, or one in a folder, is written or replaced; None without either.
+    """Return a fingerprint that changes when a file, or one in a folder, is written or replaced; None for nothing.
 
-    It is made from type, inode, size and time of the last change of content (stat(2)): nothing secret is read.
+    It is made from type, inode, size and modification time (stat(2)), so no secret is read.
+    Raises RightsError where this user may not list the folder.
     """
     try:
         if not stat.S_ISDIR(path.lstat().st_mode):
@@ -27,12 +28,12 @@ def state(path: Path) -> str | None:
 
 def _digest(paths: list[Path]) -> str:
     found = [(path.name, path.lstat()) for path in paths]
-    told = [(name, stat.S_IFMT(at.st_mode), at.st_ino, at.st_size, at.st_mtime_ns) for name, at in found]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+    fields = [(name, stat.S_IFMT(at.st_mode), at.st_ino, at.st_size, at.st_mtime_ns) for name, at in found]
+    return hashlib.sha256(repr(fields).encode()).hexdigest()[:16]
 
 
 def refuse_changed(path: Path, found: object, before: object) -> None:
-    """Raise ChangedError where what is at a place now is not what was there at the plan; None stands for nothing."""
+    """Raise ChangedError where the state `found` differs from the one in the plan; None means that nothing is there."""
     if found != before:
         what = (
             "nothing there" if found is None else "something there" if before is None else "it changed since the plan"

@@ -1,4 +1,4 @@
-"""Files of this host: read as facts, written whole or not at all."""
+"""Files of this host: read as facts, written atomically."""
 
 import datetime
 import errno
@@ -14,13 +14,13 @@ from boltons.fileutils import atomic_save
 
 from runbook.model.errors import HostError, RightsError
 
-KEPT = ".before-registry-runbook"  # ending of the earlier version of a file that the runbook did not make
+KEPT = ".before-registry-runbook"  # suffix of the backup of a file that the runbook did not make
 
 
 def read_text(path: Path) -> str | None:
-    """Return the text of a regular file, None where there is none.
+    """Return the text of a regular file, or None if nothing is there.
 
-    Raises HostError for a symbolic link, a folder or another kind of file in its place, and for text that is not UTF-8.
+    Raises HostError for a symbolic link, a folder or another file type, and for text that is not UTF-8.
     """
     try:
         data = read_bytes(path)
@@ -32,9 +32,9 @@ def read_text(path: Path) -> str | None:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """Return the content of a regular file, None where there is none.
+    """Return the content of a regular file, or None if nothing is there.
 
-    Raises HostError for a symbolic link, a folder or another kind of file in its place.
+    Raises HostError for a symbolic link, a folder or another file type, RightsError for a file that is not readable.
     """
     kind = kind_of(path)
     if kind is None:
@@ -48,22 +48,22 @@ def read_bytes(path: Path) -> bytes | None:
 
 
 def lines(path: Path) -> list[str]:
-    """Return the lines of a text file, none where there is no file; only a newline ends one, and stands in none.
+    """Return the lines of a text file without their newlines, none if there is no file.
 
-    str.splitlines would take a line apart at what a comment may hold, such as a form feed.
+    Only a newline ends a line. str.splitlines would also split at a form feed, which a comment may contain.
     """
     text = read_text(path)
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def mode_of(path: Path) -> int | None:
-    """Return the permission bits of a file or folder, None where there is none."""
+    """Return the permission bits of a file or folder, or None if nothing is there."""
     kind = kind_of(path)
     return None if kind is None else stat.S_IMODE(kind)
 
 
 def kind_of(path: Path) -> int | None:
-    """Return the mode of what is at a path, not following a link; None where there is nothing."""
+    """Return the `st_mode` at a path without following a link, or None if nothing is there."""
     try:
         return path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -73,7 +73,7 @@ def kind_of(path: Path) -> int | None:
 
 
 def may_change(path: Path) -> bool:
-    """Return whether this user may write, replace or remove what is at a path, with all below it."""
+    """Return whether this user may write, replace or remove what is at a path, including a whole tree."""
     try:
         return _obstacle(path) is None
     except PermissionError:
@@ -81,19 +81,24 @@ def may_change(path: Path) -> bool:
 
 
 def _obstacle(path: Path) -> Path | None:
-    """Return what keeps this user from changing what is at a path: a folder above or below it, or itself."""
-    above = next(folder for folder in path.parents if folder.exists())
+    """Return the first folder above or below a path, or the path itself, that this user may not write to."""
+    above = _nearest_folder(path)
     folders = [above, path, *(item for item in path.rglob("*") if item.is_dir())] if path.is_dir() else [above]
-    may = {folder: os.access(folder, os.W_OK | os.X_OK, effective_ids=True) for folder in folders}
+    writable = {folder: os.access(folder, os.W_OK | os.X_OK, effective_ids=True) for folder in folders}
     if os.geteuid() == 0 and path.is_file():  # another user may replace a file that only root may write to
-        may[path] = os.access(path, os.W_OK, effective_ids=True)
-    return next((place for place, allowed in may.items() if not allowed), None)
+        writable[path] = os.access(path, os.W_OK, effective_ids=True)
+    return next((place for place, allowed in writable.items() if not allowed), None)
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Return the nearest folder above a path that exists."""
+    return next(folder for folder in path.parents if folder.exists())
 
 
 def require_writable(path: Path) -> None:
-    """Raise HostError where what is at a path cannot be made, replaced or removed: nothing was tried yet.
+    """Raise RightsError where this user cannot create, replace or remove what is at a path; changes nothing.
 
-    For root that is a file system mounted read-only, or an attribute of chattr(1) such as immutable (access(2)).
+    For root, the cause is a read-only file system or an attribute of chattr(1) such as immutable (access(2)).
     """
     if (found := _obstacle(path)) is None:
         return
@@ -107,22 +112,22 @@ def require_writable(path: Path) -> None:
 
 
 def require_own_way(path: Path) -> None:
-    """Raise HostError where another user could lead astray what is written at a path: by a folder or link of theirs.
+    """Raise HostError where another user could redirect a write to a path through a folder or link of theirs.
 
-    From `/` down, each folder and link must be root's, this user's, or that of whom sudo was called for, and no other
-    user may write to it; one with the sticky bit, as /tmp, lets nobody replace what is another's (chmod(1)).
+    From `/` down, each folder and link must belong to root, this user or the user who called sudo, and no other user
+    may write to it. In a folder with the sticky bit, as /tmp, users cannot replace the files of others (chmod(1)).
     """
-    lexical = Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow the links that are looked at)
-    for place in dict.fromkeys((*_way(lexical), *_way(lexical.parent.resolve() / lexical.name))):
+    lexical = Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow the links that are checked)
+    for place in dict.fromkeys((*_above(lexical), *_above(lexical.parent.resolve() / lexical.name))):
         _require_own(place, f"{path} in folders that no other user can change")
 
 
 def require_own_tree(top: Path) -> None:
-    """Raise HostError where another user could change a folder, something below it, or what leads to it."""
+    """Raise HostError where another user could change a folder, a folder above it or anything below it."""
     require_own_way(top / "x")
     for folder, folders, names in os.walk(top):
         for name in (*folders, *names):
-            if name != ".lock":  # uv's, which is empty
+            if name != ".lock":  # an empty file of uv
                 _require_own(Path(folder, name), f"nothing in {top} that another user can change")
 
 
@@ -133,26 +138,26 @@ def _require_own(place: Path, expected: str) -> None:
     except FileNotFoundError:  # another process has just removed it
         return
     if stat.S_ISLNK(found.st_mode):
-        others = False  # its mode means nothing (symlink(7))
+        others_may_write = False  # its mode has no meaning (symlink(7))
     else:
-        of_group = found.st_mode & stat.S_IWGRP and found.st_gid not in trusted
-        others = bool(of_group or found.st_mode & stat.S_IWOTH)
-        others = others and not (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX)
-    if found.st_uid not in trusted or others:
+        by_group = found.st_mode & stat.S_IWGRP and found.st_gid not in trusted
+        is_sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+        others_may_write = bool(by_group or found.st_mode & stat.S_IWOTH) and not is_sticky
+    if found.st_uid not in trusted or others_may_write:
         what = f"{place} is user id {found.st_uid}'s, mode {stat.S_IMODE(found.st_mode):04o}"
         remedy = f"take another folder, or make it safe: `chown root {place}`, `chmod go-w {place}`"
         raise HostError(expected, what, remedy)
 
 
-def _way(path: Path) -> list[Path]:
-    """Return what is there of the folders and links that lead to a path, from `/` down."""
+def _above(path: Path) -> list[Path]:
+    """Return the folders and links above a path that exist, from `/` down."""
     return [above for above in reversed(path.parents) if kind_of(above) is not None]
 
 
 def require_place_for_file(path: Path) -> None:
-    """Raise HostError where a file cannot be written: what is there is none, or its folder cannot be changed.
+    """Raise HostError where a file cannot be written: another file type is there, or its folder is not writable.
 
-    A symbolic link is not followed: what it leads to may be somebody else's.
+    A symbolic link counts as another type: its target may belong to another user.
     """
     kind = kind_of(path)
     if kind is not None and not stat.S_ISREG(kind):
@@ -165,10 +170,10 @@ def require_place_for_file(path: Path) -> None:
 
 
 def require_place_for_folder(path: Path) -> None:
-    """Raise HostError where a folder cannot be made, nor what is there be one: a link to a folder is one."""
+    """Raise HostError where no folder can be created and none is there; a link to a folder counts as one."""
     if kind_of(path) is not None and not path.is_dir():
         raise HostError(f"a folder at {path}, or nothing", "another kind of file", _OUT_OF_THE_WAY)
-    require_own_way(path / "x")  # a folder that is there, too
+    require_own_way(path / "x")  # includes the folder itself
     require_writable(path)
 
 
@@ -177,14 +182,14 @@ _KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFIF
 
 
 def no_regular_file(path: Path, kind: int) -> HostError:
-    """Return the error for what is at a path in a regular file's place, of a kind as `kind_of` gives it."""
+    """Return the error for something other than a regular file at a path; `kind` is the mode from `kind_of`."""
     found, remedy = _KINDS.get(stat.S_IFMT(kind), "another kind of file"), _OUT_OF_THE_WAY
     if stat.S_ISLNK(kind):
-        target = os.path.realpath(path)  # of a circle, too
+        target = os.path.realpath(path)  # Path.resolve fails for a loop of links
         found = f"{found} to {target}"
         command = shlex.join(["cp", "--remove-destination", target, str(path)])
         remedy = f"put a regular file in its place (`{command}`)"
-        if not os.path.isfile(target):  # noqa: PTH113 (no error where this user may not look)
+        if not os.path.isfile(target):  # noqa: PTH113 (raises no PermissionError)
             found, remedy = f"{found}, which is no file", f"remove the link (`{shlex.join(['rm', str(path)])}`)"
     return HostError(f"a regular file at {path}", found, remedy)
 
@@ -195,12 +200,12 @@ def part_of(path: Path) -> Path:
 
 
 def whole_of(name: str) -> str:
-    """Return the name of the file that a part becomes; any other name as it is."""
+    """Return the final name of a temporary file of `write`; any other name unchanged."""
     return name[1:].removesuffix(".part") if name.startswith(".") and name.endswith(".part") else name
 
 
 def is_own(path: Path) -> bool:
-    """Return whether what is at a path is this user's, who alone may set its mode."""
+    """Return whether this user owns what is at a path: only the owner may set its mode."""
     try:
         return path.lstat().st_uid == os.geteuid()
     except PermissionError:
@@ -212,24 +217,24 @@ def _not_allowed(path: Path) -> HostError:
 
 
 def changed_at(path: Path) -> datetime.datetime:
-    """Return when a file's content last changed, in UTC."""
+    """Return the modification time of a file, in UTC."""
     return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
 
 
 def _make_folder(path: Path, mode: int) -> None:
-    """Make one folder, with `mode` from its creation whatever the umask: a run may be killed right after it."""
-    before = os.umask(0)
+    """Create one folder with `mode` regardless of the umask: a later chmod would be lost if the run is killed."""
+    umask = os.umask(0)
     try:
         path.mkdir(mode)
     finally:
-        os.umask(before)
+        os.umask(umask)
 
 
 def make_parents(path: Path, mode: int = 0o755) -> None:
-    """Make the folders above `path` that are missing; raises HostError where another user could lead it astray.
+    """Create the missing folders above `path`; raises HostError where another user could redirect the path.
 
-    What was missing before that was looked at is made by nobody else in the meantime, or this fails: no link is laid
-    in its way (mkdir(2)).
+    The missing folders are listed before that check, and mkdir(2) fails if one was created since: so no link of
+    another user is followed.
     """
     missing = [above for above in path.parents if not above.exists()]
     require_own_way(path)
@@ -238,9 +243,9 @@ def make_parents(path: Path, mode: int = 0o755) -> None:
 
 
 def ensure_directory(path: Path, mode: int) -> bool:
-    """Make a folder, and those above it that are missing, with `mode`; return False where it is there already.
+    """Create a folder and the missing ones above it with `mode`; return False if it exists already.
 
-    Raises HostError where another user could lead it astray, or something else is in its place.
+    Raises HostError where another user could redirect the path, or where something else is there.
     """
     make_parents(path, mode)
     try:
@@ -252,16 +257,16 @@ def ensure_directory(path: Path, mode: int) -> bool:
 
 
 def make_directory(path: Path, mode: int) -> None:
-    """Make a folder with exactly `mode`; folders above it that are missing get 0755."""
+    """Create a folder, or set its mode to exactly `mode`; missing folders above it get 0755."""
     make_parents(path)
     if not ensure_directory(path, mode):
         path.chmod(mode)
 
 
 def _write_in_place(path: Path, data: bytes) -> None:
-    """Write into the file itself: the only way where it is a mount point, as /etc/hosts in a container is.
+    """Write into the existing file, since a mount point cannot be replaced (/etc/hosts in a container).
 
-    Where that fails, what was there is written back.
+    The earlier content is written back if that fails.
     """
     with path.open("r+b", buffering=0) as file:
         before = file.read()
@@ -284,19 +289,18 @@ def write(
 ) -> None:
     """Write a file atomically, with `mode` from its creation: temporary file beside it, fsync, rename, fsync of both.
 
-    `owner` are the numbers of user and group, `changed` the time of its last change in nanoseconds; both are as the
-    system gives them where they are left out.
+    `owner` is user id and group id, `changed` the modification time in nanoseconds; without them, the system sets both.
 
-    Raises HostError where that fails, with the system's words: the earlier file is whole, the temporary one is gone.
+    Raises HostError with the system's message; the earlier file is then unchanged, and the temporary one removed.
     """
     part = part_of(path)
     try:
         make_parents(path)
-        part.unlink(missing_ok=True)  # of a run that was killed
+        part.unlink(missing_ok=True)  # left by a killed run
         with atomic_save(str(path), part_file=part.name, text_mode=False, file_perms=mode) as file:
             file.write(data)
             file.flush()
-            _give(file.fileno(), owner, changed)
+            _set_owner_and_time(file.fileno(), owner, changed)
         _sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
@@ -306,12 +310,12 @@ def write(
         try:
             _write_in_place(path, data)
             path.chmod(mode)
-            _give(path, owner, changed)
+            _set_owner_and_time(path, owner, changed)
         except OSError as second:
             raise _not_written(path, second) from second
 
 
-def _give(file: int | Path, owner: tuple[int, int] | None, changed: int | None) -> None:
+def _set_owner_and_time(file: int | Path, owner: tuple[int, int] | None, changed: int | None) -> None:
     if owner is not None:
         os.chown(file, *owner)
     if changed is not None:
@@ -319,51 +323,51 @@ def _give(file: int | Path, owner: tuple[int, int] | None, changed: int | None) 
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the disk hold the folder's names: without it, a rename may be lost with the power (rename(2), fsync(2))."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Write a folder's entries to disk: without it, a power failure may undo a rename (rename(2), fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 def _not_written(path: Path, error: OSError) -> HostError:
     found, remedy = error.strerror or str(error), "remove the cause"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        above = next(folder for folder in path.parents if folder.exists())
-        room = os.statvfs(above)
-        free = f"{room.f_bavail * room.f_frsize} bytes and {room.f_favail} inodes"
+        above = _nearest_folder(path)
+        space = os.statvfs(above)
+        free = f"{space.f_bavail * space.f_frsize} bytes and {space.f_favail} inodes"
         found, remedy = f"{found} ({free} are free on the file system of {above})", "make room there (`df -h`, `df -i`)"
     return HostError(f"to write {path}", found, remedy)
 
 
 def keep(path: Path) -> Path:
-    """Copy a file beside itself with its mode and, as root, its owner, once; return the copy's path."""
-    kept = kept_path(path)
-    if not kept.exists():
+    """Back up a file beside itself once, with its mode and, as root, its owner; return the path of the backup."""
+    backup = kept_path(path)
+    if not backup.exists():
         found = path.stat()
         owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
-        write(kept, path.read_bytes(), stat.S_IMODE(found.st_mode), owner=owner)
-    return kept
+        write(backup, path.read_bytes(), stat.S_IMODE(found.st_mode), owner=owner)
+    return backup
 
 
 def kept_path(path: Path) -> Path:
-    """Return where the earlier version of a file is kept, if there is one."""
+    """Return the path for the backup of a file, whether it exists or not."""
     return path.with_name(path.name + KEPT)
 
 
 def kept_version(path: Path) -> Path | None:
-    """Return where the earlier version of a file is kept, None where there is none."""
+    """Return the path of a file's backup, or None if there is none."""
     return kept_path(path) if kept_path(path).exists() else None
 
 
 def names_in(path: Path) -> tuple[str, ...]:
-    """Return the names in a folder; none where it is a file."""
+    """Return the sorted names in a folder; empty where the path is no folder."""
     return tuple(sorted(entry.name for entry in path.iterdir())) if path.is_dir() else ()
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file, or a folder with all below it; nothing happens where there is none."""
+    """Remove a file, or a folder with its content; does nothing if there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

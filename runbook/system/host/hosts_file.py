@@ -1,6 +1,6 @@
-"""The file /etc/hosts: one marked block of the runbook, and nothing else of it that says otherwise.
+"""The file /etc/hosts: one marked block of the runbook, and no other line for the same name.
 
-Source: hosts(5): the address first, then its names; case does not count.
+Source: hosts(5): the address first, then its names, case-insensitive.
 """
 
 import re
@@ -16,35 +16,34 @@ WITHOUT_BLOCK = f"/^{_BEGIN}$/,/^{_END}$/d"  # for sed
 
 
 def with_name(text: str, address: str, name: str) -> str:
-    """Return the text with one marked block for the name, and the name taken off all other lines.
+    """Return the text with one marked block for the name, and with the name removed from all other lines.
 
-    A line that says otherwise would win or be added: the name has one address. Both ways round are taken off, the
-    address first as hosts(5) wants it, and the name first as the document has it.
+    Another line would override the block or add a second address. Lines in both orders are changed: the address first
+    (hosts(5)), and the name first (as in the document).
     """
     outside = without_block(text)
-    lines = outside.removesuffix("\n").split("\n") if outside else []  # and not at what a comment may hold beside it
-    kept = [_without(line, name) for line in lines]
-    others = [line for line in kept if line is not None]
+    lines = outside.removesuffix("\n").split("\n") if outside else []  # splitlines would also split within a comment
+    others = [changed for line in lines if (changed := _without(line, name)) is not None]
     return "".join(f"{line}\n" for line in (*others, _BEGIN, f"{address} {name}", _END))
 
 
 def is_made_from(text: str, earlier: str) -> bool:
-    """Return whether `with_name` made the text from the earlier one, and nobody has changed it since."""
+    """Return whether the text is exactly what `with_name` makes of the earlier one."""
     block = re.search(rf"^{_BEGIN}\n(\S+) (\S+)\n{_END}$", text, flags=re.MULTILINE)
     return block is not None and with_name(earlier, block[1], block[2]) == text
 
 
 def without_block(text: str) -> str:
-    """Return the text without the marked block; a marker that lost its other half goes alone."""
+    """Return the text without the marked block, and without a begin or end marker that lost its counterpart."""
     block = rf"^{_BEGIN}\n(?:(?!{_BEGIN}$).*\n)*?{_END}$\n?"
     outside = re.sub(block, "", text, flags=re.MULTILINE)
     return re.sub(rf"^(?:{_BEGIN}|{_END})$\n?", "", outside, flags=re.MULTILINE)
 
 
 def _without(line: str, name: str) -> str | None:
-    """Return a line without the name, None where it then names nothing."""
-    words, hash_sign, comment = line.partition("#")
-    fields = words.split()
+    """Return a line without the name, or None if no other name is left."""
+    entry, hash_sign, comment = line.partition("#")
+    fields = entry.split()
     rest = [field for field in fields if field.lower() != name]
     if rest == fields:
         return line
@@ -52,9 +51,9 @@ def _without(line: str, name: str) -> str | None:
 
 
 def template(text: str) -> Path | None:
-    """Return the file of which cloud-init makes /etc/hosts anew at each boot, None where the text does not say so.
+    """Return the template from which cloud-init rewrites /etc/hosts at each boot, or None if the text names none.
 
-    Source: cloud-init, "Update Etc Hosts" (`manage_etc_hosts: true`), and the header that its templates begin with.
+    Source: cloud-init, "Update Etc Hosts" (`manage_etc_hosts: true`), and the header of its templates.
     """
     found = re.search(r"make changes to the master file in (/\S+)", text)
     path = Path(found[1]) if found else None
@@ -62,18 +61,18 @@ def template(text: str) -> Path | None:
 
 
 def sources() -> str:
-    """Return where this host looks names up, as nsswitch.conf(5) has it; the usual places where it says nothing."""
+    """Return the sources of host names in nsswitch.conf(5), or the default `files dns` if it names none."""
     lines = re.findall(r"(?m)^\s*hosts:\s*([^#\n]*)", files.read_text(_SWITCH.resolve()) or "")
     return lines[-1].strip() if lines else "files dns"
 
 
 def is_read() -> bool:
-    """Return whether this host looks names up in the file: by itself, or through systemd-resolved(8)."""
+    """Return whether name lookups on this host read the file, directly or through systemd-resolved(8)."""
     return not {"files", "resolve"}.isdisjoint(sources().split())
 
 
 def unread(name: str) -> HostError:
-    """Return the error for a host on which a line for a name in the file has no effect."""
+    """Return the error for a host whose name lookups do not read the file."""
     return HostError(
         f"this host to look {name} up in {PATH}",
         f"`hosts: {sources()}` in {_SWITCH}, without files",

@@ -1,11 +1,11 @@
-"""JSON that others wrote, read as data."""
+"""Parsing of JSON from other programs."""
 
 import json
 from typing import Any
 
 
-def read(text: str | bytes) -> Any:  # noqa: ANN401 (whatever stands there)
-    """Return the data of a JSON text; raises ValueError for what is none, and for more levels than can be read."""
+def read(text: str | bytes) -> Any:  # noqa: ANN401 (any JSON value)
+    """Return the data of a JSON text; raises ValueError for invalid JSON and for nesting beyond the recursion limit."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -13,7 +13,7 @@ def read(text: str | bytes) -> Any:  # noqa: ANN401 (whatever stands there)
 
 
 def read_object(text: str | bytes) -> dict[str, Any]:
-    """Return the object of a JSON text, an empty one for any other text."""
+    """Return the object in a JSON text; empty for any other value and for invalid JSON."""
     try:
         found = read(text)
     except ValueError:

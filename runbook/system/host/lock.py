@@ -1,8 +1,8 @@
-"""One run at a time changes a host: a lock that the kernel gives back when its holder ends, however that ends.
+"""The lock that lets one run at a time change a host. The kernel releases it when its holder ends, even if killed.
 
-Root's lies where root alone may make a file, for root and the group docker, whose members can become root: nobody else
-can keep root's runs from this host by locking it. Who cannot reach it has a lock of his own, and whoever changes
-something as root for him takes root's (`runbook.apply`).
+Root's lock file is where only root may create files. Only root and the group docker, whose members can become root,
+may open it, so no other user can block root's runs. A user who cannot open it has a lock of their own; the process
+that makes changes as root for that user takes root's lock (`runbook.changes.root`).
 """
 
 import datetime
@@ -20,44 +20,44 @@ import psutil
 
 from runbook.model.errors import LockError
 
-PATH = Path("/run/registry-runbook.lock")  # empty: who holds the lock is known to the kernel
+PATH = Path("/run/registry-runbook.lock")  # empty: the kernel knows the holder
 _OF_USERS = Path("/run/lock")
 _REMEDY = "wait until it has ended, or end it; then run this again"
 
 
 @contextmanager
 def hold(wait_seconds: float = 0) -> Iterator[None]:
-    """Keep other runs from this host meanwhile; a process that a holder has started, as a kernel is, holds it too.
+    """Hold the lock against other runs; a process started by the holder, such as a Jupyter kernel, shares it.
 
     Raises LockError with the holder's process where another run still has the lock after `wait_seconds` (flock(2)),
-    and where something else lies in the lock's place.
+    and where the lock's path is no regular file of this user's.
     """
     deadline = time.monotonic() + wait_seconds
-    path, opened = _open()
+    path, descriptor = _open()
     try:
-        while not _take(opened):
+        while not _take(descriptor):
             if time.monotonic() >= deadline:
                 waited = f" within {wait_seconds:g} s" if wait_seconds else ""
-                raise LockError(f"no other run on this host{waited}", _told(path, _holder(opened)), _REMEDY)
+                raise LockError(f"no other run on this host{waited}", _describe(path, _holder(descriptor)), _REMEDY)
             time.sleep(0.2)
         yield
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
-def _take(opened: int) -> bool:
-    """Take the lock of an open file; return False where neither this process nor one above it has it then."""
+def _take(descriptor: int) -> bool:
+    """Take the lock of an open file; return whether this process or one of its parents has it then."""
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _holder(opened) in (os.getpid(), *(item.pid for item in psutil.Process().parents()))
+        return _holder(descriptor) in (os.getpid(), *(item.pid for item in psutil.Process().parents()))
     return True
 
 
 def _open() -> tuple[Path, int]:
-    """Return the lock file, opened: root's, or this user's own where root's is not there or not for this user.
+    """Return path and file descriptor of root's lock file, or of this user's own if root's is missing or not readable.
 
-    Raises LockError for a link, a named pipe or anything else in its place: to open a pipe would wait for ever.
+    Raises LockError for a link, a named pipe or another file type: opening a pipe would block forever.
     """
     if os.geteuid() != 0:
         with suppress(FileNotFoundError, PermissionError):
@@ -66,18 +66,18 @@ def _open() -> tuple[Path, int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CREAT
     try:
-        opened = os.open(path, flags, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise _no_lock_file(path, error.strerror or str(error)) from error
-    found = os.fstat(opened)
+    found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-        os.close(opened)
+        os.close(descriptor)
         raise _no_lock_file(path, f"another kind of file, or user id {found.st_uid}'s")
     if os.geteuid() == 0:
-        with suppress(KeyError):  # there is no engine yet
-            os.fchown(opened, 0, grp.getgrnam("docker").gr_gid)
-            os.fchmod(opened, 0o640)
-    return path, opened
+        with suppress(KeyError):  # without an engine, there is no group docker
+            os.fchown(descriptor, 0, grp.getgrnam("docker").gr_gid)
+            os.fchmod(descriptor, 0o640)
+    return path, descriptor
 
 
 def _no_lock_file(path: Path, found: str) -> LockError:
@@ -85,15 +85,15 @@ def _no_lock_file(path: Path, found: str) -> LockError:
     return LockError(f"a regular file of this user's at {path}, or nothing", found, remedy)
 
 
-def _holder(opened: int) -> int | None:
-    """Return the process that holds the lock of an open file (/proc/locks, proc(5)); None where it is not told."""
-    found = os.fstat(opened)
+def _holder(descriptor: int) -> int | None:
+    """Return the pid that holds the lock of an open file (/proc/locks, proc(5)), or None if it is not listed."""
+    found = os.fstat(descriptor)
     place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     held = re.search(rf"FLOCK +ADVISORY +WRITE (\d+) {place} ", Path("/proc/locks").read_text(encoding="ascii"))
     return int(held[1]) if held else None
 
 
-def _told(path: Path, holder: int | None) -> str:
+def _describe(path: Path, holder: int | None) -> str:
     if holder is None:
         return f"one that holds {path}"
     try:

@@ -1,4 +1,4 @@
-"""The kernel's settings, its nat table, the addresses and listening ports of this host."""
+"""Network of this host: kernel settings, packet filter rules, addresses and listening ports."""
 
 import ipaddress
 import re
@@ -11,10 +11,10 @@ import psutil
 from runbook.model.errors import HostError, NotReadyError
 from runbook.system.host import commands
 
-DROP_IN = Path("/etc/sysctl.d/99-registry-runbook.conf")  # the settings that the runbook keeps over a restart
+DROP_IN = Path("/etc/sysctl.d/99-registry-runbook.conf")  # settings that persist over a reboot
 _CONTAINER_INTERFACES = ("docker", "br-", "veth")
-_COMES_IN = re.compile(r"-A (?:PREROUTING|INPUT|FORWARD)\b|:INPUT DROP")
-_OF_THE_ENGINE = re.compile(r"DOCKER|\bdocker\d|\bbr-[0-9a-f]{12}\b|-d 127\.0\.0\.\d+/32 ! -i lo\b")
+_INCOMING = re.compile(r"-A (?:PREROUTING|INPUT|FORWARD)\b|:INPUT DROP")
+_OF_ENGINE = re.compile(r"DOCKER|\bdocker\d|\bbr-[0-9a-f]{12}\b|-d 127\.0\.0\.\d+/32 ! -i lo\b")
 
 
 def _setting_path(name: str) -> Path:
@@ -22,7 +22,7 @@ def _setting_path(name: str) -> Path:
 
 
 def read_setting(name: str) -> int | None:
-    """Return a setting of the running kernel, such as `net.ipv4.ip_forward`; None where the kernel lacks it."""
+    """Return a setting of the running kernel, such as `net.ipv4.ip_forward`, or None if the kernel lacks it."""
     try:
         return int(_setting_path(name).read_text(encoding="ascii"))
     except FileNotFoundError:
@@ -30,7 +30,7 @@ def read_setting(name: str) -> int | None:
 
 
 def write_setting(name: str, value: int) -> None:
-    """Set a setting of the running kernel; raises HostError where /proc/sys cannot be written."""
+    """Change a setting of the running kernel; raises HostError where /proc/sys is not writable."""
     try:
         _setting_path(name).write_text(f"{value}\n", encoding="ascii")
     except OSError as error:
@@ -42,9 +42,9 @@ def write_setting(name: str, value: int) -> None:
 
 
 def has_nat_chain(name: str) -> bool:
-    """Return whether the nat table has a chain, as the engine makes `DOCKER` at its start.
+    """Return whether the nat table has a chain; the engine creates `DOCKER` at its start.
 
-    A user who may not look is told that it has: that a published port answers is proven from outside all the same.
+    Returns True for a user who may not list the table: a published port is also tested from outside.
     """
     argv = commands.as_root("iptables", "--wait", "-t", "nat", "-n", "-L", name)
     done = commands.run(*argv, allowed=None)
@@ -52,7 +52,7 @@ def has_nat_chain(name: str) -> bool:
 
 
 def user_rules() -> str:
-    """Return the rules that somebody has put before the engine's own, one line; empty where this user may not look.
+    """Return the user's rules that apply before the engine's, in one line; empty where this user may not list them.
 
     Source: Docker Engine documentation, "Packet filtering and firewalls", DOCKER-USER.
     """
@@ -62,26 +62,26 @@ def user_rules() -> str:
 
 
 def rules_for_what_comes_in() -> str:
-    """Return the rules of other hands for packets that come in, one line; empty where this user may not look."""
+    """Return the rules for incoming packets except the engine's, in one line; empty without the right to list them."""
     return rules_of_others(commands.run(*commands.as_root("iptables-save"), allowed=None).output)
 
 
 def rules_of_others(saved: str) -> str:
-    """Return of what iptables-save(8) prints the rules for packets that come in, in one line.
+    """Return the rules for incoming packets in the output of iptables-save(8), in one line.
 
-    Those of the engine are left out: they change with its containers.
+    The engine's rules are left out, since they change with its containers.
     """
     rules, table = [], ""
     for line in saved.splitlines():
         if line.startswith("*"):
             table = line[1:]
-        elif _COMES_IN.match(line) and not _OF_THE_ENGINE.search(line):
+        elif _INCOMING.match(line) and not _OF_ENGINE.search(line):
             rules.append(f"{table}: {line.partition(' [')[0].strip()}")
     return "; ".join(rules)
 
 
 def host_addresses() -> list[str]:
-    """Return the IPv4 addresses of this host that are neither loopback nor of a container network."""
+    """Return the IPv4 addresses of this host, without those of loopback and container networks."""
     return [
         address.address
         for interface, addresses in psutil.net_if_addrs().items()
@@ -92,31 +92,32 @@ def host_addresses() -> list[str]:
 
 
 def mtu_at(address: str) -> int:
-    """Return the largest packet, in bytes, that the interface with an address of this host passes on."""
+    """Return the MTU, in bytes, of the interface that has this address."""
     stats = psutil.net_if_stats()
-    there = [name for name, found in psutil.net_if_addrs().items() if address in {item.address for item in found}]
-    return min(stats[name].mtu for name in there if name in stats)
+    names = [name for name, found in psutil.net_if_addrs().items() if address in {item.address for item in found}]
+    return min(stats[name].mtu for name in names if name in stats)
 
 
 def addresses_of(name: str, timeout_seconds: float = 3) -> tuple[str, ...]:
-    """Return the addresses of a name, sorted; none where there is none, or no name server answers in time."""
+    """Return the sorted addresses of a name; empty if it has none, or if no name server answers in time."""
     try:
-        said = commands.run("getent", "ahosts", name, allowed=None, timeout_seconds=timeout_seconds).output
-    except NotReadyError:  # a look-up in this process could not be ended
+        # A lookup in this process could not be stopped after the timeout.
+        output = commands.run("getent", "ahosts", name, allowed=None, timeout_seconds=timeout_seconds).output
+    except NotReadyError:
         return ()
-    return tuple(sorted({line.split()[0] for line in said.splitlines()}))
+    return tuple(sorted({line.split()[0] for line in output.splitlines()}))
 
 
 def has_ipv6() -> bool:
-    """Return whether a program of this host can listen on IPv6 addresses."""
+    """Return whether programs on this host can listen on IPv6 addresses."""
     return Path("/proc/net/if_inet6").exists()
 
 
 def default_address() -> str:
-    """Return the address that this host speaks from to others: that of the default route, else the first it has.
+    """Return the source address of the default route, or this host's first address if it has no route.
 
-    Nothing is sent: connecting a datagram socket only asks the kernel for the route.
-    Raises HostError where the host has no address but loopback.
+    Nothing is sent: connecting a datagram socket only makes the kernel choose the route.
+    Raises HostError where the host has no IPv4 address other than loopback.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
@@ -135,10 +136,7 @@ def default_address() -> str:
 
 
 def address_of(wanted: str) -> str:
-    """Return the address of this host that is `wanted`; `auto` is that of the default route.
-
-    Raises HostError where this host does not have it.
-    """
+    """Return `wanted`, or the address of the default route for `auto`; raises HostError if this host lacks it."""
     if wanted == "auto":
         return default_address()
     found = host_addresses()
@@ -151,19 +149,19 @@ def address_of(wanted: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listener:
-    """A process that listens on a TCP port; the kernel hides the pid of some."""
+    """A process that listens on a TCP port; `pid` is None where the kernel hides it from this user."""
 
     port: int
     process: str
     pid: int | None
 
     def __str__(self) -> str:
-        """Return how a message names it."""
+        """Return the name for a message."""
         return f"{self.process} (pid {self.pid})" if self.pid else self.process
 
 
 def listeners(ports: set[int]) -> list[Listener]:
-    """Return who listens on `ports`, once a process and port; one that ends meanwhile listens no more."""
+    """Return the processes that listen on `ports`, each once a port; one that has just ended is left out."""
     found = {
         Listener(port=item.laddr.port, process=name, pid=item.pid)
         for item in psutil.net_connections(kind="tcp")

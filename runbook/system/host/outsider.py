@@ -1,7 +1,7 @@
-"""A client that comes from outside, as far as this host's packet filter knows: in a network namespace of its own.
+"""A client in its own network namespace, whose packets this host's packet filter treats as coming from outside.
 
-A pair of virtual cards leads from there to this host. The namespace has no name: it lives in the client's process, and
-goes with it, and the cards with the namespace, also where the run is killed. Nothing of it is written anywhere.
+A veth pair connects the namespace to this host. The namespace has no name, so it ends with the client's process, and
+the veth pair with it, even if the run is killed. Nothing is stored on the host.
 Source: veth(4), network_namespaces(7), unshare(1).
 """
 
@@ -19,10 +19,10 @@ from runbook.model.errors import RunbookError
 from runbook.system.host import commands
 
 _PROGRAMS = ("ip", "unshare")
-_SECONDS = 3.0  # for the registry to answer
-# Nobody's addresses (RFC 5737, RFC 2544); the first network is taken that this host has no card in.
+_SECONDS = 3.0  # timeout for the registry's answer
+# Addresses for documentation and benchmarks (RFC 5737, RFC 2544); the first network that this host does not use.
 _NETWORKS = tuple(map(ipaddress.ip_network, ("203.0.113.248/30", "198.18.255.248/30", "192.0.2.248/30")))
-# It waits for its card, and ends where nobody gives it one.
+# It waits for its network card, and ends if it gets none.
 _SCRIPT = """
 echo; read -r given
 ip address add "$2/30" dev "$1"; ip link set "$1" up; ip route add default via "$3"; shift 3
@@ -43,13 +43,13 @@ except OSError as error:
 
 
 class UnaskedError(Exception):
-    """No client could be made; says why."""
+    """No such client can be started; the text is the reason."""
 
 
 def ask(address: str, port: int, name: str) -> str:
-    """Return the SHA-256 of the certificate that is served to a client from outside, or why it got none.
+    """Return the SHA-256 of the certificate that a client from outside receives, or the reason why it gets none.
 
-    Raises UnaskedError where this user, this host or its kernel can have no such client.
+    Raises UnaskedError where this user, this host or its kernel cannot start such a client.
     """
     if os.geteuid() != 0:
         raise UnaskedError("only root can ask from a network namespace")
@@ -72,7 +72,7 @@ def ask(address: str, port: int, name: str) -> str:
             return _ask(process, card, here, _interface(address))
         finally:
             process.kill()
-            with suppress(RunbookError):  # it goes with the namespace, but a moment later
+            with suppress(RunbookError):  # it disappears with the namespace, but with a delay
                 commands.run("ip", "link", "delete", card, allowed=None, timeout_seconds=_SECONDS)
 
 
@@ -91,15 +91,15 @@ def _ask(process: subprocess.Popen[str], card: str, here: str, interface: str | 
     if interface is not None:
         _forward_as(interface, card)
     try:
-        said, _ = process.communicate("go\n", _SECONDS + 1)
+        output, _ = process.communicate("go\n", _SECONDS + 1)
     except subprocess.TimeoutExpired:
         return "no answer in time"
-    return said.strip().splitlines()[-1] if said.strip() else "no answer"
+    return output.strip().splitlines()[-1] if output.strip() else "no answer"
 
 
 def _network() -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    cards = [item for items in psutil.net_if_addrs().values() for item in items if item.family == socket.AF_INET]
-    taken = [ipaddress.ip_interface(f"{item.address}/{item.netmask or 32}").network for item in cards]
+    own = [item for items in psutil.net_if_addrs().values() for item in items if item.family == socket.AF_INET]
+    taken = [ipaddress.ip_interface(f"{item.address}/{item.netmask or 32}").network for item in own]
     free = [network for network in _NETWORKS if not any(network.overlaps(other) for other in taken)]
     if not free:
         raise UnaskedError("this host is in each of the networks that it could come from")
@@ -107,27 +107,26 @@ def _network() -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def _interface(address: str) -> str | None:
-    """Return the network card that has an address, None where none has."""
+    """Return the network interface that has an address, or None."""
     found = psutil.net_if_addrs().items()
     return next((name for name, items in found if address in [item.address for item in items]), None)
 
 
 def forwarding_path(interface: str) -> Path:
-    """Return where the kernel says whether what comes in at a card is passed on (ip-sysctl)."""
+    """Return the kernel's file for IPv4 forwarding of an interface (ip-sysctl)."""
     return Path("/proc/sys/net/ipv4/conf", interface, "forwarding")
 
 
 def _forward_as(interface: str, card: str) -> None:
-    """Let what comes in at a card be passed on as at another one: a new card takes the default, which may differ."""
+    """Copy the forwarding setting of an interface to `card`, which starts with the default."""
     with suppress(OSError):
         forwarding_path(card).write_text(forwarding_path(interface).read_text(encoding="ascii"), encoding="ascii")
 
 
 def not_forwarding(address: str) -> str:
-    """Return the card with an address where the kernel passes on nothing that comes in there; else an empty text."""
+    """Return the interface that has an address if the kernel forwards none of its packets, else an empty text."""
     interface = _interface(address)
-    try:
-        off = interface is not None and forwarding_path(interface).read_text(encoding="ascii").strip() == "0"
-    except OSError:
-        off = False
-    return interface or "" if off else ""
+    with suppress(OSError):
+        if interface and forwarding_path(interface).read_text(encoding="ascii").strip() == "0":
+            return interface
+    return ""

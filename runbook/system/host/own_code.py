@@ -1,4 +1,4 @@
-"""The code that runs here, and who may change it: as root, that is root alone, or whom sudo was called for."""
+"""Check of who can change the code of this project: for root, only root or the user who called sudo."""
 
 import sys
 from pathlib import Path
@@ -10,9 +10,9 @@ _RUN = ("runbook", "notebooks", "script")
 
 
 def require(*, whole: bool) -> None:
-    """Raise HostError where another user could change this project, its interpreter, or what leads to them.
+    """Raise HostError where another user could change this project, its interpreter or a folder above them.
 
-    With `whole`, each file of its virtual environment is looked at too, of which there are thousands.
+    With `whole`, the thousands of files in its virtual environment are checked too.
     """
     files.require_own_way(Path(sys.executable))
     for name in _RUN:

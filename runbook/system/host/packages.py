@@ -1,5 +1,6 @@
-"""The distribution's packages, through apt."""
+"""The distribution's packages, managed with apt."""
 
+import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,7 @@ _INSTALL_SECONDS = 900
 
 def release() -> dict[str, str]:
     """Return the fields of /etc/os-release, such as `ID` and `VERSION_ID` (os-release(5))."""
-    pairs = (
-        line.split("=", 1) for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines() if "=" in line
-    )
-    return {name: value.strip('"') for name, value in pairs}
+    return platform.freedesktop_os_release()
 
 
 def has_apt() -> bool:
@@ -25,45 +23,45 @@ def has_apt() -> bool:
 
 
 def update() -> None:
-    """Bring the package lists up to date.
+    """Update the package lists; packages that an interrupted run left unconfigured are configured first.
 
-    What an earlier run that was cut off has unpacked is configured first: apt refuses to go on without it.
+    apt refuses to install anything before that.
     """
     _apt("dpkg", "--configure", "-a")
     _apt("apt-get", "update", "-q")
 
 
 def would_install(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return all packages that `install` adds to the host, in alphabetical order; one that is replaced is not new.
+    """Return all packages that `install` would add to the host, sorted; upgraded packages are left out.
 
-    Raises HostError where apt would remove others for them: podman-docker, or the containerd.io of another engine.
+    Raises HostError where apt would remove others, such as podman-docker or the containerd.io of another engine.
     """
-    done = _apt("apt-get", "install", "--simulate", "-q", "--no-install-recommends", *names)
-    if removed := re.findall(r"^Remv (\S+)", done.output, flags=re.MULTILINE):
+    simulated = _apt("apt-get", "install", "--simulate", "-q", "--no-install-recommends", *names)
+    if removed := re.findall(r"^Remv (\S+)", simulated.output, flags=re.MULTILINE):
         raise HostError(
             f"the packages {', '.join(names)} to go beside those that are here",
             f"apt would remove {', '.join(removed)} for them",
             f"`apt-get remove {' '.join(removed)}` where nobody needs that; or install another engine:"
             " docs.docker.com/engine/install",
         )
-    return tuple(sorted(re.findall(r"^Inst (\S+) \(", done.output, flags=re.MULTILINE)))
+    return tuple(sorted(re.findall(r"^Inst (\S+) \(", simulated.output, flags=re.MULTILINE)))
 
 
 def install(names: tuple[str, ...]) -> None:
-    """Install packages without those that they only recommend; apt refuses where it would remove others."""
+    """Install packages without the recommended ones; apt fails if it would have to remove others."""
     _apt("apt-get", "install", "-q", "-y", "--no-remove", "--no-install-recommends", *names)
 
 
 def installed(names: Sequence[str]) -> tuple[str, ...]:
-    """Return which of the packages are installed."""
+    """Return those of the packages that are installed."""
     if not has_apt():
         return ()
-    done = commands.run("dpkg-query", "--show", "-f", "${Package} ${db:Status-Status}\n", *names, allowed=None)
-    return tuple(line.split()[0] for line in done.output.splitlines() if line.endswith(" installed"))
+    listed = commands.run("dpkg-query", "--show", "-f", "${Package} ${db:Status-Status}\n", *names, allowed=None)
+    return tuple(line.split()[0] for line in listed.output.splitlines() if line.endswith(" installed"))
 
 
 def purge(names: Sequence[str]) -> None:
-    """Remove packages with their configuration, and nothing else: apt refuses where another package needs them."""
+    """Remove only these packages, with their configuration; dpkg fails if another package depends on them."""
     _apt("dpkg", "--purge", *names)
 
 
@@ -72,9 +70,10 @@ def _apt(*argv: str) -> commands.Completed:
 
 
 def unpack(name: str, destination: Path) -> str:
-    """Download a package, unpack its files below `destination` without installing it, and return its version.
+    """Download a package, unpack its files into `destination` without installing it, and return its version.
 
     Installing `docker-registry` would start a service on port 5000 of this host.
+    Raises HostError on a host without apt.
     """
     if not has_apt():
         raise HostError(

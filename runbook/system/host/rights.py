@@ -1,4 +1,4 @@
-"""What a container may do beyond what it was made for: its settings beside those that Compose gives unasked.
+"""Rights of a container beyond those it was created for: its settings compared with the defaults of Compose.
 
 Source: Docker Engine API 1.41, "Inspect a container"; Docker Engine documentation, "Security".
 """
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-FILES_AT_LEAST = 1024  # what a process of systemd's may open, unless it is told otherwise (systemd.exec(5))
-# Of HostConfig: what is to be empty, and how that is told where it is not.
-_TO_BE_EMPTY = {
+FILES_AT_LEAST = 1024  # systemd's default for the soft limit of open files (systemd.exec(5))
+# Keys of HostConfig that must be empty, and the text for those that are not.
+_EXPECTED_EMPTY = {
     "Privileged": "privileged",
     "CapAdd": "more capabilities",
     "Devices": "devices",
@@ -24,13 +24,13 @@ _TO_BE_EMPTY = {
     "PublishAllPorts": "all ports published",
 }
 _IPC = ("", "none", "private", "shareable")
-_FEWER = "no-new-privileges"  # of SecurityOpt: what takes rights away
+_FEWER = "no-new-privileges"  # in SecurityOpt: it removes rights
 _SHOWN = 200  # characters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What a container was made for: mounts as source, place and whether it is writable; ports as outside, inside."""
+    """What a container was created with: mounts as (source, destination, writable), ports as (host, container)."""
 
     command: tuple[str, ...]
     entry_point: tuple[str, ...]
@@ -40,22 +40,22 @@ class Wanted:
 
 
 def more_rights(found: Mapping[str, Any], wanted: Wanted) -> list[str]:
-    """Return what `docker inspect` shows of a container beyond what is wanted; fewer rights are none of it."""
+    """Return the rights in the output of `docker inspect` that exceed the wanted ones; fewer rights are accepted."""
     host = found["HostConfig"]
-    told = (
+    groups = (
         _settings(host),
         _networks(found, wanted),
         _mounts(found, wanted),
         _ports(host, wanted),
         _run(found, wanted),
     )
-    return [text[:_SHOWN] for text in itertools.chain(*told)]
+    return [text[:_SHOWN] for text in itertools.chain(*groups)]
 
 
 def _settings(host: Mapping[str, Any]) -> Iterator[str]:
-    for name, told in _TO_BE_EMPTY.items():
+    for name, description in _EXPECTED_EMPTY.items():
         if value := host.get(name):
-            yield told if value is True else f"{told}: {_text(value)}"
+            yield description if value is True else f"{description}: {_text(value)}"
     if host.get("IpcMode", "") not in _IPC:
         yield f"the memory of others: {host['IpcMode']}"
     if opened := [item for item in host.get("SecurityOpt") or () if not item.startswith(_FEWER)]:
@@ -73,12 +73,12 @@ def _networks(found: Mapping[str, Any], wanted: Wanted) -> Iterator[str]:
 
 
 def _mounts(found: Mapping[str, Any], wanted: Wanted) -> Iterator[str]:
-    there = {
+    mounted = {
         (item.get("Name") or item["Source"], item["Destination"], item["RW"])
         for item in found["Mounts"]
         if item["Type"] != "tmpfs"
     }
-    for source, place, writable in sorted(there - {*wanted.mounts}):
+    for source, place, writable in sorted(mounted - {*wanted.mounts}):
         yield f"the mount {source} at {place}{'' if writable else ', read-only'}"
 
 

@@ -1,4 +1,4 @@
-"""One call of sudo: a process of root's that makes the changes handed to it as JSON, one a line."""
+"""One call of sudo: a root process that makes the changes it receives as JSON, one a line."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _SECONDS_TO_END = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Root:
-    """The process of root's: what is handed to it, what it answers, and what it says beside that."""
+    """The root process, with its standard input, standard output (the answers) and standard error."""
 
     process: subprocess.Popen[str]
     given: IO[str]
@@ -25,13 +25,13 @@ class Root:
     errors: IO[str]
 
     def send(self, data: object) -> None:
-        """Write one line of JSON to it; one that has ended is found by its missing answer."""
+        """Send one line of JSON; if the process has ended, `ask` reports that."""
         with suppress(BrokenPipeError):
             self.given.write(f"{json.dumps(data)}\n")
             self.given.flush()
 
     def ask(self, what: str, about: Mapping[str, object]) -> str:
-        """Return the note with which it answers; raises HostError with what it found where that is an error."""
+        """Send a request and return the note of the answer; raises HostError if the answer is an error, or missing."""
         self.send((what, about))
         if not (line := self.answers.readline()):
             self.process.wait(_SECONDS_TO_END)
@@ -49,7 +49,7 @@ class Root:
 
 @contextmanager
 def root(module: str, timeout_seconds: float) -> Iterator[Root]:
-    """Run a module as root by `sudo -n`, for as long as changes are handed to it; private files become this user's."""
+    """Run a module as root with `sudo -n` in this context; private files that it writes belong to this user."""
     argv = ("sudo", "-n", "--", sys.executable, "-m", module)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         try:
@@ -59,10 +59,10 @@ def root(module: str, timeout_seconds: float) -> Iterator[Root]:
         except FileNotFoundError as error:
             raise HostError("root, or sudo", "no sudo on this host", "run it as root") from error
         given, answers = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
-        started = Root(process=process, given=given, answers=answers, errors=errors)
-        started.send({"owner": (os.geteuid(), os.getegid()), "timeout_seconds": timeout_seconds})
+        helper = Root(process=process, given=given, answers=answers, errors=errors)
+        helper.send({"owner": (os.geteuid(), os.getegid()), "timeout_seconds": timeout_seconds})
         try:
-            yield started
+            yield helper
         finally:
             with suppress(BrokenPipeError):
                 given.close()

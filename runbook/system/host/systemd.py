@@ -12,7 +12,7 @@ UNITS = Path("/etc/systemd/system")
 
 
 def supervisor() -> Supervisor:
-    """Return who starts services on this host: systemd, where it is running, or nobody (sd_booted(3))."""
+    """Return the service manager of this host: systemd if it is running, else `none` (sd_booted(3))."""
     return "systemd" if Path("/run/systemd/system").is_dir() else "none"
 
 
@@ -22,7 +22,7 @@ def is_enabled(unit: str) -> bool:
 
 
 def masked(*units: str) -> dict[str, str]:
-    """Return those of the units that are masked, and may not be started or enabled, with the command that ends that."""
+    """Return the masked ones of these units (they cannot be started or enabled), each with the command to unmask it."""
     shown = commands.run("systemctl", "show", "--property=Id,UnitFileState", *units, allowed=None).output
     states = [dict(line.split("=", 1) for line in unit.splitlines()) for unit in shown.split("\n\n")]
     found = {unit["Id"]: unit["UnitFileState"] for unit in states if unit.get("UnitFileState", "").startswith("masked")}
@@ -31,24 +31,24 @@ def masked(*units: str) -> dict[str, str]:
 
 
 def refuse_masked(found: Mapping[str, str]) -> None:
-    """Raise HostError for units that are masked, as `masked` gives them."""
+    """Raise HostError if `found`, the result of `masked`, has any unit."""
     if found:
-        commands_to_type = ", ".join(f"`{command}`" for command in found.values())
-        told = f"{', '.join(found)} to be startable by systemd"
-        raise HostError(told, "masked by somebody", f"run {commands_to_type}, then this again")
+        expected = f"{', '.join(found)} to be startable by systemd"
+        unmask = ", ".join(f"`{command}`" for command in found.values())
+        raise HostError(expected, "masked by somebody", f"run {unmask}, then this again")
 
 
 def start_timer(name: str) -> None:
-    """Let systemd read its units, and start a timer now and at boot."""
+    """Reload systemd's units, then start a timer, now and at boot."""
     commands.run("systemctl", "daemon-reload")
     commands.run("systemctl", "enable", name)
     commands.run("systemctl", "restart", name)
 
 
 def stop_timer(name: str) -> None:
-    """Stop a timer, now and at boot, and let systemd forget when it ran; a service that it has started ends by itself.
+    """Stop a timer, now and at boot, and remove the stamp file with its last run (`Persistent=`).
 
-    When it ran last is in a file of systemd's (`Persistent=`).
+    A service that the timer has started runs to its end.
     """
     if supervisor() == "systemd":
         commands.run("systemctl", "disable", "--now", name, allowed=None)
@@ -56,7 +56,7 @@ def stop_timer(name: str) -> None:
 
 
 def forget(timer: str) -> None:
-    """Let systemd read that units of a timer are gone, and forget that one has failed."""
+    """Reload systemd's units after those of a timer were removed, and reset their failed state."""
     if supervisor() == "systemd":
         commands.run("systemctl", "daemon-reload")
         commands.run("systemctl", "reset-failed", f"{timer.removesuffix('.timer')}*", allowed=None)

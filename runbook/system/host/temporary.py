@@ -1,4 +1,4 @@
-"""Folders for as long as a step lasts, and no longer: those of a run that was killed go with the next one."""
+"""Temporary folders; those that a killed run left behind are removed by the next run."""
 
 import os
 import re
@@ -8,47 +8,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 _PREFIX = "registry-runbook-"
-_LONGEST = 50  # bytes of a path, so that one of a socket two folders further down fits into 107 (unix(7))
+_LONGEST = 50  # bytes; a socket two levels further down must fit into 107 (unix(7))
 
 
 @contextmanager
 def folder(below: Path | None = None) -> Iterator[Path]:
-    """Give a folder for this user alone, below TMPDIR or another folder; it is removed at the end.
+    """Yield a folder that only this user can access, below TMPDIR or another folder, and remove it at the end.
 
-    Its name begins with the number of this process: folders of this user's whose process is gone are removed too.
+    Its name contains the pid of this process: this user's folders of ended processes are removed too.
     """
     above = below or _place()
-    _remove_left(above)
+    _remove_leftovers(above)
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=above) as name:
         yield Path(name)
 
 
 def make() -> Path:
-    """Make such a folder, and return it; who calls this removes it, or the next run does where this one is killed."""
+    """Create such a folder and return it; the caller must remove it. If this run is killed, the next one removes it."""
     return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_place()))
 
 
 def _place() -> Path:
-    """Return the folder for temporary files, or /tmp where its path leaves no room for a socket's name."""
+    """Return the folder for temporary files, or /tmp if its path is too long for a socket below it."""
     place = Path(tempfile.gettempdir())
-    return place if len(os.fsencode(place)) <= _LONGEST else Path("/tmp")  # noqa: S108 (folders of our own in it)
+    return place if len(os.fsencode(place)) <= _LONGEST else Path("/tmp")  # noqa: S108 (only for folders with mode 0700)
 
 
-def _remove_left(above: Path) -> None:
+def _remove_leftovers(above: Path) -> None:
     for found in above.glob(f"{_PREFIX}[0-9]*-*"):
-        of_process = re.match(rf"{_PREFIX}(\d{{1,9}})-", found.name)
+        pid = re.match(rf"{_PREFIX}(\d{{1,9}})-", found.name)
         with suppress(FileNotFoundError):  # its own process has just removed it
             is_mine = found.lstat().st_uid == os.geteuid() and not found.is_symlink()
-            if of_process and is_mine and not _lives(int(of_process[1])):
+            if pid and is_mine and not psutil.pid_exists(int(pid[1])):
                 shutil.rmtree(found, ignore_errors=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True

@@ -1,4 +1,4 @@
-"""YAML files of ours: rendered from data, read back, never put together from text."""
+"""The runbook's YAML files: rendered from data and read back, never assembled from text."""
 
 import io
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _TEXT = "tag:yaml.org,2002:str"
 
 
 def _quoted(value: object) -> object:
-    """Return data with each text in quotation marks that YAML 1.1 would read otherwise: `no`, `22:22`, `1_000`.
+    """Return data in which each text that is no string in YAML 1.1 is quoted, such as `no`, `22:22` or `1_000`.
 
     The registry and the old Compose read YAML 1.1 (yaml.org/spec/1.1, and its types bool and int).
     """
@@ -33,11 +33,11 @@ def _quoted(value: object) -> object:
 
 
 def render(data: Mapping[str, object]) -> str:
-    """Return data as the text of a YAML file of ours; raises HostError where reading it back gives other data."""
+    """Return the text of a YAML file with these data; raises HostError if reading it back gives other data."""
     buffer = io.StringIO()
     writer = YAML()
     writer.default_flow_style = False
-    writer.width = 200  # no line of ours is folded
+    writer.width = 200  # long lines are not folded
     writer.dump(_quoted(data), buffer)
     text = HEADER + buffer.getvalue()
     if read_back(text) != data:
@@ -46,7 +46,7 @@ def render(data: Mapping[str, object]) -> str:
 
 
 def read_back(text: str) -> object:
-    """Return the data of a YAML text; raises HostError with line and column where it is no YAML."""
+    """Return the data of a YAML text; raises HostError with line and column for invalid YAML."""
     try:
         return YAML(typ="safe", pure=True).load(text)
     except (YAMLError, RecursionError) as error:
