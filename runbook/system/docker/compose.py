@@ -1,4 +1,4 @@
-"""Docker Compose, whichever of the two is on this host: the plugin `docker compose`, or `docker-compose`."""
+"""Docker Compose of this host: the plugin `docker compose` or the program `docker-compose`."""
 
 import functools
 import re
@@ -13,17 +13,19 @@ PROJECT_LABEL = "com.docker.compose.project"
 _VOLUME_LABEL = "com.docker.compose.volume"
 SERVICE = "registry"
 _PLUGIN, _PROGRAM = ("docker", "compose"), ("docker-compose",)
-USUAL_MTU = 1500  # of Ethernet, and what the engine gives to a network
+USUAL_MTU = 1500  # of Ethernet, and the engine's default
 _MTU = "com.docker.network.driver.mtu"
-# Compose as a shell finds it: a plugin of the client, or a program.
+# The shell's equivalent of `argv`.
 BY_HAND = "$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)"
-_NO_VARIABLES = Path(__file__).with_name("no-variables.env")  # in place of a .env beside the file, whatever is in that
+_NO_VARIABLES = Path(__file__).with_name(
+    "no-variables.env"
+)  # an empty file that replaces any .env beside the Compose file
 
 
 def argv() -> tuple[str, ...] | None:
-    """Return how this host's Compose is called, the plugin first; None where there is none.
+    """Return the command of this host's Compose, preferably the plugin, or None if there is none.
 
-    The program is not started for that: Compose 1 takes a fifth of a second to say its version.
+    The program is not started to find it: Compose 1 takes 0.2 s to print its version.
     """
     with suppress(LookupError):
         _version(_PLUGIN)
@@ -32,7 +34,7 @@ def argv() -> tuple[str, ...] | None:
 
 
 def require() -> tuple[str, ...]:
-    """Return how this host's Compose is called; raises MissingError where there is none."""
+    """Return the command of this host's Compose; raises MissingError if there is none."""
     found = argv()
     if found is None:
         raise MissingError("Docker Compose", "neither the plugin nor docker-compose", "run the notebook 10-host")
@@ -40,20 +42,20 @@ def require() -> tuple[str, ...]:
 
 
 def version() -> str | None:
-    """Return the version of this host's Compose, the plugin first; None where there is none that says it."""
-    for called in (_PLUGIN, _PROGRAM):
+    """Return the version of this host's Compose, preferably the plugin, or None if none prints it."""
+    for command in (_PLUGIN, _PROGRAM):
         with suppress(LookupError):
-            return _version(called)
+            return _version(command)
     return None
 
 
-@functools.cache  # a process asks once; that there is none is asked again
-def _version(called: tuple[str, ...]) -> str:
-    if commands.which(called[0]) is not None:
-        said = commands.run(*called, "version", "--short", allowed=None)
-        if said.code == 0 and (found := re.search(r"\d+\.\d+\.\d+", said.output)):
+@functools.cache  # an error is not cached: Compose may be installed later
+def _version(command: tuple[str, ...]) -> str:
+    if commands.which(command[0]) is not None:
+        done = commands.run(*command, "version", "--short", allowed=None)
+        if done.code == 0 and (found := re.search(r"\d+\.\d+\.\d+", done.output)):
             return found.group()
-    raise LookupError(called)
+    raise LookupError(command)
 
 
 def containers(client: engine.Client, project: str) -> list[engine.ContainerFacts]:
@@ -62,23 +64,23 @@ def containers(client: engine.Client, project: str) -> list[engine.ContainerFact
 
 
 def own_containers(client: engine.Client, project: str) -> list[str]:
-    """Return the names of a project's containers that the runbook has made."""
+    """Return the names of a project's containers that the runbook created."""
     return [found.name for found in containers(client, project) if found.label(engine.LABEL)]
 
 
 def own_networks(client: engine.Client, project: str) -> list[str]:
-    """Return the names of a project's networks that the runbook has made."""
+    """Return the names of a project's networks that the runbook created."""
     label = [f"{PROJECT_LABEL}={project}", engine.LABEL]
     return [str(found.name) for found in client.networks.list(filters={"label": label})]
 
 
 def require_own(client: engine.Client, project: str, volume: str, *, is_kept: bool) -> None:
-    """Raise HostError where a container, network or volume of somebody else's is where the project's would be.
+    """Raise HostError where another owner's container, network or volume has a name that the project needs.
 
-    The same where the engine does not see what it stored before.
+    Also raises it where the engine uses another storage folder than before.
 
-    `volume` is the volume's key in the Compose file; `is_kept` says that this host has secrets of the runbook's: then a
-    volume without its label is one that a version without labels has left. So is a network of its containers.
+    `volume` is the volume's key in the Compose file. `is_kept` means that this host has secrets of the runbook: then a
+    volume without its label comes from a version without labels. The same holds for a network of its containers.
     """
     engine.refuse_other_root(client, volume_name(project, volume))
     found = containers(client, project)
@@ -98,12 +100,12 @@ def require_own(client: engine.Client, project: str, volume: str, *, is_kept: bo
 
 
 def default_network(project: str) -> str:
-    """Return the name of the network that Compose makes for a project."""
+    """Return the name of a project's default network."""
     return f"{project}_default"
 
 
 def network_options(mtu: int) -> dict[str, object]:
-    """Return what a Compose file says of a network with packets of so many bytes at most.
+    """Return the options in a Compose file for a network with this MTU, in bytes.
 
     Source: Docker Engine documentation, "Bridge network driver", Options.
     """
@@ -111,27 +113,27 @@ def network_options(mtu: int) -> dict[str, object]:
 
 
 def stated_mtu(text: str) -> int | None:
-    """Return the largest packet, in bytes, that a Compose file of ours gives to its network; None without one."""
+    """Return the MTU, in bytes, in a Compose file of the runbook, or None if it has none."""
     found = re.search(rf"{re.escape(_MTU)}: ['\"]?(\d+)", text)
     return int(found[1]) if found else None
 
 
 def network_mtu(client: engine.Client, project: str) -> int | None:
-    """Return the largest packet, in bytes, of a project's network, None where there is no such network."""
-    name = default_network(project)
-    found = [network for network in client.networks.list(names=[name]) if network.name == name]
-    return int((found[0].attrs["Options"] or {}).get(_MTU, USUAL_MTU)) if found else None
+    """Return the MTU, in bytes, of a project's network, or None if there is no such network."""
+    found = engine.network(client, default_network(project))
+    return None if found is None else int((found.attrs["Options"] or {}).get(_MTU, USUAL_MTU))
 
 
 def volume_name(project: str, volume: str) -> str:
-    """Return the name by which the engine knows a project's volume."""
+    """Return the engine's name for a project's volume."""
     return f"{project}_{volume}"
 
 
 def remove_own(client: engine.Client, project: str) -> None:
-    """Remove a project's containers that the runbook has made, and its networks that nobody uses; volumes stay.
+    """Remove the project's containers that the runbook created, and its unused networks; volumes stay.
 
-    The project's own network counts where such a container was there: a version without labels made it.
+    If there was such a container, the project's default network is removed too: it may come from a version without
+    labels.
     """
     own = own_containers(client, project)
     for name in own:
@@ -145,47 +147,48 @@ def remove_own(client: engine.Client, project: str) -> None:
 
 def _refuse_used_network(client: engine.Client, project: str) -> None:
     name = default_network(project)
-    for network in client.networks.list(names=[name]):
-        network.reload()
-        if network.name == name and (users := sorted(item["Name"] for item in network.attrs["Containers"].values())):
-            remedy = f"disconnect them: `docker network disconnect {name} NAME`"
-            raise HostError(f"nobody on the network {name}, which is to be made anew", ", ".join(users), remedy)
+    if (network := engine.network(client, name)) is None:
+        return
+    network.reload()
+    if users := sorted(item["Name"] for item in network.attrs["Containers"].values()):
+        remedy = f"disconnect them: `docker network disconnect {name} NAME`"
+        raise HostError(f"nobody on the network {name}, which is to be made anew", ", ".join(users), remedy)
 
 
 def registry_containers(client: engine.Client, project: str) -> list[engine.ContainerFacts]:
-    """Return the containers of a project's registry that the runbook has made, running or not."""
+    """Return the containers of a project's registry that the runbook created, running or not."""
     labels = (f"{PROJECT_LABEL}={project}", f"com.docker.compose.service={SERVICE}", engine.LABEL)
     return engine.containers(client, labels)
 
 
 def _call(path: Path, project: str, *arguments: str, timeout_seconds: float = 60) -> commands.Completed:
-    """Call Compose for exactly one file and project: no override file, no .env, and (`commands.run`) no COMPOSE_*."""
+    """Run Compose for exactly one file and project: no override file, no .env, no COMPOSE_* (see `commands.run`)."""
     options = ("--env-file", str(_NO_VARIABLES), "--project-name", project, "--file", str(path))
     return commands.run(*require(), *options, *arguments, timeout_seconds=timeout_seconds)
 
 
 def resolved(path: Path, project: str) -> str:
-    """Return the file as Compose understands it; raises CommandError with Compose's words where it refuses it."""
+    """Return the file as Compose reads it; raises CommandError with Compose's message if it refuses the file."""
     return _call(path, project, "config").output
 
 
 def up(path: Path, project: str, timeout_seconds: float) -> None:
-    """Bring the file's services up in the background, each container made anew.
+    """Start the file's services in the background and recreate each container.
 
-    What an `up` that was cut off has left beside the container goes first, where Compose takes the file: Compose 2
-    stumbles over its name. So does a network with another MTU than the file's: Compose leaves that as it is, or refuses
-    it. Raises CommandError with Compose's words where it refuses.
+    If Compose accepts the file, leftover containers of an interrupted `up` are removed first, since Compose 2 fails
+    on their names. A network with another MTU than the file's is removed too: Compose would keep it, or refuse it.
+    Raises CommandError with Compose's message if it fails.
     """
     client = engine.require(timeout_seconds)
-    wanted, is_now = stated_mtu(files.read_text(path) or "") or USUAL_MTU, network_mtu(client, project)
-    if is_now not in (None, wanted):
+    wanted, current = stated_mtu(files.read_text(path) or "") or USUAL_MTU, network_mtu(client, project)
+    if current not in (None, wanted):
         resolved(path, project)
         remove_own(client, project)
-        if is_now > wanted:
+        if current > wanted:
             _refuse_used_network(client, project)
     found = registry_containers(client, project)
     if len(found) > 1:
         resolved(path, project)
-        for left in found:
-            engine.remove_container(client, left.name)
+        for leftover in found:
+            engine.remove_container(client, leftover.name)
     _call(path, project, "up", "--detach", "--force-recreate", timeout_seconds=timeout_seconds)

@@ -1,7 +1,7 @@
-"""The text of daemon.json, the engine's configuration file: registries merged into it, all else left as it is.
+"""The text of daemon.json, the engine's configuration file: registries are merged into it, the rest is unchanged.
 
-Pure functions on text. A member is written where it belongs, and nothing is written anew: so foreign keys, their order,
-the indentation and the ends of lines stay. Source: dockerd, "Daemon configuration file".
+Pure functions on text. They insert members and never render the whole file, so other keys, their order, the
+indentation and the line endings stay. Source: dockerd, "Daemon configuration file".
 """
 
 import ipaddress
@@ -9,14 +9,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from json.decoder import scanstring  # type: ignore[attr-defined] # the decoder's own reader of a string
+from json.decoder import scanstring  # type: ignore[attr-defined] # typeshed lacks this function of the JSON decoder
 from pathlib import Path
 
 from runbook.model.errors import HostError
 
 PATH = Path("/etc/docker/daemon.json")
 INSECURE_REGISTRIES, REGISTRY_MIRRORS = "insecure-registries", "registry-mirrors"
-# The engine takes the names of its flags for known, and then ignores them: no mirror, and no message.
+# The engine accepts these names of its flags as keys, but ignores them without a message.
 _WRONG_KEYS = {
     "registry-mirror": REGISTRY_MIRRORS,
     "insecure-registry": INSECURE_REGISTRIES,
@@ -29,7 +29,7 @@ _SECRET = "token|password|secret|credential"  # noqa: S105 (names of keys)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Member:
-    """A member of the outer object: where its key begins, and where its value begins and ends."""
+    """A member of the outer object, with the offsets of its key and of the start and end of its value."""
 
     key: str
     value: object
@@ -39,10 +39,10 @@ class _Member:
 
 
 def merge(text: str | None, *, insecure_registries: Sequence[str], registry_mirrors: Sequence[str]) -> str:
-    """Return `text` with what is missing of the registries added to its two lists; None stands for no file.
+    """Return `text` with the missing registries added to its two lists; None stands for no file.
 
-    Raises HostError with line and column for what is no object in JSON, has a key twice, or has one of the two lists
-    under a wrong name or in another form.
+    Raises HostError with line and column for text that is not one JSON object, for a duplicate key, and for one of the
+    two lists under a wrong name or in another form.
     """
     merged = "{}\n" if text is None else text
     for key, wanted, form in (
@@ -54,31 +54,30 @@ def merge(text: str | None, *, insecure_registries: Sequence[str], registry_mirr
 
 
 def without_registries(text: str | None) -> str:
-    """Return a text of daemon.json that says of both lists what `text` says, or that they are empty.
+    """Return a text of daemon.json with the members of `text`, in which a missing one of the two lists is empty.
 
-    An engine keeps what it lists when a key is gone: only an empty list takes it away. None stands for no file.
-    Raises HostError with line and column for what is no object in JSON.
+    An engine keeps its entries when a key is removed: only an empty list removes them. None stands for no file.
+    Raises HostError with line and column for text that is not one JSON object.
     """
     members = _read_members(text)[0] if text else []
-    return json.dumps(
-        {INSECURE_REGISTRIES: [], REGISTRY_MIRRORS: []} | {member.key: member.value for member in members}
-    )
+    empty: dict[str, object] = {INSECURE_REGISTRIES: [], REGISTRY_MIRRORS: []}
+    return json.dumps(empty | {member.key: member.value for member in members})
 
 
 def lists(text: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the insecure registries and the mirrors of a text of daemon.json; None stands for no file."""
+    """Return the insecure registries and the mirrors in a text of daemon.json; None stands for no file."""
     found = json.loads(without_registries(text))
     return tuple(found[INSECURE_REGISTRIES]), tuple(found[REGISTRY_MIRRORS])
 
 
 def keys(text: str) -> tuple[str, ...]:
-    """Return the keys of the outer object; raises HostError with line and column for what is no object in JSON."""
+    """Return the keys of the outer object; raises HostError with line and column for text that is not one."""
     members, _ = _read_members(text)
     return tuple(member.key for member in members)
 
 
 def value(text: str | None, key: str) -> object:
-    """Return the value of a key of the outer object, None where it is not there, or the text is no object in JSON."""
+    """Return the value of a key of the outer object, or None if it is missing or the text is not one JSON object."""
     try:
         members, _ = _read_members(text or "")
     except HostError:
@@ -87,18 +86,18 @@ def value(text: str | None, key: str) -> object:
 
 
 def conceal(text: str) -> str:
-    """Return a text of daemon.json with what may be secret in it replaced: a proxy's login, a log driver's token."""
+    """Return a text of daemon.json without possible secrets, such as a proxy's login or a log driver's token."""
     text = re.sub(r'(://)[^/@"\s]+@', rf"\1{_CONCEALED}@", text)
     return re.sub(rf'("[^"]*(?:{_SECRET})[^"]*"\s*:\s*")(?:[^"\\]|\\.)+"', rf'\1{_CONCEALED}"', text)
 
 
 def same_mirror(entry: str) -> str:
-    """Return a mirror in the form in which it is compared: the engine adds a slash at its end."""
+    """Return the form of a mirror for comparison: the engine appends a slash."""
     return entry.rstrip("/")
 
 
 def same_registry(entry: str) -> str:
-    """Return a registry in the form in which it is compared: the engine shows a network without its host's bits."""
+    """Return the form of a registry for comparison: the engine lists a network without host bits."""
     try:
         return str(ipaddress.ip_network(entry, strict=False)) if "/" in entry else entry
     except ValueError:
@@ -106,53 +105,52 @@ def same_registry(entry: str) -> str:
 
 
 def missing(wanted: Iterable[str], found: Iterable[str], form: Callable[[str], str]) -> list[str]:
-    """Return what of `wanted` is not in `found`, each once, in its order."""
-    there = {form(entry) for entry in found}
-    return list(dict.fromkeys(entry for entry in wanted if form(entry) not in there))
+    """Return the entries of `wanted` that are not in `found`, compared by `form`: in order, without duplicates."""
+    present = {form(entry) for entry in found}
+    return list(dict.fromkeys(entry for entry in wanted if form(entry) not in present))
 
 
-def _where(text: str, place: int) -> str:
-    return f"line {text.count(chr(10), 0, place) + 1} column {place - text.rfind(chr(10), 0, place)}"
+def _position(text: str, offset: int) -> str:
+    return f"line {text.count(chr(10), 0, offset) + 1} column {offset - text.rfind(chr(10), 0, offset)}"
 
 
-def _error(text: str, place: int, found: str) -> HostError:
+def _error(text: str, offset: int, found: str) -> HostError:
     return HostError(
-        f"one object in JSON in {PATH}", f"{_where(text, place)}: {found}", f"mend {PATH}; nothing was written"
+        f"one object in JSON in {PATH}", f"{_position(text, offset)}: {found}", f"mend {PATH}; nothing was written"
     )
 
 
-def _skip(text: str, place: int) -> int:
-    while place < len(text) and text[place] in " \t\r\n":
-        place += 1
-    return place
+def _skip_blanks(text: str, offset: int) -> int:
+    while offset < len(text) and text[offset] in " \t\r\n":
+        offset += 1
+    return offset
 
 
-def _expect(text: str, place: int, characters: str) -> int:
-    """Return the place of the next character that is no blank; it must be one of `characters`."""
-    place = _skip(text, place)
-    if place >= len(text):
-        raise _error(text, place, "the text ends here" if text.strip() else "the file is empty")
-    if text[place] not in characters:
-        raise _error(text, place, f"{text[place]!r} in place of {' or '.join(characters)}")
-    return place
+def _expect(text: str, offset: int, characters: str) -> int:
+    """Return the offset of the next character that is not blank; raises HostError if it is not in `characters`."""
+    offset = _skip_blanks(text, offset)
+    if offset >= len(text):
+        raise _error(text, offset, "the text ends here" if text.strip() else "the file is empty")
+    if text[offset] not in characters:
+        raise _error(text, offset, f"{text[offset]!r} in place of {' or '.join(characters)}")
+    return offset
 
 
 def _read_members(text: str) -> tuple[list[_Member], int]:
-    """Return the members of the outer object, and the place of its closing brace."""
+    """Return the members of the outer object, and the offset of its closing brace."""
     if text.startswith("\ufeff"):
         raise _error(text, 0, "a byte order mark, which the engine does not read")
     members: list[_Member] = []
-    place = _expect(text, 0, "{") + 1
-    if text[_skip(text, place) :].startswith("}"):
-        end = _skip(text, place)
-    else:
+    offset = _expect(text, 0, "{") + 1
+    end = _skip_blanks(text, offset)
+    if not text.startswith("}", end):
         while True:
-            members.append(_read_member(text, place))
+            members.append(_read_member(text, offset))
             end = _expect(text, members[-1].end, ",}")
             if text[end] == "}":
                 break
-            place = end + 1
-    if (after := _skip(text, end + 1)) < len(text):
+            offset = end + 1
+    if (after := _skip_blanks(text, end + 1)) < len(text):
         raise _error(text, after, f"{text[after]!r} after the end of the object")
     seen: set[str] = set()
     for member in members:
@@ -162,12 +160,13 @@ def _read_members(text: str) -> tuple[list[_Member], int]:
     return members, end
 
 
-def _read_member(text: str, place: int) -> _Member:
-    key_start = _expect(text, place, '"')
+def _read_member(text: str, offset: int) -> _Member:
+    key_start = _expect(text, offset, '"')
     try:
         key, end = scanstring(text, key_start + 1)
-        start = _skip(text, _expect(text, end, ":") + 1)
-        value, end = json.JSONDecoder(object_pairs_hook=_without_twice, parse_constant=_refuse).raw_decode(text, start)
+        start = _skip_blanks(text, _expect(text, end, ":") + 1)
+        decoder = json.JSONDecoder(object_pairs_hook=_refuse_duplicates, parse_constant=_refuse)
+        value, end = decoder.raw_decode(text, start)
     except json.JSONDecodeError as error:
         raise _error(text, error.pos, error.msg) from error
     except ValueError as error:
@@ -177,7 +176,7 @@ def _read_member(text: str, place: int) -> _Member:
     return _Member(key=key, value=value, key_start=key_start, start=start, end=end)
 
 
-def _without_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
@@ -195,7 +194,7 @@ def _refuse_wrong_keys(text: str, members: Sequence[_Member]) -> None:
             right = _WRONG_KEYS[member.key]
             raise HostError(
                 f"the key {right} in {PATH}",
-                f"{_where(text, member.key_start)}: the key {member.key!r}, which the engine does not know as that",
+                f"{_position(text, member.key_start)}: the key {member.key!r}, which the engine does not know as that",
                 f"write {right} there, or take the key out; nothing was written",
             )
 
@@ -217,36 +216,36 @@ def _line_end(text: str) -> str:
 
 
 def _with_member(text: str, members: Sequence[_Member], closing: int, key: str, entries: Sequence[str]) -> str:
-    """Return the text with a new last member, laid out as those before it are."""
+    """Return the text with a new last member, formatted like those before it."""
     if not members:
         opening = text.index("{")
-        new = _lay_out(key, entries, _line_end(text) + _INDENTATION, _INDENTATION)
+        new = _format(key, entries, _line_end(text) + _INDENTATION, _INDENTATION)
         return f"{text[:opening]}{{{new}{_line_end(text)}}}{text[closing + 1 :]}"
     last = members[-1]
     before = _blanks_before(text, last.key_start)
-    new = _lay_out(key, entries, before, before.lstrip("\r\n"))
+    new = _format(key, entries, before, before.lstrip("\r\n"))
     return f"{text[: last.end]},{new if before else ' ' + new}{text[last.end :]}"
 
 
-def _blanks_before(text: str, place: int) -> str:
-    """Return the end of a line and the indentation before a place, nothing where something else is on its line."""
-    found = re.search(r"\r?\n[ \t]*$", text[:place])
+def _blanks_before(text: str, offset: int) -> str:
+    """Return the line ending and indentation before an offset; empty if its line has other text before it."""
+    found = re.search(r"\r?\n[ \t]*$", text[:offset])
     return found.group() if found else ""
 
 
-def _lay_out(key: str, entries: Sequence[str], before: str, unit: str) -> str:
-    """Return a member on lines of its own where `before` begins one, else all on the line that is there."""
+def _format(key: str, entries: Sequence[str], before: str, unit: str) -> str:
+    """Return a member with one entry a line, indented by `before` and `unit`; on one line if `before` is empty."""
     inner = before + unit if before else ""
     listed = f",{inner or ' '}".join(json.dumps(entry) for entry in entries)
     return f'{before}"{key}": [{inner}{listed}{before}]'
 
 
 def _with_list(text: str, member: _Member, added: Sequence[str]) -> str:
-    """Return the text with entries added at the end of a member's list, laid out as those before them are."""
+    """Return the text with entries appended to a member's list, formatted like those before them."""
     bracket = member.end - 1
     if not member.value:
         before = _blanks_before(text, member.key_start)
-        new = _lay_out(member.key, added, before, before.lstrip("\r\n"))
+        new = _format(member.key, added, before, before.lstrip("\r\n"))
         return text[: member.start] + new[new.index("[") :] + text[member.end :]
     inside = text[member.start + 1 : bracket].rstrip()
     end = member.start + 1 + len(inside)

@@ -1,4 +1,4 @@
-"""The Docker Engine of this host: its state as facts, its start and stop, containers and images."""
+"""The Docker Engine of this host: state, start and stop, containers, volumes and networks."""
 
 import datetime
 import functools
@@ -19,6 +19,7 @@ import docker
 from docker.context.config import get_current_context_name
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
+from docker.models.networks import Network
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.model.errors import ChangedError, HostError, MissingError, NotReadyError, RightsError
@@ -28,12 +29,12 @@ from runbook.system.host.systemd import Supervisor
 Client = docker.DockerClient
 LABEL = "org.registry-runbook.section"  # on each container that the runbook makes
 PROCESS_LOG = Path("/var/log/registry-runbook-engine.log")
-KEY_FILE = Path("/etc/docker/key.json")  # an engine before 23 makes it at its start
-# What it and containerd make beside what their packages hold.
+KEY_FILE = Path("/etc/docker/key.json")  # created by an engine before 23 when it starts
+# The engine and containerd create these; no package contains them.
 FOLDERS = tuple(map(Path, ("/etc/cni", "/opt/containerd", "/var/lib/containerd", "/var/lib/docker")))
 GROUP = "docker"
 _WHICH_ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
-_OWN = re.compile(r"unix:///(?:var/)?run/docker\.sock")
+_OWN_SOCKET = re.compile(r"unix:///(?:var/)?run/docker\.sock")
 THIS_HOST_S = "for this host's engine: unset DOCKER_HOST and DOCKER_CONTEXT, and `docker context use default`"
 _DATA_ROOT = Path("/var/lib/docker")
 _PID_FILE = Path("/var/run/docker.pid")
@@ -42,9 +43,9 @@ _ENGINE = "the engine"
 
 
 def connect(timeout_seconds: float = 60) -> Client | None:
-    """Return a client of the engine that this environment or the client's context names, None where none answers.
+    """Return a client of the engine that the environment or the Docker context names, or None if none answers.
 
-    Raises HostError where one is there that this user may not speak to, NotReadyError where it says nothing in time.
+    Raises RightsError where this user may not connect to it, and NotReadyError after the timeout.
     """
     timeout_seconds = patience.for_answer(timeout_seconds)
     try:
@@ -52,7 +53,7 @@ def connect(timeout_seconds: float = 60) -> Client | None:
             raise TimeoutError("timed out before, and is not asked again")
         client = _client(int(timeout_seconds), os.geteuid(), *(os.environ.get(name) for name in _WHICH_ENGINE))
         client.ping()
-    except (DockerException, OSError) as error:  # requests' errors are the latter
+    except (DockerException, OSError) as error:  # the errors of requests are OSErrors
         if _is_timeout(error):
             patience.note_hung(_ENGINE)
             raise NotReadyError(
@@ -70,7 +71,7 @@ def connect(timeout_seconds: float = 60) -> Client | None:
     return client
 
 
-@functools.cache  # an engine takes a while to tell its version, which a client asks first
+@functools.cache  # a new client first requests the engine's version, which takes time
 def _client(timeout_seconds: int, _user: int, *_which: str | None) -> Client:
     return docker.from_env(timeout=timeout_seconds, environment=commands.passed_environment())
 
@@ -80,24 +81,24 @@ def _is_timeout(error: BaseException) -> bool:
 
 
 def words(error: BaseException) -> str:
-    """Return what an error of the engine's or the host's says."""
+    """Return the text of an error of the engine or the host."""
     if isinstance(error, OSError | DockerException) and _is_timeout(error):
         return f"the engine takes the connection, and says nothing ({error})"
     return str(getattr(error, "explanation", None) or error).strip()
 
 
 def elsewhere() -> str:
-    """Return how the client is told to ask another engine than this host's, with its address; empty where it is not."""
-    if told := os.environ.get("DOCKER_HOST"):
-        return "" if _OWN.fullmatch(told) else f"DOCKER_HOST, {told}"
+    """Return the setting that selects another engine than this host's, with its address; empty if none does."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return "" if _OWN_SOCKET.fullmatch(host) else f"DOCKER_HOST, {host}"
     name, found = _context(), address()
     if found:
-        return "" if _OWN.fullmatch(found) else f"the Docker context {name}, {found}"
+        return "" if _OWN_SOCKET.fullmatch(found) else f"the Docker context {name}, {found}"
     return "" if name == "default" else f"the Docker context {name}, which is not there"
 
 
 def address() -> str:
-    """Return the address of the engine that is asked, empty where it is the client's own default."""
+    """Return the address of the selected engine; empty for the client's default."""
     return os.environ.get("DOCKER_HOST") or _address_of_context(_context())
 
 
@@ -106,9 +107,9 @@ def _context() -> str:
 
 
 def _address_of_context(name: str) -> str:
-    """Return the engine's address in a context of the Docker client, empty where there is none of that name.
+    """Return the engine's address in a Docker context; empty if there is no such context.
 
-    docker-py looks beside config.json, and nowhere without one. Source: docker/cli, cli/context/store.
+    docker-py finds contexts only if there is a config.json. Source: docker/cli, cli/context/store.
     """
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "contexts" / "meta"
     text = files.read_text(folder / hashlib.sha256(name.encode()).hexdigest() / "meta.json")
@@ -119,12 +120,12 @@ def _address_of_context(name: str) -> str:
 
 
 def asked_elsewhere(client: Client | None) -> str:
-    """Return the same for a client; the engine of Docker Desktop is this host's, wherever its socket is."""
+    """Return `elsewhere()`, or an empty text for Docker Desktop: it is this host's engine, wherever its socket is."""
     return "" if client and is_desktop(client) else elsewhere()
 
 
 def require(timeout_seconds: float = 60) -> Client:
-    """Return a client of this host's engine; raises MissingError where none answers, HostError for another one."""
+    """Return a client of this host's engine; raises MissingError if none answers, HostError if another is selected."""
     client = connect(timeout_seconds)
     if asked := asked_elsewhere(client):
         raise HostError("this host's engine to be asked", f"the client asks {asked}", THIS_HOST_S)
@@ -135,20 +136,20 @@ def require(timeout_seconds: float = 60) -> Client:
 
 @functools.cache
 def is_desktop(client: Client) -> bool:
-    """Return whether this is the engine of Docker Desktop, in a virtual machine with settings of its own."""
+    """Return whether the engine is that of Docker Desktop, which runs in a virtual machine with its own settings."""
     return str(client.info()["OperatingSystem"]) == "Docker Desktop"
 
 
 def refuse_other_root(client: Client, volume: str) -> None:
-    """Raise HostError where the engine stores apart from what was stored before, or cannot read what root alone may.
+    """Raise HostError where the engine uses another storage folder than before, or cannot read root's private files.
 
-    That is so with userns-remap, and with another data-root while a volume of that name is in the usual one. Source:
+    Causes are userns-remap, and another data-root while the default one has a volume of that name. Source:
     Docker Engine documentation, "Isolate containers with a user namespace" and "Daemon data directory".
     """
     found = client.info()
-    root, there = str(found["DockerRootDir"]), _DATA_ROOT / "volumes" / volume
+    root, usual_place = str(found["DockerRootDir"]), _DATA_ROOT / "volumes" / volume
     key = "userns-remap" if any("name=userns" in option for option in found["SecurityOptions"] or ()) else "data-root"
-    apart = root != str(_DATA_ROOT) and os.path.isdir(there) and volume_labels(client, volume) is None  # noqa: PTH112 (no error where this user may not look)
+    apart = root != str(_DATA_ROOT) and os.path.isdir(usual_place) and volume_labels(client, volume) is None  # noqa: PTH112 (raises no PermissionError)
     if key == "userns-remap" or apart:
         raise HostError(
             f"an engine that stores in {_DATA_ROOT}, as root",
@@ -159,16 +160,16 @@ def refuse_other_root(client: Client, volume: str) -> None:
 
 
 def masked(*, is_up: bool) -> dict[str, str]:
-    """Return the masked units that keep systemd from starting the engine, each with the command that ends that.
+    """Return the masked units that keep systemd from starting the engine, each with the command to unmask it.
 
-    Of one that is up, only its own counts: how it listens, and which containerd it has, may be somebody's choice.
+    For a running engine, only its own unit counts: the others may be masked on purpose.
     """
     others = () if is_up else ("docker.socket", "containerd.service")
     return systemd.masked("docker.service", *others)
 
 
 def is_installed() -> bool:
-    """Return whether the engine and its client are on this host."""
+    """Return whether the engine and its client are installed."""
     return commands.which("dockerd") is not None and commands.which("docker") is not None
 
 
@@ -178,7 +179,7 @@ def is_enabled() -> bool:
 
 
 def enable() -> None:
-    """Let systemd start the engine at boot."""
+    """Make systemd start the engine at boot."""
     commands.run("systemctl", "enable", "docker.service")
 
 
@@ -210,12 +211,12 @@ def _start_by_init_script() -> bool:
 
 
 def pid() -> int:
-    """Return the number of the engine's process; raises OSError or ValueError where its file does not say it."""
+    """Return the engine's pid; raises OSError or ValueError where its pid file is missing or invalid."""
     return int(_PID_FILE.read_text(encoding="ascii"))
 
 
 def command_line() -> tuple[str, ...]:
-    """Return the command line of the running engine (proc(5)); empty where none runs."""
+    """Return the command line of the running engine (proc(5)); empty if none runs."""
     try:
         argv = tuple(Path(f"/proc/{pid()}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1])
     except (OSError, ValueError):
@@ -243,28 +244,28 @@ def _start_as_process(argv: tuple[str, ...], timeout_seconds: float) -> None:
 
 
 def start(by: Supervisor, timeout_seconds: float = 60, argv: tuple[str, ...] = ("dockerd",)) -> None:
-    """Start the engine and wait until it answers; without systemd by its init script or, failing that, as `argv`.
+    """Start the engine and wait until it answers. Without systemd, run its init script or, if that fails, `argv`.
 
-    Raises NotReadyError with the engine's last words when it does not answer in time.
+    Raises NotReadyError with the engine's last log lines after the timeout.
     """
     if by == "none":
         if not _start_by_init_script():
             _start_as_process(argv, timeout_seconds)
         return
-    units = ("docker.service", "docker.socket")  # after some failed starts both refuse another
+    units = ("docker.service", "docker.socket")  # after several failed starts, systemd refuses both
     commands.run("systemctl", "reset-failed", *units, allowed=None)
     since = f"--since=@{int(time.time())}"
     started = commands.run("systemctl", "start", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
     if started.code != 0 or not _wait_until(answers=True, timeout_seconds=timeout_seconds):
-        last = ("-u", "docker.service", "-t", "dockerd", since, "-n", "3", "--no-pager", "-o", "cat")
-        words = " / ".join(commands.run("journalctl", *last, allowed=None).output.split("\n")).strip(" /")
+        options = ("-u", "docker.service", "-t", "dockerd", since, "-n", "3", "--no-pager", "-o", "cat")
+        log = commands.run("journalctl", *options, allowed=None).output.replace("\n", " / ").strip(" /")
         raise NotReadyError(
-            f"the engine to answer within {timeout_seconds:g} s", words or started.said, "see `journalctl -u docker`"
+            f"the engine to answer within {timeout_seconds:g} s", log or started.said, "see `journalctl -u docker`"
         )
 
 
 def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
-    """Stop the engine, with all containers that it does not keep alive, and start it again, with the flags it had."""
+    """Restart the engine with the same flags; containers stop unless live-restore is set."""
     argv = command_line() or ("dockerd",)
     if by == "systemd":
         commands.run("systemctl", "restart", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
@@ -274,14 +275,10 @@ def restart(by: Supervisor, timeout_seconds: float = 60) -> None:
 
 
 def stop_process(timeout_seconds: float) -> None:
-    """Stop an engine that systemd does not run, and wait for its end; raises NotReadyError where it does not end."""
+    """Stop an engine that systemd does not run, and wait for its exit; raises NotReadyError if it still answers."""
     os.kill(pid(), signal.SIGTERM)
     if not _wait_until(answers=False, timeout_seconds=timeout_seconds):
         raise NotReadyError("the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {PROCESS_LOG}")
-    _wait_for_exit(timeout_seconds)
-
-
-def _wait_for_exit(timeout_seconds: float) -> None:
     deadline = time.monotonic() + timeout_seconds
     while _PID_FILE.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -289,10 +286,10 @@ def _wait_for_exit(timeout_seconds: float) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContainerFacts:
-    """How a container is: what a plan compares with what it wants; one that never ran started in the year 1.
+    """The state of a container, to compare with a plan; `started` is in the year 1 if it never ran.
 
-    In `publish` are address, port and the container's port; the port is 0 where the engine chose one. `ports` are those
-    of this host that it has now, `networks` the names of the networks that it is connected to.
+    `publish` has address, host port and container port; the host port is 0 if the engine chooses it. `ports` are the
+    host ports that it has now, `networks` the names of its networks.
     """
 
     name: str
@@ -311,13 +308,13 @@ class ContainerFacts:
     networks: tuple[str, ...] = ()
 
     def label(self, name: str) -> str | None:
-        """Return a label's value, None where the container has no such label."""
+        """Return a label's value, or None if the container does not have it."""
         return dict(self.labels).get(name)
 
 
 def _facts_of(container: Container) -> ContainerFacts:
-    host, config, network = (container.attrs[part] for part in ("HostConfig", "Config", "NetworkSettings"))
-    published = [binding for bindings in (network["Ports"] or {}).values() for binding in bindings or ()]
+    host, config, networking = (container.attrs[part] for part in ("HostConfig", "Config", "NetworkSettings"))
+    published = [binding for bindings in (networking["Ports"] or {}).values() for binding in bindings or ()]
     return ContainerFacts(
         name=container.attrs["Name"].removeprefix("/"),
         image_id=container.attrs["Image"],
@@ -338,23 +335,23 @@ def _facts_of(container: Container) -> ContainerFacts:
         environment=tuple(config["Env"] or ()),
         identifier=str(container.id),
         ports=tuple(sorted({_port(binding["HostPort"]) for binding in published})),
-        networks=tuple(sorted(network["Networks"] or ())),
+        networks=tuple(sorted(networking["Networks"] or ())),
     )
 
 
 def _port(text: str) -> int:
-    """Return a port of this host; 0 where the engine chooses one, of a range too."""
+    """Return a host port; 0 if the engine chooses one, also from a range."""
     return int(text) if text.isdigit() else 0
 
 
 def containers(client: Client, labels: tuple[str, ...] = ()) -> list[ContainerFacts]:
-    """Return the containers that have all `labels` (`name` or `name=value`), running or not, but for one that goes."""
+    """Return the containers, running or not, with all `labels` (`name` or `name=value`), if not removed meanwhile."""
     found = client.containers.list(all=True, filters={"label": list(labels)}, ignore_removed=True)
     return [_facts_of(item) for item in found]
 
 
 def container(client: Client, name: str) -> ContainerFacts | None:
-    """Return the container of a name, None where there is none."""
+    """Return the container with a name, or None."""
     try:
         return _facts_of(client.containers.get(name))
     except NotFound:
@@ -362,32 +359,32 @@ def container(client: Client, name: str) -> ContainerFacts | None:
 
 
 def remove_own_container(client: Client, name: str) -> None:
-    """Remove the runbook's container of a name, where there is one; its volumes stay.
+    """Remove the runbook's container with a name, if there is one; its volumes stay.
 
-    Raises ChangedError where somebody else's has that name.
+    Raises ChangedError if the container is not the runbook's.
     """
     with suppress(NotFound):
-        there = client.containers.get(name)
-        if LABEL not in there.labels:
-            told = f"no container named {name} but the runbook's own, as when the plan was made"
-            raise ChangedError(told, "one made by other means", "plan again")
-        there.remove(force=True)
+        found = client.containers.get(name)
+        if LABEL not in found.labels:
+            expected = f"no container named {name} but the runbook's own, as when the plan was made"
+            raise ChangedError(expected, "one made by other means", "plan again")
+        found.remove(force=True)
 
 
 def remove_container(client: Client, name: str) -> None:
-    """Remove a container, running or not; its volumes stay. Nothing happens where there is none of its name."""
+    """Remove a container, running or not, if there is one of this name; its volumes stay."""
     with suppress(NotFound):
         client.containers.get(name).remove(force=True)
 
 
 def remove_volume(client: Client, name: str) -> None:
-    """Remove a volume with all that is in it; nothing happens where there is none of its name."""
+    """Remove a volume with its data, if there is one of this name."""
     with suppress(NotFound):
         client.volumes.get(name).remove()
 
 
 def volume_labels(client: Client, name: str) -> dict[str, str] | None:
-    """Return the labels of a volume, None where there is none of its name."""
+    """Return the labels of a volume, or None if there is none of this name."""
     try:
         return dict(client.volumes.get(name).attrs["Labels"] or {})
     except NotFound:
@@ -395,35 +392,40 @@ def volume_labels(client: Client, name: str) -> dict[str, str] | None:
 
 
 def network_labels(client: Client, name: str) -> dict[str, str] | None:
-    """Return the labels of a network, None where there is none of its name."""
-    found = [network for network in client.networks.list(names=[name]) if network.name == name]
-    return dict(found[0].attrs["Labels"] or {}) if found else None
+    """Return the labels of a network, or None if there is none of this name."""
+    found = network(client, name)
+    return None if found is None else dict(found.attrs["Labels"] or {})
+
+
+def network(client: Client, name: str) -> Network | None:
+    """Return the network with exactly this name, or None; the engine's filter also finds parts of names."""
+    return next((found for found in client.networks.list(names=[name]) if found.name == name), None)
 
 
 def bridge_addresses(client: Client) -> list[str]:
-    """Return the IPv4 addresses that this host has on the engine's own bridge."""
+    """Return the IPv4 addresses of this host on the engine's default bridge."""
     try:
-        networks = client.networks.get("bridge").attrs["IPAM"]["Config"] or ()
+        subnets = client.networks.get("bridge").attrs["IPAM"]["Config"] or ()
     except NotFound:
         return []
-    found = [network.get("Gateway", "") for network in networks]
-    return [address for address in found if "." in address]
+    gateways = [subnet.get("Gateway", "") for subnet in subnets]
+    return [address for address in gateways if "." in address]
 
 
 def read_file(client: Client, name: str, path: PurePath) -> bytes:
-    """Return the content of a file as a container sees it; raises HostError where there is none."""
+    """Return the content of a file inside a container; raises HostError if it does not exist."""
     try:
         stream, _ = client.containers.get(name).get_archive(str(path))
     except NotFound as error:
-        told = str(error.explanation)
-        raise HostError(f"{path} in the container {name}", told, "run the notebook 50-compose") from error
+        found = str(error.explanation)
+        raise HostError(f"{path} in the container {name}", found, "run the notebook 50-compose") from error
     with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
         file = next((archive.extractfile(member) for member in archive if member.isfile()), None)
         return file.read() if file else b""
 
 
 def execute(client: Client, name: str, argv: tuple[str, ...]) -> int:
-    """Run a command in a running container and return its exit code; raises HostError where it cannot be run."""
+    """Run a command in a running container and return its exit code; raises HostError if it cannot be started."""
     try:
         return client.containers.get(name).exec_run(list(argv)).exit_code or 0
     except APIError as error:
@@ -436,29 +438,29 @@ def _start(container: Container) -> None:
     try:
         container.start()
     except APIError as error:
-        told = "a container with a published port to start"
-        raise HostError(told, str(error.explanation), "run the notebook 10-host") from error
+        expected = "a container with a published port to start"
+        raise HostError(expected, str(error.explanation), "run the notebook 10-host") from error
 
 
 def probes(client: Client) -> tuple[str, ...]:
-    """Return the names of the containers that checks run, or that a check left which was killed."""
+    """Return the names of the containers of checks, running or left behind by a killed one."""
     return tuple(str(found.name) for found in client.containers.list(all=True, filters={"label": f"{LABEL}=probe"}))
 
 
 @contextmanager
 def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]:
-    """Run a container for as long as a check lasts, and yield the port of this host that its port `inside` has.
+    """Run a container in this context and yield the host port to which its port `inside` is published.
 
-    One that a run left here which was killed is removed first. Raises HostError where the container ends at once.
+    Containers left behind by a killed run are removed first. Raises HostError if the container exits immediately.
     """
-    for left in probes(client):
-        remove_container(client, left)
+    for leftover in probes(client):
+        remove_container(client, leftover)
     probe = client.containers.create(
         image,
         detach=True,
         ports={f"{inside}/tcp": None},
         labels={LABEL: "probe"},
-        tmpfs={"/var/lib/registry": ""},  # else the engine makes a volume without a name for it
+        tmpfs={"/var/lib/registry": ""},  # without it, the engine creates an anonymous volume
     )
     try:
         _start(probe)
@@ -472,12 +474,12 @@ def probe_container(client: Client, image: str, *, inside: int) -> Iterator[int]
 
 
 def _end_of(ended: Container) -> str:
-    """Return the last words of a container that has ended, or its exit code."""
+    """Return the last log line of an exited container, or its exit code."""
     last = ended.logs(tail=1).decode(errors="replace").strip()
     return last or f"it ended with code {ended.attrs['State']['ExitCode']}"
 
 
 def probe_end(client: Client) -> str:
-    """Return the last words of a probe that has ended by itself, empty while it is up."""
+    """Return the last log line of a probe that has exited; empty while it runs."""
     found = client.containers.list(all=True, filters={"label": f"{LABEL}=probe", "status": "exited"})
     return _end_of(found[0]) if found else ""

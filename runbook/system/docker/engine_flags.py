@@ -1,6 +1,6 @@
-"""The flags that the engine is started with: where they stand, and which of them daemon.json must not repeat.
+"""The engine's flags: where they are set, and which of them daemon.json must not repeat.
 
-An engine that finds an option both as a flag and in daemon.json does not start. Source: dockerd, "Daemon configuration
+An engine does not start if an option is both a flag and a key of daemon.json. Source: dockerd, "Daemon configuration
 file"; moby, daemon/config/config.go, findConfigurationConflicts.
 """
 
@@ -15,7 +15,7 @@ from runbook.system.docker import daemon_json, engine
 from runbook.system.host import commands, files
 from runbook.system.host.systemd import Supervisor
 
-DEFAULTS = Path("/etc/default/docker")  # what Debian's init script and unit take DOCKER_OPTS from
+DEFAULTS = Path("/etc/default/docker")  # Debian's init script and unit read DOCKER_OPTS from it
 _SHORT = {"H": "host", "D": "debug", "l": "log-level", "G": "group", "g": "graph", "s": "storage-driver", "b": "bridge"}
 _KEYS = {"add-runtime": "runtimes", "insecure-registry": daemon_json.INSECURE_REGISTRIES} | {
     key.removesuffix("s"): key
@@ -30,7 +30,7 @@ _NO_FLAGS = {"insecure-registries": "insecure-registry", "registry-mirrors": "re
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flag:
-    """A flag of the engine without its dashes, and the line of a file, or the process, that has it."""
+    """A flag of the engine without its dashes, and the place (file and line, or process) and text of its line."""
 
     name: str
     place: str
@@ -38,12 +38,12 @@ class Flag:
 
     @property
     def key(self) -> str:
-        """The key of daemon.json that means the same."""
+        """The equivalent key of daemon.json."""
         return _KEYS.get(self.name, self.name)
 
 
 def in_environment_file(text: str, place: str, variables: Iterable[str]) -> list[Flag]:
-    """Return the flags that the variables of an environment file hold (systemd.exec(5), or sourced by a shell)."""
+    """Return the flags in variables of an environment file (systemd.exec(5), or sourced by a shell)."""
     found: dict[str, list[Flag]] = {}
     for number, line in _lines(text):
         assigned = re.match(r"(?:export\s+)?(\w+)=(.*)", line)
@@ -53,9 +53,9 @@ def in_environment_file(text: str, place: str, variables: Iterable[str]) -> list
 
 
 def in_units(text: str) -> tuple[list[Flag], list[tuple[Path, tuple[str, ...]]]]:
-    """Return the flags in what `systemctl cat` prints, and the environment files of which it takes variables.
+    """Return the flags in the output of `systemctl cat`, and its environment files with the variables that it uses.
 
-    A later `ExecStart=` without a value takes those before it away (systemd.service(5)).
+    An empty `ExecStart=` removes the earlier ones (systemd.service(5)).
     """
     flags: list[Flag] = []
     environment_files: list[Path] = []
@@ -76,7 +76,7 @@ def in_units(text: str) -> tuple[list[Flag], list[tuple[Path, tuple[str, ...]]]]
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines with their numbers; one that ends with a backslash goes on in the next."""
+    """Yield the lines with their numbers; a line that ends with a backslash is joined with the next."""
     held, first = "", 0
     for number, line in enumerate(text.splitlines(), start=1):
         first = first if held else number
@@ -93,17 +93,16 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _flags(value: str, place: str, line: str) -> Iterator[Flag]:
     try:
         words = [word for quoted in shlex.split(value, comments=True) for word in quoted.split()]
-    except ValueError:  # a quote that does not end: the engine's supervisor refuses it too
+    except ValueError:  # an unclosed quotation mark, which the service manager refuses too
         words = re.split(r"[\s'\"]+", value)
     for word in words:
         if found := re.match(r"--?([A-Za-z][\w-]*)", word):
-            name = found[1]
-            shown = daemon_json.conceal(line)
-            yield Flag(name=name if word.startswith("--") else _SHORT.get(name, name), place=place, line=shown)
+            name = found[1] if word.startswith("--") else _SHORT.get(found[1], found[1])
+            yield Flag(name=name, place=place, line=daemon_json.conceal(line))
 
 
 def gather(by: Supervisor) -> tuple[Flag, ...]:
-    """Return the flags that the engine is started with, or runs with where it was started by hand."""
+    """Return the flags with which the engine is started, or those of the running engine if no file sets any."""
     if by == "systemd":
         shown = commands.run("systemctl", "cat", "docker.service", allowed=None).output
         flags, sources = in_units(shown)
@@ -118,10 +117,10 @@ def gather(by: Supervisor) -> tuple[Flag, ...]:
 
 
 def refuse(text: str | None, flags: Sequence[Flag]) -> None:
-    """Raise HostError for what keeps an engine from its next start.
+    """Raise HostError for anything that would make the engine's next start fail.
 
-    That is a text of daemon.json that is no JSON (from version 23 on, an engine starts with an empty file), a key in it
-    that is a flag too, and a flag that has the name of a key.
+    That is invalid JSON in daemon.json (an engine since version 23 accepts an empty file), a key that is also a flag,
+    and a flag with the name of a key.
     """
     for flag in flags:
         if flag.name in _NO_FLAGS:
@@ -130,21 +129,21 @@ def refuse(text: str | None, flags: Sequence[Flag]) -> None:
                 f"--{flag.name} in {flag.place}: {flag.line}",
                 f"write --{_NO_FLAGS[flag.name]}, once an entry; the engine was not touched",
             )
-    if (twice := repeated(text, flags)) is not None:
+    if (shared := repeated(text, flags)) is not None:
         raise HostError(
-            f"{twice.key} once: in {daemon_json.PATH}, or as the flag --{twice.name}",
-            both(twice),
-            f"take --{twice.name} out there and have its values in {daemon_json.PATH} alone, or the other way round;"
+            f"{shared.key} once: in {daemon_json.PATH}, or as the flag --{shared.name}",
+            both(shared),
+            f"take --{shared.name} out there and have its values in {daemon_json.PATH} alone, or the other way round;"
             " the engine does not start with both, and was not touched",
         )
 
 
 def repeated(text: str | None, flags: Sequence[Flag]) -> Flag | None:
-    """Return the first flag that is a key of a text of daemon.json too; raises HostError for a text that is no JSON."""
+    """Return the first flag that is also a key in daemon.json, or None; raises HostError for invalid JSON."""
     keys = daemon_json.keys(text) if text and text.strip() else ()
     return next((flag for flag in flags if flag.key in keys and flag.key not in _MAY_REPEAT), None)
 
 
 def both(flag: Flag) -> str:
-    """Return what is found where a flag is a key too."""
+    """Return the `found` text of an error for a flag that is also a key."""
     return f"both; the flag is in {flag.place}: {flag.line}"

@@ -1,4 +1,4 @@
-"""Images: the registry's own, found or obtained where no public registry is in reach, and the test image."""
+"""Images: the registry's image, found on this host or obtained (even without a public registry), and the test image."""
 
 import io
 import json
@@ -19,13 +19,13 @@ from runbook.model.errors import HostError, MissingError, RunbookError
 from runbook.model.parameters import Parameters
 from runbook.system.host import commands, json_text, packages, temporary
 
-PACKAGE_REPOSITORY = "registry-runbook/docker-registry"  # of the images that are built from the distribution's package
+PACKAGE_REPOSITORY = "registry-runbook/docker-registry"  # of images built from the distribution's package
 TEST_LABEL = "org.registry-runbook.proof"
-_OBTAIN_SECONDS = 600  # an engine says nothing while it unpacks a layer
+_OBTAIN_SECONDS = 600  # an engine sends nothing while it unpacks a layer
 Source = Literal["pull", "archive", "package"]
 _BY_ARCHIVE = "set registry_image_source to archive, and registry_image_archive to a docker save file"
 
-# What the official image does with its command: a configuration's path, or a subcommand, goes to the registry.
+# As in the official image: a configuration path or subcommand is passed to the registry.
 _ENTRY_POINT = b"""#!/bin/sh
 set -e
 case "$1" in
@@ -49,7 +49,7 @@ _SETTINGS = (
     "ENV PATH=/bin",
 )
 _APPLETS = ("sh", "wget", "rm", "rmdir")
-# What `_build` does, for a shell.
+# The shell equivalent of `_build`.
 BUILD_BY_HAND = f"""{{
 cd "$(mktemp -d)" && apt-get update && apt-get download docker-registry busybox-static
 for package in *.deb; do dpkg-deb --extract "$package" .; done
@@ -71,7 +71,7 @@ tar -C image -c . | docker import {" ".join(f"--change '{setting}'" for setting 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistryImage:
-    """An image on this host that runs the registry; `environment` is what it sets for each container."""
+    """An image of the registry on this host; `environment` are the variables that it sets in each container."""
 
     reference: str
     image_id: str
@@ -79,7 +79,7 @@ class RegistryImage:
 
 
 def local(client: docker.DockerClient, reference: str) -> Image | None:
-    """Return the image of a reference or identifier, None where it is not on this host."""
+    """Return the image with a reference or id, or None if it is not on this host."""
     try:
         return client.images.get(reference)
     except ImageNotFound:
@@ -87,14 +87,14 @@ def local(client: docker.DockerClient, reference: str) -> Image | None:
 
 
 def ours(client: docker.DockerClient, name: str) -> list[Image]:
-    """Return the image of a reference, or all those that were built of the distribution's package."""
+    """Return the image with a reference, or all images built from the distribution's package."""
     if name == PACKAGE_REPOSITORY:
         return list(client.images.list(name))
     return [found] if (found := local(client, name)) is not None else []
 
 
 def remove(client: docker.DockerClient, name: str) -> None:
-    """Take a reference from the engine, or all of the package's, and each image that has no other then."""
+    """Remove a reference, or all of the package's images, from the engine; it deletes images without another tag."""
     for image in ours(client, name):
         for tag in image.tags:
             if tag in (name, f"{name}:{tag.rpartition(':')[2]}"):
@@ -102,26 +102,26 @@ def remove(client: docker.DockerClient, name: str) -> None:
 
 
 def find(client: docker.DockerClient, parameters: Parameters) -> RegistryImage | None:
-    """Return the image that the parameters ask for where it is on this host: the pinned one, or that of the package.
+    """Return the image for these parameters if it is on this host: the pinned one, or one built from the package.
 
-    Raises HostError where the pinned one has another digest than the parameter says.
+    Raises HostError where the pinned image has another digest than the parameter.
     """
-    return _here(client, parameters.registry_image, parameters.registry_image_digest, sources(parameters))
+    return _find(client, parameters.registry_image, parameters.registry_image_digest, sources(parameters))
 
 
-def _here(client: docker.DockerClient, reference: str, digest: str, among: tuple[Source, ...]) -> RegistryImage | None:
+def _find(client: docker.DockerClient, reference: str, digest: str, among: tuple[Source, ...]) -> RegistryImage | None:
     if among != ("package",) and (pinned := local(client, reference)) is not None:
         _refuse_other_digest(pinned.attrs["RepoDigests"], reference, digest)
         return _registry_image(reference, pinned)
     if "package" in among:
         for image in client.images.list(PACKAGE_REPOSITORY):
-            own = [tag for tag in image.tags if tag.startswith(f"{PACKAGE_REPOSITORY}:")]  # it may be tagged for a push
+            own = [tag for tag in image.tags if tag.startswith(f"{PACKAGE_REPOSITORY}:")]  # others are for a push
             return _registry_image(own[0], image)
     return None
 
 
 def require(client: docker.DockerClient, parameters: Parameters) -> RegistryImage:
-    """Return the registry's image; raises MissingError where it is not on this host."""
+    """Return the registry's image; raises MissingError if it is not on this host."""
     found = find(client, parameters)
     if found is None:
         raise MissingError(
@@ -136,7 +136,7 @@ def _registry_image(reference: str, image: Image) -> RegistryImage:
 
 
 def sources(parameters: Parameters) -> tuple[Source, ...]:
-    """Return where the registry's image may come from, in order; a digest that must hold rules the package out."""
+    """Return the sources of the registry's image, in order; a required digest rules out the package."""
     if parameters.registry_image_source != "auto":
         return (parameters.registry_image_source,)
     return ("pull",) if parameters.registry_image_digest else ("pull", "package")
@@ -153,7 +153,7 @@ def _refuse_other_digest(found: list[str], reference: str, digest: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """The registry's image as it is asked for: `digest` is empty where any will do, `archive` a docker save file."""
+    """The requested registry image: `digest` is empty if any will do, `archive` is a docker save file."""
 
     reference: str
     digest: str
@@ -161,15 +161,15 @@ class Wanted:
 
 
 def obtain(client: docker.DockerClient, wanted: Wanted, among: tuple[Source, ...]) -> str:
-    """Get the registry's image from the first source that works; return what was taken, and why.
+    """Get the registry's image from the first source that works; return which one, and why others failed.
 
-    One that is here is taken: the plan cannot see it where the engine is only started after it.
-    Raises the error of the only source, or HostError with the reason of each source where none of several works.
+    An image on this host is used: the plan cannot see it if the engine is started only afterwards.
+    Raises the error of the only source, or HostError with the errors of all sources.
     """
-    if (found := _here(client, wanted.reference, wanted.digest, among)) is not None:
+    if (found := _find(client, wanted.reference, wanted.digest, among)) is not None:
         return f"found {found.reference} here"
     refusals: list[str] = []
-    with _patience(client):
+    with _long_timeout(client):
         for source in among:
             try:
                 taken = _OBTAIN[source](client, wanted)
@@ -183,13 +183,13 @@ def obtain(client: docker.DockerClient, wanted: Wanted, among: tuple[Source, ...
 
 
 @contextmanager
-def _patience(client: docker.DockerClient) -> Iterator[None]:
-    before = client.api.timeout
+def _long_timeout(client: docker.DockerClient) -> Iterator[None]:
+    timeout = client.api.timeout
     client.api.timeout = _OBTAIN_SECONDS
     try:
         yield
     finally:
-        client.api.timeout = before
+        client.api.timeout = timeout
 
 
 def _pull(client: docker.DockerClient, wanted: Wanted) -> str:
@@ -206,7 +206,7 @@ def _pull(client: docker.DockerClient, wanted: Wanted) -> str:
 
 
 def _pulled(client: docker.DockerClient, repository: str, tag: str) -> Image:
-    """Return a pulled image; without a login where the client's credential helper does not answer, as `docker pull`."""
+    """Pull an image; without a login if the credential helper fails, like `docker pull`."""
     try:
         return client.images.pull(repository, tag=tag)
     except APIError:
@@ -216,18 +216,18 @@ def _pulled(client: docker.DockerClient, repository: str, tag: str) -> Image:
 
 
 def load(client: docker.DockerClient, wanted: Wanted) -> str:
-    """Load the image from its file, and return what was taken; raises HostError for a file that does not hold it."""
+    """Load the image from its file and return a description; raises HostError if the file does not contain it."""
     expected = f"a docker save file at {wanted.archive}"
     path = Path(wanted.archive)
-    if path.exists() and not path.is_file():  # a named pipe might never give anything
+    if path.exists() and not path.is_file():  # reading a named pipe could block forever
         raise HostError(expected, "no regular file", "set registry_image_archive to one")
     try:
-        tags = _tags_in(Path(wanted.archive))
+        tags = _tags_in(path)
         if wanted.reference not in tags:
             raise HostError(
                 f"{wanted.reference} in {wanted.archive}", ", ".join(tags) or "no tag", "set registry_image to its tag"
             )
-        with Path(wanted.archive).open("rb") as archive:
+        with path.open("rb") as archive:
             client.images.load(archive)
     except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, DockerException) as error:
         raise HostError(expected, str(error), "save the image again") from error
@@ -260,20 +260,17 @@ _OBTAIN = {"pull": _pull, "archive": load, "package": _build}
 
 
 def _registry_archive(folder: Path) -> bytes:
-    """Return the file system of an image: the registry, the libraries that it links, a shell with wget."""
+    """Return the file system of an image: the registry, its shared libraries, and a shell with wget."""
     registry, busybox = folder / "usr/bin/docker-registry", folder / "bin/busybox"
     if not busybox.exists():
         busybox = folder / "usr/bin/busybox"  # since the distribution merged /bin into /usr/bin
-    linked = commands.run("ldd", str(registry)).output
-    libraries = re.findall(r"/\S+", linked)
+    libraries = re.findall(r"/\S+", commands.run("ldd", str(registry)).output)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for source, name in [
-            (registry, "bin/registry"),
-            (busybox, "bin/busybox"),
-            *((Path(lib), lib[1:]) for lib in libraries),
-        ]:
-            _add(archive, name, source.read_bytes(), 0o755)
+        _add(archive, "bin/registry", registry.read_bytes(), 0o755)
+        _add(archive, "bin/busybox", busybox.read_bytes(), 0o755)
+        for library in libraries:
+            _add(archive, library[1:], Path(library).read_bytes(), 0o755)
         for applet in _APPLETS:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
@@ -294,32 +291,32 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
 
 
 def _refuse_import_error(answer: str) -> None:
-    """Raise HostError where the engine's answer to an import, one JSON object a line, holds an error."""
+    """Raise HostError if the engine's response to an import, one JSON object a line, contains an error."""
     for line in answer.splitlines():
-        if "error" in (said := json.loads(line)):
-            raise HostError("the engine to take the image", said["error"], "see the engine's log")
+        if "error" in (status := json.loads(line)):
+            raise HostError("the engine to take the image", status["error"], "see the engine's log")
 
 
 def test_images(client: docker.DockerClient) -> tuple[str, ...]:
-    """Return the ids of the test images that proofs push, or that a proof left which was killed."""
+    """Return the ids of the test images of proofs, in use or left behind by a killed one."""
     found = client.images.list(filters={"label": f"{TEST_LABEL}=1"})
     return tuple(str(image.short_id).removeprefix("sha256:") for image in found)
 
 
 def remove_test_images(client: docker.DockerClient) -> None:
-    """Remove the test images that a run left here which was killed."""
-    for left in test_images(client):
-        client.images.remove(left, force=True)
+    """Remove the test images that a killed run left behind."""
+    for leftover in test_images(client):
+        client.images.remove(leftover, force=True)
 
 
 def remove_test_image(client: docker.DockerClient, reference: str) -> None:
-    """Take the test image's reference from the engine; nothing happens where it is not there, or is in use."""
+    """Remove the test image's reference from the engine; does nothing if it is missing or in use."""
     with suppress(APIError):
         client.images.remove(reference)
 
 
 def make_test_image(client: docker.DockerClient, reference: str) -> None:
-    """Make an image of a few kilobytes under `reference`; its random content makes each one's digests its own."""
+    """Create an image of a few kilobytes as `reference`, with random content so that its digests are unique."""
     repository, _, tag = reference.rpartition(":")
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

@@ -1,6 +1,6 @@
-"""Who could change a file of this host besides those who may: by owner, mode, group, access list, or a folder above.
+"""Untrusted users that could change a file: as its owner, through mode, group or access list, or a folder above.
 
-Those who may are root, this user, whom sudo was called for, and the group docker, which can become root anyway.
+Trusted are root, this user, the user who called sudo, and the group docker, whose members can become root anyway.
 Source: chmod(1), acl(5); Docker Engine documentation, "Docker daemon attack surface".
 """
 
@@ -9,29 +9,26 @@ import os
 import pwd
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from runbook.system.docker import engine
 
-_LIST = "system.posix_acl_access"  # with it, the group's bits of the mode are those of all that it names
+_ACL = "system.posix_acl_access"  # with it, the group bits of the mode are the mask of all its entries
 
 
 class Owners:
-    """The users of this host, each read once."""
+    """The trusted users and the groups of this host; each group is read once."""
 
     def __init__(self) -> None:
-        """Look who may change all."""
+        """Read the trusted users."""
         self._members: dict[int, set[int]] = {}
-        self._trusted = {0, os.geteuid(), int(os.environ.get("SUDO_UID", "0")), *self._group(engine.GROUP)}
+        self._trusted = {0, os.geteuid(), int(os.environ.get("SUDO_UID", "0"))}
+        with suppress(KeyError):  # a host without the group
+            self._trusted |= self._users_in(grp.getgrnam(engine.GROUP).gr_gid)
 
-    def _group(self, name: str) -> set[int]:
-        try:
-            return self._in(grp.getgrnam(name).gr_gid)
-        except KeyError:
-            return set()
-
-    def _in(self, group: int) -> set[int]:
-        """Return the users that are in a group; there may be nobody, as in Debian's `staff`."""
+    def _users_in(self, group: int) -> set[int]:
+        """Return the ids of a group's users; it may have none, such as Debian's `staff`."""
         if group not in self._members:
             try:
                 named = set(grp.getgrgid(group).gr_mem)
@@ -42,37 +39,37 @@ class Owners:
         return self._members[group]
 
     def why(self, path: Path, *, above: bool) -> str:
-        """Return how others could change what is at a path itself, empty where they cannot, or nothing is there.
+        """Return why others could change what is at a path itself; empty if they cannot, or if nothing is there.
 
-        Of a folder `above` others, the sticky bit is enough: nobody replaces there what is another's.
+        A folder `above` the checked path may be writable if it has the sticky bit: users cannot replace others' files.
         """
         try:
             found = path.lstat()
-        except OSError:  # behind a folder that shuts this user out, it is seen by root alone
+        except OSError:  # below a folder that this user cannot enter, only root can check it
             return ""
         if found.st_uid not in self._trusted:
             return f"{path} is {_name(found.st_uid)}'s"
         if stat.S_ISLNK(found.st_mode) or (above and found.st_mode & stat.S_ISVTX):
             return ""
-        who = self._writers(path, found)
-        return f"{path} is {stat.S_IMODE(found.st_mode):04o}{who}" if who is not None else ""
+        writers = self._writers(path, found)
+        return f"{path} is {stat.S_IMODE(found.st_mode):04o}{writers}" if writers is not None else ""
 
     def _writers(self, path: Path, found: os.stat_result) -> str | None:
-        """Return who may write beside the owner, as the end of a sentence; None where that is nobody."""
+        """Return which other users may write, as the end of a sentence, or None if none may."""
         if found.st_mode & stat.S_IWOTH:
             return ""
         if not found.st_mode & stat.S_IWGRP:
             return None
-        if _has_list(path):
+        if _has_acl(path):
             return ", with an access list (getfacl)"
-        others = found.st_gid != 0 and self._in(found.st_gid) - self._trusted
+        others = found.st_gid != 0 and self._users_in(found.st_gid) - self._trusted
         return f", of group id {found.st_gid}" if others else None
 
 
-def _has_list(path: Path) -> bool:
+def _has_acl(path: Path) -> bool:
     try:
-        return _LIST in os.listxattr(path)
-    except OSError:  # a file system without them
+        return _ACL in os.listxattr(path)
+    except OSError:  # a file system without extended attributes
         return False
 
 
@@ -84,27 +81,27 @@ def _name(user: int) -> str:
 
 
 def changed_by_others(paths: Iterable[Path], *, trees: Iterable[Path] = ()) -> list[str]:
-    """Return how others could change what is at these paths, or in these folders; empty where they cannot.
+    """Return why others could change what is at these paths or in these folders; empty if they cannot.
 
-    Looked at is all that leads there from `/` down, links and what they lead to among it.
+    All folders above them are checked too, as well as links and their targets.
     """
     owners, trees = Owners(), list(trees)
-    asked: dict[Path, bool] = {}
+    checked: dict[Path, bool] = {}
     for path in (*paths, *trees):
-        asked |= dict.fromkeys(_way(path), True)
+        checked |= dict.fromkeys(_parents(path), True)
     for path in (*paths, *trees):
-        asked |= dict.fromkeys((path, _real(path)), False)
-    asked |= {path: False for tree in trees for path in _below(tree)}
-    return [why for path, above in asked.items() if (why := owners.why(path, above=above))]
+        checked |= dict.fromkeys((path, _real(path)), False)
+    checked |= {path: False for tree in trees for path in _below(tree)}
+    return [why for path, above in checked.items() if (why := owners.why(path, above=above))]
 
 
 def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # which a circle of links does not stop
+    return Path(os.path.realpath(path))  # Path.resolve fails for a loop of links
 
 
-def _way(path: Path) -> Iterator[Path]:
-    for way in (path, _real(path)):
-        yield from reversed(way.parents)
+def _parents(path: Path) -> Iterator[Path]:
+    for spelling in (path, _real(path)):
+        yield from reversed(spelling.parents)
 
 
 def _below(tree: Path) -> Iterator[Path]:

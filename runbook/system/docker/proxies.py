@@ -1,4 +1,4 @@
-"""The proxy that the engine sends its requests to registries through, and whether it takes this one's.
+"""The HTTPS proxy of the engine, and whether the registry is exempt from it.
 
 Source: Docker documentation, "Daemon proxy configuration"; golang.org/x/net/http/httpproxy, Config.NoProxy.
 """
@@ -13,32 +13,31 @@ from runbook.system.docker import daemon_json, engine_flags
 from runbook.system.host import commands, files
 from runbook.system.host.systemd import Supervisor
 
-_SET = re.compile(r"(?i)\bhttps?_proxy\s*=")
+_SETTING = re.compile(r"(?i)\bhttps?_proxy\s*=")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proxy:
-    """A proxy for HTTPS: its address without a login, the names that do not go there, and where both are set."""
+    """A proxy for HTTPS: its address without a login, the exempt names, and the place where both are set."""
 
     address: str
     exempt: str
     place: str
 
     def __str__(self) -> str:
-        """Return the proxy in words."""
+        """Return the description for a message."""
         return f"the proxy {self.address}, set in {self.place}, with {self.exempt or 'nothing'} in no-proxy"
 
 
 def gather(information: Mapping[str, object], by: Supervisor) -> Proxy | None:
-    """Return the proxy that `docker info` names, None where the engine has none."""
-    address = information.get("HttpsProxy")
-    if not address:
+    """Return the proxy in the output of `docker info`, or None if the engine has none."""
+    if not (address := information.get("HttpsProxy")):
         return None
     return Proxy(address=redact(str(address)), exempt=str(information.get("NoProxy") or ""), place=_place(by))
 
 
 def _place(by: Supervisor) -> str:
-    """Return the file in which the engine's proxy is set, as far as it can be found."""
+    """Return the file that sets the engine's proxy, or the environment if no file is found."""
     text = files.read_text(daemon_json.PATH.resolve())
     if text and "proxies" in daemon_json.keys(text):
         return str(daemon_json.PATH)
@@ -48,15 +47,15 @@ def _place(by: Supervisor) -> str:
         for line in shown.splitlines():
             header = re.fullmatch(r"# (/\S+)", line)
             place = header[1] if header else place
-            if _SET.search(line):
+            if _SETTING.search(line):
                 return place
         sources = [path for path, _ in engine_flags.in_units(shown)[1]]
-    found = [str(path) for path in sources if _SET.search(files.read_text(path) or "")]
+    found = [str(path) for path in sources if _SETTING.search(files.read_text(path) or "")]
     return found[0] if found else "the environment that it was started in"
 
 
 def refuse(proxy: Proxy | None, name: str, port: int) -> None:
-    """Raise HostError where a proxy takes what is for the registry, which that does not know."""
+    """Raise HostError where requests to the registry would go to a proxy, which does not know its name."""
     if proxy is not None and not is_exempt(name, port, proxy.exempt):
         added = ",".join(filter(None, (proxy.exempt, name)))
         raise HostError(
@@ -68,9 +67,9 @@ def refuse(proxy: Proxy | None, name: str, port: int) -> None:
 
 
 def is_exempt(name: str, port: int, exempt: str) -> bool:
-    """Return whether a name, which is no address, does not go through the proxy.
+    """Return whether a host name (no address) is exempt from the proxy.
 
-    `foo.com` exempts itself and what is below it, `.foo.com` and `*.foo.com` only what is below, `foo.com:80` one port.
+    `foo.com` exempts itself and its subdomains, `.foo.com` and `*.foo.com` only the subdomains, `foo.com:80` one port.
     """
     for entry in (text.strip().lower() for text in exempt.split(",")):
         host, colon, digits = entry.rpartition(":")
@@ -81,7 +80,7 @@ def is_exempt(name: str, port: int, exempt: str) -> bool:
             host = entry
         if host == "*" or (host and name == host):
             return True
-        below = host.removeprefix("*")
-        if below and name.endswith(below if below.startswith(".") else f".{below}"):
+        suffix = host.removeprefix("*")
+        if suffix and name.endswith(suffix if suffix.startswith(".") else f".{suffix}"):
             return True
     return False

@@ -1,4 +1,4 @@
-"""The configuration of the running engine: which registries it lists, and a reload that it takes or refuses.
+"""The configuration of the running engine: the registries that it lists, and its reload.
 
 Source: Docker Engine documentation, "dockerd", "Configuration reload behavior" (SIGHUP).
 """
@@ -23,18 +23,18 @@ UNDEAFEN = (
     f"iptables and userland-proxy are both off: take one of the two out of {daemon_json.PATH}, or of the engine's"
     " flags, then `systemctl restart docker`"
 )
-_GRACE_SECONDS = 2.0  # a reload takes milliseconds: an engine that has complained, and lists nothing then, has refused
+_GRACE_SECONDS = 2.0  # a reload takes milliseconds: an error in the log and no entry by then means that it failed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registries:
-    """What the running engine lists: registries that it may use over plain HTTP, networks too, and its mirrors."""
+    """The entries of the running engine: registries and networks for plain HTTP, and its mirrors."""
 
     insecure: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
 
     def lacks(self, insecure: tuple[str, ...], mirrors: tuple[str, ...]) -> list[str]:
-        """Return what of the wanted ones the engine does not list."""
+        """Return the wanted entries that the engine does not list."""
         return [
             *daemon_json.missing(insecure, self.insecure, daemon_json.same_registry),
             *daemon_json.missing(mirrors, self.mirrors, daemon_json.same_mirror),
@@ -45,7 +45,7 @@ _NONE = Registries()
 
 
 def registries(client: engine.Client) -> Registries:
-    """Return what the running engine lists."""
+    """Return the entries of the running engine."""
     found = client.info()["RegistryConfig"]
     names = tuple(name for name, index in found["IndexConfigs"].items() if not index["Secure"])
     return Registries(
@@ -57,7 +57,7 @@ def registries(client: engine.Client) -> Registries:
 def is_listed(host: str, insecure: Sequence[str]) -> bool:
     """Return whether an engine with these insecure registries uses plain HTTP for ADDRESS:PORT.
 
-    A network counts for all ports of its addresses, a name or address only with the port that is written with it.
+    A network applies to all ports of its addresses, a name or address only to the port in its entry.
     """
     address = ipaddress.ip_address(host.rpartition(":")[0])
     networks = [ipaddress.ip_network(entry, strict=False) for entry in insecure if "/" in entry]
@@ -65,7 +65,7 @@ def is_listed(host: str, insecure: Sequence[str]) -> bool:
 
 
 def names_insecure(parameters: Parameters, address: str, listed: Sequence[str]) -> list[str]:
-    """Return the entries of insecure-registries, beside those of the parameters, that mean the registry with TLS."""
+    """Return the insecure-registries entries, other than those of the parameters, that match the registry with TLS."""
     own = {f"{name}:{parameters.port}" for name in (parameters.domain, address)} | {parameters.registry_host}
     others = [entry for entry in listed if entry not in parameters.insecure_registries]
     networks = [entry for entry in others if "/" in entry]
@@ -76,13 +76,13 @@ def names_insecure(parameters: Parameters, address: str, listed: Sequence[str]) 
 
 
 def read_file() -> str | None:
-    """Return the text of daemon.json without what may be secret in it, None where there is none; a link is followed."""
+    """Return the text of daemon.json without possible secrets, or None if there is no file; a link is followed."""
     text = files.read_text(daemon_json.PATH.resolve())
     return None if text is None else daemon_json.conceal(text)
 
 
 def wants_nat_chain(client: engine.Client, flags: Sequence[engine_flags.Flag]) -> bool:
-    """Return whether this engine keeps a chain in the nat table of iptables: not with nftables, nor without iptables.
+    """Return whether the engine uses a chain in the nat table: not with nftables, or with iptables turned off.
 
     Source: Docker Engine documentation, "Packet filtering and firewalls".
     """
@@ -98,18 +98,18 @@ def _is_off(name: str, flags: Sequence[engine_flags.Flag]) -> bool:
 
 
 def is_deaf(flags: Sequence[engine_flags.Flag]) -> bool:
-    """Return whether an engine with these flags, and its file, lets nobody reach a port that a container publishes.
+    """Return whether no published port is reachable with these flags and daemon.json.
 
-    It has neither chains nor a proxy then; somebody may have rules of their own for it. Source: Docker Engine
+    The engine then has neither chains nor a proxy; the operator's own rules may replace them. Source: Docker Engine
     documentation, "Packet filtering and firewalls".
     """
     return _is_off("iptables", flags) and _is_off("userland-proxy", flags)
 
 
 def validate(text: str) -> None:
-    """Let dockerd check a text of daemon.json before it is written, where it can (engine 23 and later).
+    """Validate a text of daemon.json with dockerd before it is written; does nothing before engine 23.
 
-    Raises HostError with its words where it refuses.
+    Raises HostError with dockerd's message if it refuses the text.
     """
     if "--validate" not in commands.run("dockerd", "--help", allowed=None).said:
         return
@@ -117,17 +117,17 @@ def validate(text: str) -> None:
         file = folder / "daemon.json"
         file.write_text(text, encoding="utf-8", newline="")
         done = commands.run("dockerd", "--validate", f"--config-file={file}", allowed=None)
-        said = daemon_json.conceal(done.said).replace(str(file), str(daemon_json.PATH))
+        output = daemon_json.conceal(done.said).replace(str(file), str(daemon_json.PATH))
     if done.code != 0:
         raise HostError(
             f"an engine that takes {daemon_json.PATH} with the planned change",
-            said,
+            output,
             f"mend {daemon_json.PATH}; nothing was written",
         )
 
 
 class _Log:
-    """The engine's log, from now on."""
+    """The engine's log from now on: journal, or the file that it writes to."""
 
     def __init__(self, by: Supervisor) -> None:
         self._by = by
@@ -135,8 +135,7 @@ class _Log:
         self._file = None if by == "systemd" else _log_file()
         self._offset = self._file.stat().st_size if self._file else 0
 
-    def lines(self) -> list[str]:
-        """Return what the engine has written since."""
+    def _lines(self) -> list[str]:
         if self._by == "systemd":
             since = f"--since=@{self._since:.6f}"
             argv = ("journalctl", "-u", "docker.service", since, "--no-pager", "-o", "cat")
@@ -148,12 +147,14 @@ class _Log:
             return file.read().decode(errors="replace").splitlines()
 
     def complaints(self) -> list[str]:
-        """Return the errors among them, in the engine's words."""
-        return [_words(line) for line in self.lines() if re.search(r"level=(error|fatal)|^unable to configure", line)]
+        """Return the texts of the errors that the engine has logged since."""
+        return [
+            _message(line) for line in self._lines() if re.search(r"level=(error|fatal)|^unable to configure", line)
+        ]
 
 
 def _log_file() -> Path | None:
-    """Return the file that the engine writes its log to, None where that is none."""
+    """Return the file to which the engine writes its log, or None if it is no regular file."""
     try:
         path = Path(f"/proc/{engine.pid()}/fd/2").resolve()
     except (OSError, ValueError):
@@ -161,13 +162,13 @@ def _log_file() -> Path | None:
     return path if path.is_file() else None
 
 
-def _words(line: str) -> str:
+def _message(line: str) -> str:
     found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
     return daemon_json.conceal(found.group(1).replace('\\"', '"') if found else line)
 
 
-def _tell(by: Supervisor) -> str:
-    """Tell the engine to read its configuration again, and return why that was not possible, if it was not."""
+def _signal_reload(by: Supervisor) -> str:
+    """Make the engine reload its configuration; return the error, empty on success."""
     if by == "systemd":
         done = commands.run("systemctl", "reload", "docker.service", allowed=None)
         return "" if done.code == 0 else done.said
@@ -179,13 +180,12 @@ def _tell(by: Supervisor) -> str:
 
 
 def reload(by: Supervisor, *, wanted: Registries, unwanted: Registries = _NONE, timeout_seconds: float) -> None:
-    """Let the running engine read daemon.json again, and wait until it lists what it should; no container stops.
+    """Reload daemon.json in the running engine and wait until its entries match; no container stops.
 
-    It must list all of `wanted` and nothing of `unwanted`. Raises HostError with the engine's own words where it does
-    not.
+    It must list all of `wanted` and none of `unwanted`. Raises HostError with the engine's messages if it does not.
     """
     log, started = _Log(by), time.monotonic()
-    refusal = _tell(by)
+    refusal = _signal_reload(by)
     while True:
         client = engine.connect(timeout_seconds)
         found = _differences(registries(client), wanted, unwanted) if client else "no engine answers"
@@ -195,25 +195,25 @@ def reload(by: Supervisor, *, wanted: Registries, unwanted: Registries = _NONE, 
         if waited >= timeout_seconds or ((complaints or refusal) and waited >= _GRACE_SECONDS):
             break
         time.sleep(0.2)
-    said = "; ".join(part for part in (refusal, *complaints) if part) or "nothing in its log"
+    messages = "; ".join(part for part in (refusal, *complaints) if part) or "nothing in its log"
     raise HostError(
         f"the engine to list what {daemon_json.PATH} does within {timeout_seconds:g} s of its reload",
-        f"{found or 'it does'}; it says: {said}",
+        f"{found or 'it does'}; it says: {messages}",
         f"mend what the engine names in {daemon_json.PATH} or in its flags",
     )
 
 
 def _differences(listed: Registries, wanted: Registries, unwanted: Registries) -> str:
-    lacks = listed.lacks(wanted.insecure, wanted.mirrors)
-    absent = set(listed.lacks(unwanted.insecure, unwanted.mirrors))
-    still = [entry for entry in (*unwanted.insecure, *unwanted.mirrors) if entry not in absent]
-    parts = (f"it lacks {', '.join(lacks)}" if lacks else "", f"it still lists {', '.join(still)}" if still else "")
+    missing = listed.lacks(wanted.insecure, wanted.mirrors)
+    removed = set(listed.lacks(unwanted.insecure, unwanted.mirrors))
+    left = [entry for entry in (*unwanted.insecure, *unwanted.mirrors) if entry not in removed]
+    parts = (f"it lacks {', '.join(missing)}" if missing else "", f"it still lists {', '.join(left)}" if left else "")
     return ", and ".join(part for part in parts if part)
 
 
 @contextmanager
 def put_back(path: Path, by: Supervisor, timeout_seconds: float, and_remove: Sequence[Path] = ()) -> Iterator[None]:
-    """Where the engine refuses what is done meanwhile, put daemon.json back as it is now, and the engine with it."""
+    """Restore daemon.json, remove `and_remove` and recover the engine if the body of this context fails."""
     before, mode = files.read_bytes(path), files.mode_of(path) or 0o644
     try:
         yield
@@ -225,13 +225,13 @@ def put_back(path: Path, by: Supervisor, timeout_seconds: float, and_remove: Seq
         for added in and_remove:
             files.remove_tree(added)
         recover(by, timeout_seconds)
-        told = f"{error.found} (so {path} is as it was before, and the engine answers)"
-        raise HostError(error.expected, told, error.remedy) from error
+        found = f"{error.found} (so {path} is as it was before, and the engine answers)"
+        raise HostError(error.expected, found, error.remedy) from error
 
 
 def recover(by: Supervisor, timeout_seconds: float) -> None:
-    """Bring the engine back to the file that is there again: reloaded where it answers, else started."""
+    """Make the engine use the restored file: reload it if it answers, else start it."""
     if engine.connect(timeout_seconds) is None:
         engine.start(by, timeout_seconds)
     else:
-        _tell(by)
+        _signal_reload(by)
