@@ -1,4 +1,4 @@
-"""A registry: its API, configuration, storage, and the Docker client that asks it.
+"""A registry: its API, configuration, storage, and the Docker client that uses it.
 
-Imports what stands before it in `system`.
+Imports the rooms before it in `system`.
 """

@@ -1,4 +1,4 @@
-"""The registry's HTTP API, asked from outside.
+"""A client of the registry's HTTP API.
 
 Source: OCI Distribution Specification 1.1, and the Docker Registry HTTP API V2 for `_catalog`.
 """
@@ -30,24 +30,23 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json"
 )
-_SECONDS = 10.0  # for each piece of an answer
-_SECONDS_IN_ALL = 60.0  # for all of it
-_BODY_BYTES = (
-    4 << 20
-)  # the largest manifest that a registry takes (OCI Distribution Specification, "Pushing Manifests")
+_SECONDS = 10.0  # timeout of each read
+_SECONDS_IN_ALL = 60.0  # timeout of a whole request
+# The largest manifest that a registry accepts (OCI Distribution Specification, "Pushing Manifests").
+_BODY_BYTES = 4 << 20
 _BLOB_SECONDS_IN_ALL = 3600.0
-_BLOB_SECONDS = 300.0  # a registry answers when it has stored all
-BACK_SECONDS = 10.0  # an engine has brought a registry that died back by then
-_PIECE_BYTES = 1 << 18
+_BLOB_SECONDS = 300.0  # a registry answers only after it has stored the blob
+BACK_SECONDS = 10.0  # an engine restarts a crashed registry within that time
+_CHUNK_BYTES = 1 << 18
 _SERVER_ERROR = 500
 _OCTETS = "application/octet-stream"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a registry answered: `status` is None where no HTTP answer came, and `error` then says why.
+    """A registry's response; `status` is None if there was none, and `error` then has the reason.
 
-    `leads_away` says that nothing was asked, since the address was another server's.
+    `leads_away` means that no request was sent, since the address belongs to another server.
     """
 
     status: int | None
@@ -59,19 +58,19 @@ class Answer:
     leads_away: bool = False
 
     def __str__(self) -> str:
-        """Return the status, or why there is none."""
+        """Return the status, or the error if there is none."""
         return str(self.status) if self.status is not None else self.error
 
 
 class AwayError(httpx.HTTPError):
-    """An address that a registry gave is another server's, or none: the login must not go there."""
+    """An address in a registry's response is invalid or belongs to another server, which must not get the login."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registry:
-    """A registry to ask: its base URL, the login to send with each request, whom to trust, and the name to verify.
+    """A registry: base URL, the login for each request, the TLS context, and the name to verify in the certificate.
 
-    Each request goes to the scheme, host and port of that URL, whatever address an answer names.
+    All requests go to the scheme, host and port of that URL; addresses in responses cannot redirect them.
     """
 
     url: str
@@ -80,11 +79,11 @@ class Registry:
     server_name: str | None = None
 
     def ask(self, path: str, *, method: str = "GET") -> Answer:
-        """Ask for a path once, as `ask` does."""
+        """Send one request for a path, as the function `ask` does."""
         return self._ask(self.url + path, method=method)
 
     def put(self, path: str, content: bytes, *, media_type: str) -> Answer:
-        """Put a content to a path, or to a URL that this registry gave, and return the answer."""
+        """PUT content to a path, or to a URL from this registry's response."""
         return self._ask(path, method="PUT", content=(media_type, content))
 
     def _ask(self, address: str, *, method: str, content: tuple[str, bytes] | None = None) -> Answer:
@@ -92,44 +91,46 @@ class Registry:
             url = self.at_home(address)
         except AwayError as error:
             return Answer(status=None, error=str(error), leads_away=True)
-        known = {"login": self.login, "tls": self.tls, "server_name": self.server_name}
-        return ask(url, method=method, content=content, **known)  # type: ignore[arg-type] # one type a name
+        return ask(url, method=method, login=self.login, tls=self.tls, server_name=self.server_name, content=content)
 
     def at_home(self, address: str) -> str:
-        """Return the whole URL of an address that this registry gave, which may be relative.
+        """Return the absolute URL of an address in this registry's response.
 
-        Raises AwayError for an address of another scheme, host or port, one with a login in it, and what is none.
+        Raises AwayError for another scheme, host or port, for an address with a login, and for an invalid one.
         """
-        home = httpx.URL(self.url)
+        base = httpx.URL(self.url)
         try:
-            found = home.join(address)
+            found = base.join(address)
         except (httpx.InvalidURL, ValueError) as error:
             raise AwayError(f"it is to go to what is no address: {address[:100]!r}") from error
-        place = (found.scheme, found.host, found.port, found.userinfo)
-        if not address or place != (home.scheme, home.host, home.port, b""):
+        server = (found.scheme, found.host, found.port, found.userinfo)
+        if not address or server != (base.scheme, base.host, base.port, b""):
             raise AwayError(f"it is to go to {address.partition('?')[0][:200] or 'no address at all'}")
         return str(found)
 
     def begin_upload(self, repository: str) -> str:
-        """Begin the upload of a blob and return the address that it is to be sent to, or what came instead (end-4a)."""
-        answer = self.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
-        return answer.headers.get("location", str(answer))
+        """Start the upload of a blob; return the address to send it to, or else the status or error (end-4a)."""
+        begun = self._begin(repository)
+        return begun.headers.get("location", str(begun))
+
+    def _begin(self, repository: str) -> Answer:
+        return self.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
 
     def upload(self, repository: str, size: int) -> tuple[str, str]:
-        """Upload a blob of random content as Docker does, its size unsaid; return its digest, and the status or error.
+        """Upload a blob of random content in chunks, as Docker does; return its digest, and the status or error.
 
-        The content is never held as a whole (end-5, end-6). An address of another server is not gone to. Where the
-        connection breaks, another blob is tried once the registry is back.
+        The content is never in memory as a whole (end-5, end-6). No request goes to another server. If the connection
+        breaks, another blob is uploaded once the registry is back.
         """
         digest, answer = self._upload(repository, size)
         if not _is_final(answer):
-            with suppress(NotReadyError):  # the second try tells then
+            with suppress(NotReadyError):  # the second attempt reports the error
                 wait_until_ready(self, timeout_seconds=BACK_SECONDS)
             digest, answer = self._upload(repository, size)
         return digest, str(answer)
 
     def _upload(self, repository: str, size: int) -> tuple[str, Answer]:
-        begun = self.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
+        begun = self._begin(repository)
         if begun.status != httpx.codes.ACCEPTED:
             return "", begun
         content = _RandomContent(size)
@@ -141,15 +142,14 @@ class Registry:
             with self._stream("PUT", str(closing.copy_merge_params({"digest": content.digest}))) as closed:
                 return content.digest, Answer(status=closed.status_code)
         except httpx.HTTPError as error:
-            leads_away = isinstance(error, AwayError)
-            return "", Answer(status=None, error=str(error) or type(error).__name__, leads_away=leads_away)
+            return "", Answer(status=None, error=_text(error), leads_away=isinstance(error, AwayError))
 
     def try_upload(self, repository: str, size: int) -> str:
-        """Begin the upload of a blob, send it, and cancel: nothing is stored. Return `cancelled`, or what came instead.
+        """Upload a blob and cancel, so that nothing is stored; return `cancelled`, or the status or error.
 
-        Source: Docker Registry HTTP API V2, "Canceling an Upload". An address of another server is not gone to.
+        Source: Docker Registry HTTP API V2, "Canceling an Upload". No request goes to another server.
         """
-        begun = self.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
+        begun = self._begin(repository)
         if begun.status != httpx.codes.ACCEPTED:
             return str(begun)
         location = begun.headers.get("location", "")
@@ -157,27 +157,27 @@ class Registry:
             with self._stream("PATCH", location, content=_RandomContent(size)) as sent:
                 location = sent.headers.get("location", location)
             with self._stream("DELETE", location) as cancelled:
-                ended = cancelled.status_code
+                status = cancelled.status_code
         except httpx.HTTPError as error:
-            return str(error) or type(error).__name__
+            return _text(error)
         if sent.status_code != httpx.codes.ACCEPTED:
             return f"status {sent.status_code} after {size} bytes"
-        return "cancelled" if ended == httpx.codes.NO_CONTENT else f"status {ended} to the cancelling"
+        return "cancelled" if status == httpx.codes.NO_CONTENT else f"status {status} to the cancelling"
 
     def download(self, repository: str, digest: str, *, most: int) -> str:
-        """Read a blob, never held as a whole, and return the digest of what came, or the status or error (end-2).
+        """Read a blob in chunks and return the digest of the received bytes, or the status or error (end-2).
 
-        One of more than `most` bytes is not read to its end.
+        Stops with an error after `most` bytes.
         """
         found = hashlib.sha256()
         try:
             with self._stream("GET", f"{self.url}/v2/{repository}/blobs/{digest}") as answer:
                 if answer.status_code != httpx.codes.OK:
                     return str(answer.status_code)
-                for piece in _pieces(answer, most):
-                    found.update(piece)
+                for chunk in _chunks(answer, most):
+                    found.update(chunk)
         except httpx.HTTPError as error:
-            return str(error) or type(error).__name__
+            return _text(error)
         return f"sha256:{found.hexdigest()}"
 
     def _stream(
@@ -195,64 +195,68 @@ class Registry:
         )
 
 
-def _pieces(answer: httpx.Response, most: int) -> Iterator[bytes]:
-    """Yield a body as it comes over the wire, not unpacked; raises ReadError where it is longer than `most` bytes."""
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _chunks(answer: httpx.Response, most: int) -> Iterator[bytes]:
+    """Yield a body as transferred, without decompression; raises ReadError if it is longer than `most` bytes."""
     left = most
-    for piece in answer.iter_raw(_PIECE_BYTES):
-        left -= len(piece)
+    for chunk in answer.iter_raw(_CHUNK_BYTES):
+        left -= len(chunk)
         if left < 0:
             raise httpx.ReadError(f"an answer of more than {most} bytes")
-        yield piece
+        yield chunk
 
 
 @contextmanager
 def _deadline(seconds: float) -> Iterator[dict[str, Any]]:
-    """Yield the extensions of a request whose connection is shut down once `seconds` have passed.
+    """Yield the extensions for a request whose connection is shut down after `seconds`; raises ReadTimeout then.
 
-    An answer that comes byte by byte would otherwise never end: httpx's limits are for each read.
+    The timeouts of httpx apply to each read: a server that sends single bytes would never exceed them.
     """
-    opened: list[Any] = []
+    connections: list[Any] = []
     expired = threading.Event()
 
     def trace(event: str, info: dict[str, Any]) -> None:
         if event == "connection.connect_tcp.complete":
-            opened.append(info["return_value"].get_extra_info("socket"))
+            connections.append(info["return_value"].get_extra_info("socket"))
 
-    def end() -> None:
+    def shut_down() -> None:
         expired.set()
-        for connection in opened:
+        for connection in connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(seconds, end)
+    timer = threading.Timer(seconds, shut_down)
     timer.daemon = True
     timer.start()
-    late = httpx.ReadTimeout(f"no whole answer within {seconds:g} s")
+    timeout = httpx.ReadTimeout(f"no whole answer within {seconds:g} s")
     try:
         yield {"trace": trace}
     except (httpx.HTTPError, OSError) as error:
         if expired.is_set():
-            raise late from error
+            raise timeout from error
         raise
     finally:
         timer.cancel()
-    if expired.is_set():  # a body without a length ends with its connection
-        raise late
+    if expired.is_set():  # without a Content-Length, a body ends with its connection
+        raise timeout
 
 
 def _public(url: str) -> ssl.SSLContext | bool:
-    """Return what lets httpx trust the public authorities; for plain HTTP it need not spend 0.1 s on reading them."""
+    """Return httpx's `verify` for the public authorities; loading takes 0.1 s, so plain HTTP gets an empty context."""
     return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _server(url: str) -> str:
-    """Return scheme, host and port of a URL, without a login that may be in it."""
+    """Return scheme, host and port of a URL, without a login."""
     found = httpx.URL(url)
     return f"{found.scheme}://{found.netloc.decode()}"
 
 
 class _RandomContent:
-    """Bytes that nobody has had before, made while they are sent; `digest` is that of those made so far."""
+    """Random bytes, generated while they are sent, so that no registry has them."""
 
     def __init__(self, size: int) -> None:
         self._left = size
@@ -260,19 +264,19 @@ class _RandomContent:
 
     def __iter__(self) -> Iterator[bytes]:
         while self._left:
-            piece = os.urandom(min(_PIECE_BYTES, self._left))
-            self._left -= len(piece)
-            self._hash.update(piece)
-            yield piece
+            chunk = os.urandom(min(_CHUNK_BYTES, self._left))
+            self._left -= len(chunk)
+            self._hash.update(chunk)
+            yield chunk
 
     @property
     def digest(self) -> str:
-        """The digest of what was made."""
+        """The digest of the bytes generated so far."""
         return f"sha256:{self._hash.hexdigest()}"
 
 
 @contextmanager
-def _stream(  # noqa: PLR0913 (all that a request is made from)
+def _stream(  # noqa: PLR0913 (the parts of a request)
     url: str,
     *,
     method: str,
@@ -293,9 +297,9 @@ def _stream(  # noqa: PLR0913 (all that a request is made from)
     if host:
         headers["Host"] = host
     seconds = patience.left(timeout_seconds)
-    whom = _server(url)
-    if patience.has_hung(whom):
-        raise httpx.ReadTimeout(f"{whom} did not answer in time before, and is not asked again")
+    server = _server(url)
+    if patience.has_hung(server):
+        raise httpx.ReadTimeout(f"{server} did not answer in time before, and is not asked again")
     try:
         with (
             _deadline(patience.left(_SECONDS_IN_ALL if seconds_in_all is None else seconds_in_all)) as limited,
@@ -306,11 +310,11 @@ def _stream(  # noqa: PLR0913 (all that a request is made from)
         ):
             yield response
     except httpx.TimeoutException:
-        patience.note_hung(whom)
+        patience.note_hung(server)
         raise
 
 
-def ask(  # noqa: PLR0913 (what is asked, as whom, and whom to trust)
+def ask(  # noqa: PLR0913 (request, login and trust)
     url: str,
     *,
     method: str = "GET",
@@ -321,14 +325,14 @@ def ask(  # noqa: PLR0913 (what is asked, as whom, and whom to trust)
     content: tuple[str, bytes] | None = None,
     timeout_seconds: float = _SECONDS,
 ) -> Answer:
-    """Ask once, through no proxy, with no redirect followed, and return the answer or why none came.
+    """Send one request, without a proxy and without following redirects; return the response, or the error in it.
 
-    `tls` says whom to trust: without it, the public authorities. `server_name` is the name to verify, and `host` the
-    one by which a proxy chooses its site (RFC 9110 7.2), where they are not that of the URL. A login goes out as UTF-8
-    (RFC 7617 2.1). `content` is sent along: its media type, and its bytes. Of a body, 4 MiB are read, as they come over
-    the wire, and a minute is waited for all of it.
+    `tls` is the client's context; without it, the public authorities are trusted. `server_name` (the name to verify)
+    and `host` (by which a proxy chooses its site, RFC 9110 7.2) default to that of the URL. A login is encoded as UTF-8
+    (RFC 7617 2.1). `content` is media type and bytes. A body of at most 4 MiB is read without decompression; the
+    whole request may take a minute.
     """
-    media_type, sent = content or ("", None)
+    media_type, data = content or ("", None)
     try:
         with _stream(
             url,
@@ -337,34 +341,30 @@ def ask(  # noqa: PLR0913 (what is asked, as whom, and whom to trust)
             tls=tls,
             server_name=server_name,
             host=host,
-            content=sent,
+            content=data,
             media_type=media_type,
             timeout_seconds=patience.for_answer(timeout_seconds),
         ) as response:
             stream = response.extensions["network_stream"]
             secured = stream.get_extra_info("ssl_object")
-            address = str(stream.get_extra_info("server_addr")[0])  # before the connection is closed with the body
+            address = str(stream.get_extra_info("server_addr")[0])  # now: the end of the body closes the connection
             certificate = secured.getpeercert(True) if secured else b""  # noqa: FBT003 (takes no keyword)
             return Answer(
                 status=response.status_code,
                 headers=dict(response.headers),
-                body=b"".join(_pieces(response, _BODY_BYTES)).decode(errors="replace"),
+                body=b"".join(_chunks(response, _BODY_BYTES)).decode(errors="replace"),
                 server_address=address,
                 server_certificate=certificate,
             )
-    except (
-        httpx.HTTPError,
-        httpx.InvalidURL,
-        OSError,
-    ) as error:  # the latter of a connection that is gone when it is looked at
-        return Answer(status=None, error=str(error) or type(error).__name__)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # OSError: the socket is closed by now
+        return Answer(status=None, error=_text(error))
 
 
 def push(registry: Registry, reference: str, *, blobs: Sequence[bytes], manifest: bytes, media_type: str) -> None:
-    """Push an image to REPOSITORY:TAG: its blobs, each in one piece (end-4a and end-6), then its manifest (end-7a).
+    """Push an image to REPOSITORY:TAG: its blobs, each in one request (end-4a, end-6), then its manifest (end-7a).
 
-    Where the connection breaks, all of it is sent again once the registry is back. Raises HostError with the answer
-    that was not that of success.
+    If the connection breaks, the whole push is repeated once the registry is back. Raises HostError with the response
+    of the failed request.
     """
     refused = _push(registry, reference, blobs=blobs, manifest=manifest, media_type=media_type)
     if refused is not None and not _is_final(refused[1]):
@@ -379,16 +379,16 @@ def push(registry: Registry, reference: str, *, blobs: Sequence[bytes], manifest
 def _push(
     registry: Registry, reference: str, *, blobs: Sequence[bytes], manifest: bytes, media_type: str
 ) -> tuple[str, Answer] | None:
-    """Push an image, and return what the registry did not do, with its answer; None where it took all."""
+    """Push an image; return None, or the step that failed with its response."""
     repository, tag = split_reference(reference)
     for blob in blobs:
         begun = registry.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
         if begun.status != httpx.codes.ACCEPTED:
             return f"to begin a push to {repository}", begun
-        location = begun.headers.get("location", "")  # a query may be in it already
+        location = begun.headers.get("location", "")  # may have a query already
         digest = f"digest=sha256%3A{hashlib.sha256(blob).hexdigest()}"
         url = f"{location}{'&' if '?' in location else '?'}{digest}"
-        done = registry.put(url if location else "", blob, media_type="application/octet-stream")
+        done = registry.put(url if location else "", blob, media_type=_OCTETS)
         if done.status != httpx.codes.CREATED:
             return f"to take a blob for {repository}", done
     done = registry.put(f"/v2/{repository}/manifests/{tag}", manifest, media_type=media_type)
@@ -396,11 +396,12 @@ def _push(
 
 
 def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
-    """Poll `/v2/` until the registry answers, whatever it says, and return that answer.
+    """Poll `/v2/` until the registry sends any response below 500, and return it.
 
-    An open registry answers 200, one that asks for a login 401 (end-1 of the specification). An answer of 500 or above
-    comes from a proxy whose registry is not up yet.
-    Raises NotReadyError with the last answer, without waiting where the server's certificate is refused.
+    An open registry answers 200, one with a login 401 (end-1 of the specification). A status of 500 or above comes
+    from a proxy whose registry is not ready yet.
+    Raises NotReadyError with the last response, immediately if the server's certificate is refused, and HostError if it
+    is refused for its dates.
     """
 
     @retry(
@@ -425,9 +426,9 @@ def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
 
 
 def _wrong_date(registry: Registry, refused: Answer) -> HostError:
-    """Return the error of a registry whose certificate is refused for its dates, with these and the time here."""
-    anybody = certificates.trusting_anybody()
-    served = ask(f"{registry.url}/v2/", tls=anybody, server_name=registry.server_name).server_certificate
+    """Return the error for a certificate that is refused for its dates, with the dates and the time of this host."""
+    unverified = certificates.trusting_anybody()
+    served = ask(f"{registry.url}/v2/", tls=unverified, server_name=registry.server_name).server_certificate
     found = certificates.describe(x509.load_der_x509_certificate(served))
     return HostError(
         f"a certificate at {registry.url} that is valid now, {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC "
@@ -438,7 +439,7 @@ def _wrong_date(registry: Registry, refused: Answer) -> HostError:
 
 
 def _is_final(answer: Answer) -> bool:
-    """Return whether waiting longer cannot change an answer."""
+    """Return whether another attempt would get the same response."""
     if answer.status is None:
         return answer.leads_away or "certificate verify failed" in answer.error
     return answer.status < _SERVER_ERROR

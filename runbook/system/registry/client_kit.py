@@ -1,6 +1,6 @@
-"""The kit for another host: what is in its folder, and the small image that it pulls as its proof.
+"""The kit for other hosts: the files in its folder, and the small image that it pulls as a test.
 
-Source: Docker Image Manifest V2, Schema 2: old engines, that of CentOS 7 among them, take no other.
+Source: Docker Image Manifest V2, Schema 2, the only format that old engines such as that of CentOS 7 accept.
 """
 
 import hashlib
@@ -15,14 +15,14 @@ from runbook.model.value_types import split_reference
 
 CERTIFICATE, FINGERPRINT, SCRIPT = "ca.crt", "ca.crt.fingerprint", "trust-registry.sh"
 MARK = "Written by registry-runbook, notebook 70-clients."
-FILES = (CERTIFICATE, FINGERPRINT, SCRIPT)  # the script is the last to go: by it, a folder is known for a kit
+FILES = (CERTIFICATE, FINGERPRINT, SCRIPT)  # the script is removed last, since it identifies a kit folder
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 _TEMPLATE = Path(__file__).with_name(SCRIPT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """An image as a registry takes it: its blobs, then the manifest that names them."""
+    """An image to push: its blobs and the manifest that lists them."""
 
     blobs: tuple[bytes, ...]
     manifest: bytes
@@ -34,20 +34,20 @@ class Image:
 
 
 def digest(content: bytes) -> str:
-    """Return the digest by which a registry knows a content."""
+    """Return a registry's digest of a content: `sha256:` and the hexadecimal hash."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def image() -> Image:
-    """Return the kit's image: always the same bytes, so that its digest is known before it is pushed."""
+    """Return the kit's image. It is reproducible, so its digest is known before it is pushed."""
     archive = io.BytesIO()
     text = b"registry-runbook: what the script of 70-clients pulls\n"
     with tarfile.open(fileobj=archive, mode="w") as layers:
         entry = tarfile.TarInfo("client-check")
         entry.size, entry.mode = len(text), 0o644
         layers.addfile(entry, io.BytesIO(text))
-    stored = zlib.compressobj(0, wbits=31)  # gzip, uncompressed: no other version of zlib makes other bytes of it
-    layer = stored.compress(archive.getvalue()) + stored.flush()
+    gzip = zlib.compressobj(0, wbits=31)  # stored, not compressed: the same bytes with every version of zlib
+    layer = gzip.compress(archive.getvalue()) + gzip.flush()
     configuration = _json(
         {
             "architecture": "amd64",
@@ -59,8 +59,8 @@ def image() -> Image:
         }
     )
     manifest = {
-        "config": _described("application/vnd.docker.container.image.v1+json", configuration),
-        "layers": [_described("application/vnd.docker.image.rootfs.diff.tar.gzip", layer)],
+        "config": _descriptor("application/vnd.docker.container.image.v1+json", configuration),
+        "layers": [_descriptor("application/vnd.docker.image.rootfs.diff.tar.gzip", layer)],
         "mediaType": MANIFEST_TYPE,
         "schemaVersion": 2,
     }
@@ -71,23 +71,22 @@ def _json(value: object) -> bytes:
     return json.dumps(value, sort_keys=True).encode()
 
 
-def _described(media_type: str, blob: bytes) -> dict[str, object]:
+def _descriptor(media_type: str, blob: bytes) -> dict[str, object]:
     return {"digest": digest(blob), "mediaType": media_type, "size": len(blob)}
 
 
 def script(*, registry: str, name: str, address: str, reference: str) -> str:
-    """Return the kit's script for a registry HOST[:PORT], its name and address, and REPOSITORY:TAG of the image."""
+    """Return the kit's script for a registry HOST[:PORT], its name and address, and the image as REPOSITORY:TAG."""
     values = {"registry": registry, "name": name, "address": address, "image": reference, "digest": image().digest}
     text = _TEMPLATE.read_text(encoding="ascii")
-    for known, value in values.items():
-        text = text.replace(f"@{known}@", value)
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", value)
     return text
 
 
 def digest_in(text: str) -> str:
-    """Return the digest that a script expects of the image; empty where it expects none."""
-    found = [line.removeprefix("digest=") for line in text.splitlines() if line.startswith("digest=")]
-    return found[0] if found else ""
+    """Return the digest of the image that a script expects, or an empty text."""
+    return next((line.removeprefix("digest=") for line in text.splitlines() if line.startswith("digest=")), "")
 
 
 def manifest_path(reference: str) -> str:
@@ -97,6 +96,5 @@ def manifest_path(reference: str) -> str:
 
 
 def fingerprint_text(fingerprint: str) -> str:
-    """Return a SHA-256 in hexadecimal as `openssl x509 -noout -fingerprint -sha256` prints it."""
-    pairs = [fingerprint[at : at + 2] for at in range(0, len(fingerprint), 2)]
-    return f"sha256 Fingerprint={':'.join(pairs).upper()}\n"
+    """Return a hexadecimal SHA-256 as `openssl x509 -noout -fingerprint -sha256` prints it."""
+    return f"sha256 Fingerprint={bytes.fromhex(fingerprint).hex(':').upper()}\n"

@@ -1,4 +1,4 @@
-"""What the registry reads of its configuration.
+"""The registry's configuration: paths and ports in its container, environment, and known keys.
 
 Source: distribution.github.io, "Configuring a registry".
 """
@@ -8,18 +8,18 @@ from pathlib import Path
 
 from runbook.model.errors import HostError
 
-INSIDE = Path("/etc/docker/registry")  # where the container sees the configuration's folder
-TLS_PORT = 443  # inside the container, where the registry ends TLS itself
-PLAIN_PORT = 5000  # inside the container, where nginx does that in front
-HEALTH_PORT = 5001  # of the debug server, inside the container and on its loopback alone
+INSIDE = Path("/etc/docker/registry")  # the configuration folder, as mounted in the container
+TLS_PORT = 443  # in the container, if the registry terminates TLS
+PLAIN_PORT = 5000  # in the container, if nginx terminates TLS
+HEALTH_PORT = 5001  # of the debug server, on the container's loopback only
 
-# Since 3.0 it sends traces to port 4318, where nobody listens. Docker's clients hand on the proxies of their settings,
-# through which a health check would ask; the registry asks nobody.
+# Since 3.0 the registry sends traces to port 4318, where nothing listens. Docker's clients pass on proxy settings:
+# a health check would use them, but the registry itself needs none.
 _NO_PROXIES = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "")
 ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none", **_NO_PROXIES}
 
-# All that a configuration of ours may hold. The registry takes an unknown key for nothing: with `auht:` for `auth:` it
-# starts open, and answers 200 to everybody.
+# All keys that the runbook's configuration may have. The registry ignores an unknown key: with `auht:` for `auth:` it
+# starts without a login and answers 200 to every request.
 _KNOWN: dict[str, object] = {
     "version": None,
     "log": {"accesslog": {"disabled": None}, "level": None, "formatter": None, "fields": {"service": None}},
@@ -39,7 +39,7 @@ _KNOWN: dict[str, object] = {
 
 
 def refuse_unknown_keys(data: object, known: object = None, above: str = "") -> None:
-    """Raise HostError for a key that the registry would take for nothing, with the one that is probably meant."""
+    """Raise HostError for a key that the registry would ignore, with the most similar known key."""
     known = _KNOWN if known is None else known
     if not isinstance(known, dict):
         return

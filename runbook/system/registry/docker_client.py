@@ -1,6 +1,6 @@
-"""The Docker client as an operator uses it, in a configuration folder of its own: login, push, pull, logout.
+"""The Docker client with its own configuration folder: login, push, pull.
 
-The operator's own logins and settings are neither read nor changed.
+The operator's logins and settings are neither read nor changed.
 """
 
 import re
@@ -20,19 +20,20 @@ from runbook.system.host import commands, temporary
 from runbook.system.registry.api import Registry, wait_until_ready
 from runbook.system.registry.storage import Storage
 
-_UNKNOWN_NAME = re.compile(r"\blookup \S+")  # what the engine says of a name that it does not know
-_NAME_SECONDS = 6.0  # an engine reads /etc/hosts again after five (Go, net/hosts.go, cacheMaxAge)
-# What the client says where the connection broke, or a proxy had no registry behind it: not what it says of a refusal.
+_UNKNOWN_NAME = re.compile(r"\blookup \S+")  # in the engine's message for a name that it cannot resolve
+_NAME_SECONDS = 6.0  # the engine rereads /etc/hosts after 5 s (Go, net/hosts.go, cacheMaxAge)
+# In the client's messages for a broken connection, or a proxy without its registry; not in those for a refusal.
 _BROKEN = re.compile(r"\bEOF\b|connection (?:refused|reset|broken)|broken pipe|HTTP status:? 50[234]", re.IGNORECASE)
-# Without any login in it, the client would choose a credential helper of this host's (docker/cli, DetectDefaultStore).
+# Without a login in it, the client would use a credential helper of this host (docker/cli, DetectDefaultStore).
 _CONFIGURATION = '{"auths": {"runbook.invalid": {}}}'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
-    """A test image under its full reference, and a Docker client that may push and pull it.
+    """A test image with its full reference, and a Docker client that can push and pull it.
 
-    `stored` is the registry's storage, `blobs` gathers what a push left there. `timeout_seconds` bounds each command.
+    `stored` is the registry's storage, `blobs` collects the digests of pushes. `timeout_seconds` applies to each
+    command.
     """
 
     registry: Registry
@@ -46,19 +47,24 @@ class Proof:
 
     @property
     def reference(self) -> str:
-        """The test image's reference, with the registry's host."""
+        """The test image's reference, including the registry's host."""
         return f"{self.host}/{self.repository}:{self.tag}"
 
     def docker(self, *arguments: str, stdin: str = "") -> commands.Completed:
-        """Run the Docker client and return how it ended, whatever its exit code."""
-        # That configuration knows no context.
-        own = {"DOCKER_CONFIG": str(self.folder), "DOCKER_CONTEXT": "", "DOCKER_HOST": engine.address()}
+        """Run the Docker client and return its result for any exit code."""
+        # The operator's contexts are not in this configuration folder.
+        environment = {"DOCKER_CONFIG": str(self.folder), "DOCKER_CONTEXT": "", "DOCKER_HOST": engine.address()}
         return commands.run(
-            "docker", *arguments, allowed=None, stdin=stdin, environment=own, timeout_seconds=self.timeout_seconds
+            "docker",
+            *arguments,
+            allowed=None,
+            stdin=stdin,
+            environment=environment,
+            timeout_seconds=self.timeout_seconds,
         )
 
     def login(self, password: str) -> commands.Completed:
-        """Log in; again where the engine does not know the registry's name, until it must have read /etc/hosts."""
+        """Log in; retry while the engine cannot resolve the registry's name, until it has reread /etc/hosts."""
         username, _ = self.registry.login or ("", "")
 
         @retry(
@@ -73,7 +79,7 @@ class Proof:
         return log_in()
 
     def _transfer(self, verb: Literal["push", "pull"]) -> commands.Completed:
-        """Push or pull; once more where the connection broke on the way, when the registry is back."""
+        """Push or pull; repeat once if the connection breaks, when the registry is back."""
         done = self.docker(verb, self.reference)
         if done.code != 0 and _BROKEN.search(done.said):
             wait_until_ready(self.registry, timeout_seconds=self.timeout_seconds)
@@ -81,35 +87,31 @@ class Proof:
         return done
 
     def push(self) -> str:
-        """Push the test image and return its digest, or the client's words where that fails."""
+        """Push the test image and return its digest, or the client's message if that fails."""
         done = self._transfer("push")
-        self.blobs.update(self.stored.digests(self.repository))  # now: a manifest that is deleted is in none any more
+        self.blobs.update(self.stored.digests(self.repository))  # a deleted manifest is no longer listed
         return _digest(done)
 
     def pull(self) -> str:
-        """Remove the test image from the engine, pull it, and return its digest, or the client's words."""
+        """Remove the test image from the engine, pull it, and return its digest, or the client's message."""
         images.remove_test_image(self.stored.client, self.reference)
         return _digest(self._transfer("pull"))
 
     def in_registry(self) -> str:
-        """Return the digest that the registry gives for the test image, or its answer where it gives none."""
+        """Return the digest of the test image in the registry, or the status or error if there is none."""
         answer = self.registry.ask(f"/v2/{self.repository}/manifests/{self.tag}", method="HEAD")
         return answer.headers.get("docker-content-digest", str(answer))
 
 
 def _digest(done: commands.Completed) -> str:
     found = re.search(r"[Dd]igest: (sha256:[0-9a-f]{64})", done.output)
-    return (
-        found.group(1)
-        if done.code == 0 and found
-        else done.said.splitlines()[-1]
-        if done.said
-        else f"exit code {done.code}"
-    )
+    if done.code == 0 and found:
+        return found.group(1)
+    return done.said.splitlines()[-1] if done.said else f"exit code {done.code}"
 
 
 def refuse_occupied(stored: Storage, reference: str, parameter: str) -> None:
-    """Raise HostError where the proof's repository holds images that it did not push: it removes the repository."""
+    """Raise HostError if the proof's repository, which the proof removes, has images that it did not push."""
     repository, _ = split_reference(reference)
     found = [tag for tag in stored.tags(repository) if not stored.is_proof(repository, tag)]
     if found:
@@ -121,7 +123,7 @@ def refuse_occupied(stored: Storage, reference: str, parameter: str) -> None:
 
 
 @contextmanager
-def proof(  # noqa: PLR0913 (where, what, and whose storage)
+def proof(  # noqa: PLR0913 (the fields of a proof)
     client: docker.DockerClient,
     registry: Registry,
     *,
@@ -131,14 +133,14 @@ def proof(  # noqa: PLR0913 (where, what, and whose storage)
     stored: Storage,
     timeout_seconds: float,
 ) -> Iterator[Proof]:
-    """Tag the test image for a registry, and take it away afterwards: from the engine, and from what is `stored`.
+    """Tag the test image for a registry; remove it at the end from the engine and the storage `stored`.
 
-    Without a `test_image` one is made on the spot; its random content makes its blobs its own, so they go too.
+    Without `test_image`, an image with random content is generated; its blobs are unique and therefore removed too.
     """
     repository, tag = split_reference(reference)
     with temporary.folder() as folder:
         (folder / "config.json").write_text(_CONFIGURATION, encoding="ascii")
-        tried = Proof(
+        created = Proof(
             registry=registry,
             host=host,
             repository=repository,
@@ -147,18 +149,18 @@ def proof(  # noqa: PLR0913 (where, what, and whose storage)
             stored=stored,
             timeout_seconds=timeout_seconds,
         )
-        if stored.digests(repository):  # of a run that was cut off: nobody else's images, or it is refused before
+        if stored.digests(repository):  # left by an interrupted run; `refuse_occupied` has excluded other images
             stored.remove_repository(repository, stored.proof_digests(repository))
         if test_image:
             _tag(client, test_image, f"{host}/{repository}", tag)
         else:
             images.remove_test_images(client)
-            images.make_test_image(client, tried.reference)
+            images.make_test_image(client, created.reference)
         try:
-            yield tried
+            yield created
         finally:
-            images.remove_test_image(client, tried.reference)
-            stored.remove_repository(repository, () if test_image else {*tried.blobs, *stored.digests(repository)})
+            images.remove_test_image(client, created.reference)
+            stored.remove_repository(repository, () if test_image else {*created.blobs, *stored.digests(repository)})
 
 
 def _tag(client: docker.DockerClient, test_image: str, repository: str, tag: str) -> None:

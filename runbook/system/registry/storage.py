@@ -1,6 +1,6 @@
-"""The registry's storage, seen through its container: what the proof looks at first, and takes away afterwards.
+"""The registry's storage, accessed through its container: what the proof checks first and removes at the end.
 
-Through the container, since the folders that it mounts may be root's alone, or lie in a virtual machine.
+Its mounted folders may be readable by root only, or lie in a virtual machine: so it is not read on the host.
 Source: distribution, registry/storage/paths.go (the layout below docker/registry/v2).
 """
 
@@ -24,13 +24,13 @@ _LAYOUT = ROOT / "docker" / "registry" / "v2"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Storage:
-    """The storage of the registry that runs in a container, which is named."""
+    """The storage of the registry in the named container."""
 
     client: docker.DockerClient
     container: str
 
     def _files(self, path: PurePosixPath) -> dict[PurePosixPath, bytes]:
-        """Return the files at and below a path, by what stands below it; empty where nothing is there."""
+        """Return the files at and below a path by their relative paths; empty if the path does not exist."""
         try:
             stream, _ = self.client.containers.get(self.container).get_archive(str(path))
         except NotFound:
@@ -42,7 +42,7 @@ class Storage:
             }
 
     def _links(self, repository: str) -> dict[str, str]:
-        """Return the tags of a repository, each with the digest that it points to."""
+        """Return the tags of a repository with their digests."""
         found = self._files(_repository(repository) / "_manifests" / "tags")
         current = PurePosixPath("current", "link")
         return {
@@ -52,35 +52,35 @@ class Storage:
         }
 
     def _blob(self, digest: str) -> dict[str, object]:
-        """Return a blob that holds one object in JSON; empty where the storage does not have it."""
+        """Return the JSON object in a blob; empty if the blob is not in the storage."""
         found = self._files(_blob(digest) / "data").values()
         return next((json_text.read_object(content) for content in found), {})
 
     def tags(self, repository: str) -> tuple[str, ...]:
-        """Return the tags of a repository; empty where there is none."""
+        """Return the tags of a repository; empty if it does not exist."""
         return tuple(self._links(repository))
 
     def digests(self, repository: str) -> tuple[str, ...]:
-        """Return the digests of all that was pushed to a repository and not deleted, by a push that was cut off too."""
+        """Return all digests pushed to a repository and not deleted, including those of interrupted pushes."""
         links = (self._files(_repository(repository) / folder) for folder in ("_layers", "_manifests/revisions"))
         return tuple(sorted({content.decode().strip() for found in links for content in found.values()}))
 
     def is_proof(self, repository: str, tag: str) -> bool:
-        """Return whether a tag holds a test image of the runbook, made on the spot: its label says so."""
+        """Return whether a tag is a generated test image of the runbook, which has a label."""
         digest = self._links(repository).get(tag)
         return bool(digest) and self._is_proof(self._blob(str(digest)))
 
     def _is_proof(self, manifest: Mapping[str, object]) -> bool:
-        described = manifest.get("config")
-        if not isinstance(described, dict):
+        descriptor = manifest.get("config")
+        if not isinstance(descriptor, dict):
             return False
-        configuration = self._blob(described["digest"]).get("config") or {}
+        configuration = self._blob(descriptor["digest"]).get("config") or {}
         return images.TEST_LABEL in (configuration.get("Labels") or {})  # type: ignore[attr-defined] # JSON
 
     def proof_digests(self, repository: str) -> tuple[str, ...]:
-        """Return the digests of the runbook's test images in a repository, and of what is theirs alone.
+        """Return the digests of the runbook's test images in a repository, with those of their own blobs.
 
-        What else is linked there, as a push of another image leaves it that was cut off, may be in other repositories.
+        Other linked blobs, such as those of an interrupted push of another image, may be in other repositories.
         """
         found: set[str] = set()
         for digest in self._links(repository).values():
@@ -90,12 +90,12 @@ class Storage:
         return tuple(sorted(found))
 
     def remove_repository(self, repository: str, blobs: Iterable[str]) -> None:
-        """Remove a repository, the folders above it that are empty then, and `blobs`, which nothing else refers to."""
-        gone = [_repository(repository), *map(_blob, blobs)]
-        kept = {_LAYOUT / "repositories", _LAYOUT / "blobs"}
-        above = {folder for path in gone for folder in path.parents if kept & {*folder.parents}}
+        """Remove a repository, folders above it that become empty, and `blobs`, which must not be used elsewhere."""
+        removed = [_repository(repository), *map(_blob, blobs)]
+        tops = {_LAYOUT / "repositories", _LAYOUT / "blobs"}
+        above = {folder for path in removed for folder in path.parents if tops & {*folder.parents}}
         inner_first = sorted(above, key=lambda folder: -len(folder.parts))
-        commands = [("rm", "-rf", *map(str, gone)), ("rmdir", *map(str, inner_first))]  # which leaves what is not empty
+        commands = [("rm", "-rf", *map(str, removed)), ("rmdir", *map(str, inner_first))]  # keeps non-empty folders
         script = "; ".join(shlex.join(command) for command in commands if len(command) > 1)
         engine.execute(self.client, self.container, ("sh", "-c", script))
 

@@ -1,4 +1,4 @@
-"""What a registry has stored, read from its folder: how much it is, and whether a sample of it is whole.
+"""The content of a registry's storage folder: its size, and an integrity check of a sample.
 
 Source: distribution, registry/storage/paths.go (the layout below docker/registry/v2); OCI Image Specification 1.1,
 "Image Manifest".
@@ -16,16 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _LAYOUT = Path("docker", "registry", "v2")
-_TAGS = 20  # that are looked at
-_HASHED_BYTES = 32 << 20  # of all that they refer to
-_PIECE_BYTES = 1 << 20
-_MANIFEST_BYTES = 4 << 20  # the largest that a registry takes
+_TAGS = 20  # in the sample
+_HASHED_BYTES = 32 << 20  # in total, of their blobs
+_MANIFEST_BYTES = 4 << 20  # the largest that a registry accepts
 _DIGEST = re.compile(r"(sha256):([0-9a-f]{64})|(sha512):([0-9a-f]{128})")
-_BEING_WRITTEN_SECONDS = 0.3  # what somebody pushes or deletes at this moment is half there
+_BEING_WRITTEN_SECONDS = 0.3  # a push or deletion in progress looks like damage
 
 
 def _tags(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each repository's folder with each of its tags."""
+    """Yield the repository folder and the name of each tag."""
     folders = [root / _LAYOUT / "repositories"]
     while folders:
         folder = folders.pop()
@@ -37,53 +36,53 @@ def _tags(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def count(root: Path) -> str:
-    """Return how many repositories have a tag, and how many tags there are, in words."""
+    """Return the number of repositories with a tag and the number of tags, as a text."""
     found = list(_tags(root))
     return f"{len({folder for folder, _ in found})} repositories, {len(found)} tags"
 
 
 def damage(root: Path) -> list[str]:
-    """Return what is not whole of a sample of tags: their links, manifests, and the blobs that these name."""
+    """Return the damage of a random sample of tags: in their links, manifests and blobs."""
     found = list(_tags(root))
     sample = random.SystemRandom().sample(found, min(_TAGS, len(found)))
-    first = _Look(root=root)
-    if not (broken := [(tag, why) for tag in sample if (why := first.at(*tag))]):
+    first = _Check(root=root)
+    if not (suspects := [tag for tag in sample if first.damage_of(*tag)]):
         return []
     time.sleep(_BEING_WRITTEN_SECONDS)
-    second = _Look(root=root)
-    return [f"{_name(root, *tag)}: {why}" for tag, _ in broken if (why := second.at(*tag))]
-
-
-def _name(root: Path, folder: Path, tag: str) -> str:
-    return f"{folder.relative_to(root / _LAYOUT / 'repositories')}:{tag}"
+    second, repositories = _Check(root=root), root / _LAYOUT / "repositories"
+    return [
+        f"{folder.relative_to(repositories)}:{tag}: {why}"
+        for folder, tag in suspects
+        if (why := second.damage_of(folder, tag))
+    ]
 
 
 @dataclass(kw_only=True, slots=True)
-class _Look:
-    """A look at what is stored; each blob is hashed once, and only so much of them all."""
+class _Check:
+    """One integrity check; each blob is hashed at most once, and `left` bytes of all blobs."""
 
     root: Path
     left: int = _HASHED_BYTES
     hashed: set[str] = field(default_factory=set)
 
-    def at(self, folder: Path, tag: str) -> str:
-        """Return what is wrong with a tag, empty where nothing is, or it is gone by now."""
-        place = folder / "_manifests" / "tags" / tag
+    def damage_of(self, folder: Path, tag: str) -> str:
+        """Return the damage of a tag; empty if there is none, or if the tag was deleted meanwhile."""
+        tag_folder = folder / "_manifests" / "tags" / tag
         try:
-            return self._wrong(folder, place)
+            return self._mismatch(folder, tag_folder)
         except (OSError, ValueError) as error:
-            return (str(error).replace(str(self.root), "") or type(error).__name__) if place.exists() else ""
+            return (str(error).replace(str(self.root), "") or type(error).__name__) if tag_folder.exists() else ""
 
-    def _wrong(self, folder: Path, place: Path) -> str:
-        digest = _link(place / "current" / "link")
+    def _mismatch(self, folder: Path, tag_folder: Path) -> str:
+        digest = _link(tag_folder / "current" / "link")
         if _link(folder / "_manifests" / "revisions" / digest.replace(":", "/") / "link") != digest:
             return "its revision is another"
         manifest = self._blob(digest)
         if manifest.stat().st_size > _MANIFEST_BYTES or self._hash(manifest, digest) != digest:
             return f"its manifest is not {digest[:19]}…"
-        described = json.loads(manifest.read_bytes())
-        named = [described.get("config"), *(described.get("layers") or ())]
-        for blob in (item for item in named if isinstance(item, dict) and not item.get("urls")):
+        content = json.loads(manifest.read_bytes())
+        descriptors = [content.get("config"), *(content.get("layers") or ())]
+        for blob in (item for item in descriptors if isinstance(item, dict) and not item.get("urls")):
             digest = str(blob["digest"])
             if _link(folder / "_layers" / digest.replace(":", "/") / "link") != digest:
                 return f"the link to {digest[:19]}… is another"
@@ -100,17 +99,15 @@ class _Look:
 
     def _hash(self, path: Path, digest: str) -> str:
         algorithm = digest.partition(":")[0]
-        found = hashlib.new(algorithm)
         with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                found.update(piece)
-                self.left -= len(piece)
+            found = hashlib.file_digest(file, algorithm)
+            self.left -= file.tell()
         self.hashed.add(digest)
         return f"{algorithm}:{found.hexdigest()}"
 
 
 def _link(path: Path) -> str:
-    """Return the digest in a link; raises ValueError where it holds none, OSError where it is not there."""
+    """Return the digest in a link file; raises ValueError if it has none, OSError if it cannot be read."""
     with path.open(encoding="ascii", errors="replace") as file:
         found = file.read(200).strip()
     if not _DIGEST.fullmatch(found):
