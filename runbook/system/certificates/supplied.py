@@ -1,4 +1,4 @@
-"""A certificate that was brought along: its key, chain and authority, read as facts."""
+"""A certificate supplied by the operator: its key, chain and authority, read as facts."""
 
 import os
 import re
@@ -20,10 +20,10 @@ from runbook.system.host import files, temporary
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BroughtCertificate:
-    """What was brought along, without the key; `key_place` is the place in the chain of the certificate it belongs to.
+    """A supplied certificate without its key; `key_place` is the index in the chain of the certificate for that key.
 
-    `authorities` are those that clients may trust, none where neither their file nor the chain holds one. `handshake`
-    is what a client that trusts them says of the files; `text_fits` whether the registry's file holds this pair.
+    `authorities` are those that clients can trust, from their file or the chain. `handshake` is `accepted`, the error
+    of a client that trusts them, or `not tried`. `text_fits` is whether the registry's file has this pair.
     """
 
     key_path: Path
@@ -49,9 +49,9 @@ class BroughtCertificate:
 def gather(
     *, key_path: Path, chain_path: Path, authority_path: Path | None, name: str, text: str | None
 ) -> BroughtCertificate:
-    """Return the facts of what was brought along for a server of this name, whose file holds `text` now.
+    """Return the facts of a supplied certificate for a server with this name, whose file now has the text `text`.
 
-    Raises HostError for a file that is not there, cannot be read as what it is, or holds a key that is not safe.
+    Raises HostError for a missing or invalid file, and for a key that other users can read.
     """
     key, chain = load_key(key_path), load_chain(chain_path)
     authorities = tuple(found for found in chain if validation.is_issued(found, found))
@@ -71,12 +71,12 @@ def gather(
 
 
 def pair_text(key: tls.ServedKey, chain: Sequence[x509.Certificate]) -> bytes:
-    """Return what the registry's one file holds: the key, then the chain in its order."""
+    """Return the content of the registry's file: the key, then the chain in order."""
     return tls.key_text(key) + b"".join(tls.certificate_text(certificate) for certificate in chain)
 
 
 def _read(path: Path) -> bytes:
-    """Return the content of a file of the operator's, who may have put a link there (as certbot does)."""
+    """Return the content of an operator's file or link (as with certbot); raises HostError if it is missing."""
     found = files.read_bytes(Path(os.path.realpath(path)))
     if found is None:
         raise HostError(f"a file at {path}", "no such file", "correct the path, or bring the file there")
@@ -84,17 +84,17 @@ def _read(path: Path) -> bytes:
 
 
 def _blocks(data: bytes, kind: str) -> bytes:
-    """Return the blocks of a PEM file whose label ends with `kind`, each on lines of its own.
+    """Return the blocks of a PEM file whose label ends with `kind`, each followed by a newline.
 
-    What stands outside of them does not count, in whatever encoding, and two files may have been joined without a line
-    between (RFC 7468 section 2).
+    Text outside of them is ignored, in any encoding. Two files may have been joined without a newline between them
+    (RFC 7468 section 2).
     """
     found = re.finditer(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", data, re.DOTALL)
     return b"".join(block[0] + b"\n" for block in found if block[1].decode().endswith(kind))
 
 
 def _other_form(data: bytes, path: Path) -> tuple[str, str]:
-    """Return what a file is that is no PEM of the wanted kind, and the command that makes one of it."""
+    """Return the actual format of a file that is not the expected PEM, and the command to convert it."""
     labels = re.findall(rb"-----BEGIN ([A-Z0-9 ]+)-----", data)
     if labels:
         form = labels[0].decode()
@@ -133,7 +133,7 @@ def _not_in_pem(what: str, data: bytes, path: Path) -> HostError:
 
 
 def load_key(path: Path) -> tls.ServedKey:
-    """Return the key; raises HostError where others can read it, it is encrypted, or it is none that can be served."""
+    """Return the key; raises HostError if other users can read it, it is encrypted, or its type is not supported."""
     data = _read(path)
     mode = files.mode_of(Path(os.path.realpath(path)))
     if mode is not None and mode & 0o077:
@@ -156,9 +156,9 @@ def load_key(path: Path) -> tls.ServedKey:
 
 
 def load_chain(path: Path) -> tuple[x509.Certificate, ...]:
-    """Return the certificates of a file in their order; raises HostError where there is none in it.
+    """Return the certificates in a file, in order; raises HostError if it has none.
 
-    A file of another form is named, with the command that makes PEM of it.
+    For a file of another format, the error has the command to convert it.
     """
     data = _read(path)
     if not (blocks := _blocks(data, "CERTIFICATE")):
@@ -170,7 +170,7 @@ def load_chain(path: Path) -> tuple[x509.Certificate, ...]:
 
 
 def _has_key(certificate: x509.Certificate, key: tls.ServedKey) -> bool:
-    """Return whether a certificate is that of a key; one whose own key nobody can read is not."""
+    """Return whether a certificate is for a key; False if its public key cannot be read."""
     with suppress(ValueError, UnsupportedAlgorithm):
         return certificate.public_key() == key.public_key()
     return False
@@ -182,8 +182,8 @@ def _handshake(
     try:
         with temporary.folder() as folder:
             files.write(folder / "pair", pair_text(key, chain), 0o600)
-            answering = tls.answering(folder / "pair")
+            server = tls.answering(folder / "pair")
         trusted = b"".join(tls.certificate_text(authority) for authority in authorities).decode()
-        return tls.handshake(answering, tls.trusting(trusted), name)
-    except ssl.SSLError as error:  # of the server's side: a key or a signature that it does not serve
+        return tls.handshake(server, tls.trusting(trusted), name)
+    except ssl.SSLError as error:  # on the server's side: a key or signature that is not supported
         return str(error)

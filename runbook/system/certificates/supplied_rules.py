@@ -1,6 +1,6 @@
-"""What a certificate that was brought along must be, judged before it is used.
+"""The rules for a supplied certificate, checked before it is used.
 
-Source: Go, crypto/tls (X509KeyPair: the certificate of the key first), RFC 6125 section 6.4 (names); the rest is in
+Source: Go, crypto/tls (X509KeyPair: the certificate of the key first), RFC 6125 section 6.4 (names); the others are in
 validation.py.
 """
 
@@ -8,6 +8,7 @@ import datetime
 from collections.abc import Sequence
 
 from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
 
 from runbook.model.errors import HostError
 from runbook.system.certificates import tls, validation
@@ -16,25 +17,25 @@ from runbook.system.certificates.validation import is_issued, subject
 
 
 def refuse(brought: BroughtCertificate, *, names: Sequence[str], now: datetime.datetime) -> x509.Certificate:
-    """Return the authority that clients should trust; raises HostError where anything of what was brought is wrong.
+    """Return the authority that clients must trust; raises HostError for the first violated rule.
 
     `names` are the names and addresses that clients will use.
     """
     _refuse_key(brought)
     paths = validation.paths(brought.server, brought.chain[1:], brought.authorities)
     if not paths:
-        raise _lead_nowhere(brought)
+        raise _incomplete_chain(brought)
     if fault := validation.first_fault(paths, now):
         raise fault.error()
     _refuse_names(brought, names)
     path = next(path for path in paths if validation.first_fault([path], now) is None)
     if brought.handshake != "accepted":
-        raise _refused_as_client(brought, path)
+        raise _refused_by_client(brought, path)
     return path[-1]
 
 
 def _refuse_key(brought: BroughtCertificate) -> None:
-    """Raise HostError where the first certificate, the one that the registry serves, is not that of the key."""
+    """Raise HostError unless the first certificate, which the registry serves, is for the key."""
     if brought.key_place is None:
         raise HostError(
             f"the key of {subject(brought.server)} ({brought.chain_path}) in {brought.key_path}",
@@ -50,21 +51,19 @@ def _refuse_key(brought: BroughtCertificate) -> None:
 
 
 def _ordered(chain: tuple[x509.Certificate, ...], place: int) -> tuple[x509.Certificate, ...]:
-    """Return the chain from the certificate at `place` on, each followed by its signer, as far as it goes."""
+    """Return the part of the chain that starts at `place`, each certificate followed by its issuer."""
     ordered = [chain[place]]
-    while True:
-        rest = [other for other in chain if other not in ordered and is_issued(ordered[-1], other)]
-        if not rest:
-            return tuple(ordered)
-        ordered.append(rest[0])
+    while issuers := [other for other in chain if other not in ordered and is_issued(ordered[-1], other)]:
+        ordered.append(issuers[0])
+    return tuple(ordered)
 
 
 def _list(chain: Sequence[x509.Certificate]) -> str:
     return "; ".join(f"{place}. {subject(certificate)}" for place, certificate in enumerate(chain, start=1))
 
 
-def _lead_nowhere(brought: BroughtCertificate) -> HostError:
-    """Return the error of a chain whose last certificate is signed by nobody that is known."""
+def _incomplete_chain(brought: BroughtCertificate) -> HostError:
+    """Return the error for a chain whose last certificate has an unknown issuer."""
     last = _ordered(brought.chain, 0)[-1]
     issuer = last.issuer.rfc4514_string()
     found = f"{subject(last)} is signed by {issuer}, whose certificate is not there"
@@ -87,22 +86,24 @@ def _lead_nowhere(brought: BroughtCertificate) -> HostError:
 
 
 def _refuse_names(brought: BroughtCertificate, names: Sequence[str]) -> None:
-    known = tls.describe(brought.server)
-    missing = [name for name in names if not tls.covers(known, name)]
+    facts = tls.describe(brought.server)
+    missing = [name for name in names if not tls.covers(facts, name)]
     if missing:
         raise HostError(
             f"{', '.join(missing)} among the subject alternative names of {brought.chain_path}",
-            ", ".join(known.names) or "a certificate without any, which no client accepts now",
+            ", ".join(facts.names) or "a certificate without any, which no client accepts now",
             "set domain, extra_names and extra_addresses to those, or ask for a certificate with all of them",
         )
 
 
-def _refused_as_client(brought: BroughtCertificate, path: validation.Path) -> HostError:
-    """Return the error of what only a real handshake finds, such as names that an authority may not sign for."""
-    limits = [one for one in path[1:] if "nameConstraints" in {item.oid._name for item in one.extensions}]  # noqa: SLF001
-    if "subtree" in brought.handshake and limits:
+def _refused_by_client(brought: BroughtCertificate, path: validation.Path) -> HostError:
+    """Return the error for what only a real handshake finds, such as names that an authority must not sign."""
+    limited = [
+        signer for signer in path[1:] if any(item.oid == ExtensionOID.NAME_CONSTRAINTS for item in signer.extensions)
+    ]
+    if "subtree" in brought.handshake and limited:
         return HostError(
-            f"names in {brought.chain_path} that {subject(limits[-1])} may sign for (nameConstraints)",
+            f"names in {brought.chain_path} that {subject(limited[-1])} may sign for (nameConstraints)",
             brought.handshake,
             "have it issued anew for other names, or by an authority without such limits",
         )

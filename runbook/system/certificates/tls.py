@@ -1,4 +1,4 @@
-"""Certificates and handshakes: issued, read as facts, and made with a server as a verifying client makes them.
+"""X.509 certificates (issued, or read as facts) and the TLS contexts and handshakes that use them.
 
 Source: RFC 5280 section 4.2 (extensions, and which are critical), RFC 6125 section 6.4 (names are matched in the SAN).
 """
@@ -18,12 +18,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from runbook.model.errors import HostError, MissingError
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-ServedKey = PrivateKey | ed25519.Ed25519PrivateKey  # of a certificate that was brought along
+ServedKey = PrivateKey | ed25519.Ed25519PrivateKey  # of a supplied certificate
 Subject = tuple[tuple[str, str], ...]
 
-# A serial number of 0 is against RFC 5280, and each client takes it: the library's warning is no user's concern.
+# RFC 5280 forbids a serial number of 0, but each client accepts it: users do not need the library's warning.
 warnings.filterwarnings("ignore", message="Parsed a serial number")
-# A client whose clock is a little behind accepts a certificate made a moment ago.
+# So a client whose clock is slightly behind accepts a new certificate.
 _BACKDATED = datetime.timedelta(hours=1)
 _ATTRIBUTES = {
     "C": NameOID.COUNTRY_NAME,
@@ -36,7 +36,7 @@ _ATTRIBUTES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Certificate:
-    """What a certificate says: `fingerprint` is SHA-256 in hexadecimal, the dates are in UTC."""
+    """The fields of a certificate: `fingerprint` is SHA-256 in hexadecimal, the dates are in UTC."""
 
     subject: str
     fingerprint: str
@@ -48,17 +48,17 @@ class Certificate:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The host names and addresses that it is for."""
+        """The host names and addresses that the certificate is for."""
         return (*self.dns_names, *self.addresses)
 
     @property
     def lifetime_days(self) -> int:
-        """Whole days from the first to the last moment at which it is valid."""
+        """The validity period in whole days."""
         return (self.not_after - self.not_before).days
 
 
 def key_type_of(key: object) -> str:
-    """Return a key's type as the parameter `key_type` spells it, or what it is instead."""
+    """Return a key's type as in the parameter `key_type`; the name of the class for other types."""
     if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
         return f"rsa-{key.key_size}"
     if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
@@ -69,7 +69,7 @@ def key_type_of(key: object) -> str:
 
 
 def describe(certificate: x509.Certificate) -> Certificate:
-    """Return the facts of a certificate; names that cannot be read are none."""
+    """Return the fields of a certificate; no names if they cannot be read."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         dns_names = tuple(names.get_values_for_type(x509.DNSName))
@@ -88,7 +88,7 @@ def describe(certificate: x509.Certificate) -> Certificate:
 
 
 def require_certificate(path: Path) -> x509.Certificate:
-    """Return the server certificate in a regular file; raises MissingError where there is none."""
+    """Return the server certificate in a regular file; raises MissingError if it cannot be read."""
     remedy = "run the notebook 30-certificates"
     if path.exists() and not path.is_file():
         raise MissingError(f"a server certificate in {path}", "no regular file", remedy)
@@ -115,12 +115,12 @@ WRONG_PASSPHRASE = "Incorrect password, could not decrypt key"  # noqa: S105 (an
 
 
 def load_key(path: Path, passphrase: bytes | None) -> PrivateKey:
-    """Return the private key in a PEM file; raises HostError where the passphrase does not fit it."""
+    """Return the private key in a PEM file; raises HostError for a wrong passphrase or another key type."""
     text = path.read_bytes()
     try:
         key = serialization.load_pem_private_key(text, passphrase)
     except (TypeError, ValueError) as error:
-        # Of some 256 wrong passphrases, one ends in a padding that looks right (RFC 8018, 6.1.1), around no key.
+        # About one in 256 wrong passphrases gives valid padding (RFC 8018, 6.1.1), and an error about an invalid key.
         is_wrong = passphrase is not None and b"ENCRYPTED PRIVATE KEY" in text
         raise HostError(
             f"the passphrase of {path} (RUNBOOK_CA_PASSPHRASE or ca_passphrase_file)",
@@ -133,7 +133,7 @@ def load_key(path: Path, passphrase: bytes | None) -> PrivateKey:
 
 
 def key_text(key: ServedKey, passphrase: bytes | None = None) -> bytes:
-    """Return a private key as PEM (PKCS #8), encrypted where a passphrase is given."""
+    """Return a private key as PEM (PKCS #8), encrypted if there is a passphrase."""
     encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
@@ -146,7 +146,7 @@ def certificate_text(certificate: x509.Certificate) -> bytes:
 def covers(certificate: Certificate, name: str) -> bool:
     """Return whether a certificate is for a host name or an address.
 
-    `*` stands for the first label, where two others follow: curl takes `*.test` for nothing.
+    `*` matches the first label if at least two others follow: curl does not accept `*.test`.
     """
     _, _, domain = name.partition(".")
     wildcard = f"*.{domain}" if "." in domain else None
@@ -160,7 +160,7 @@ def _name(subject: Subject | x509.Name) -> x509.Name:
 
 
 def subject_text(subject: Subject) -> str:
-    """Return a subject as certificates' facts give it (RFC 4514: the last part first)."""
+    """Return a subject as in `Certificate.subject` (RFC 4514: the last part first)."""
     return _name(subject).rfc4514_string()
 
 
@@ -197,7 +197,7 @@ def _usage(*, signs_certificates: bool, enciphers_keys: bool) -> x509.KeyUsage:
 def issue_authority(
     key: PrivateKey, subject: Subject | x509.Name, *, now: datetime.datetime, validity_days: int
 ) -> x509.Certificate:
-    """Return the self-signed certificate of an authority that signs server certificates and no further authority."""
+    """Return the self-signed certificate of an authority that may sign server certificates, but no other authority."""
     return (
         _builder(subject, _name(subject), key, now, validity_days)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -206,7 +206,7 @@ def issue_authority(
     )
 
 
-def issue_server(  # noqa: PLR0913 (a certificate has that many parts)
+def issue_server(  # noqa: PLR0913 (the fields of a certificate)
     key: PrivateKey,
     subject: Subject,
     *,
@@ -218,12 +218,13 @@ def issue_server(  # noqa: PLR0913 (a certificate has that many parts)
 ) -> x509.Certificate:
     """Return a server certificate for host names (A-labels) and IP addresses, signed by `authority` (key, certificate).
 
-    keyEncipherment is for RSA alone (RFC 8422 section 5.3); the SAN is critical where the subject is empty (RFC 5280
+    keyEncipherment is only for RSA (RFC 8422 section 5.3). The SAN is critical if the subject is empty (RFC 5280
     section 4.2.1.6).
     """
     authority_key, authority_certificate = authority
-    names = [x509.DNSName(name) for name in dns_names] + [
-        x509.IPAddress(ipaddress.ip_address(text)) for text in addresses
+    names = [
+        *(x509.DNSName(name) for name in dns_names),
+        *(x509.IPAddress(ipaddress.ip_address(text)) for text in addresses),
     ]
     identifier = authority_certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return (
@@ -240,11 +241,11 @@ def issue_server(  # noqa: PLR0913 (a certificate has that many parts)
 
 
 def trusting(authority: str | None, *, strict: bool = False) -> ssl.SSLContext:
-    """Return a client's context that trusts only `authority` (PEM), checks the name, and speaks TLS 1.2 or later.
+    """Return a client context that trusts only `authority` (PEM), verifies the name, and requires TLS 1.2 or later.
 
-    Without an authority it trusts those that this system does. Whatever Python it is, it verifies as curl does: what is
-    trusted need not have signed itself, and RFC 5280 is held to the letter only where `strict` asks for that (which is
-    the default since Python 3.13). A common name is no name, as for the engine.
+    Without an authority, it trusts those of this system. With every version of Python it verifies as curl does: a
+    trusted certificate need not be self-signed, and full RFC 5280 checks apply only if `strict` (the default since
+    Python 3.13). Like the engine, it ignores the common name.
     """
     context = ssl.create_default_context(cadata=authority)
     context.hostname_checks_common_name = False
@@ -255,9 +256,9 @@ def trusting(authority: str | None, *, strict: bool = False) -> ssl.SSLContext:
 
 
 def answering(pair: Path) -> ssl.SSLContext:
-    """Return a server's context with the key and chain of a file; as the registry, it serves what it is given.
+    """Return a server context with the key and chain in a file; like the registry, it accepts weak ones.
 
-    Raises SSLError for a key that does not fit.
+    Raises SSLError if the key does not match the certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
@@ -266,18 +267,18 @@ def answering(pair: Path) -> ssl.SSLContext:
 
 
 def trusting_anybody() -> ssl.SSLContext:
-    """Return a client's context that verifies nothing: only for asking who is there, never for a secret."""
+    """Return a client context that verifies nothing: only to read a server's certificate, never to send a secret."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
 def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str:
-    """Shake hands in memory and return `accepted`, or the client's reason for refusing the server."""
+    """Perform a TLS handshake in memory; return `accepted`, or the client's error about the certificate."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    answering = server.wrap_bio(to_server, to_client, server_side=True)
-    asking = client.wrap_bio(to_client, to_server, server_hostname=name)
-    waiting = [asking, answering]
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    client_side = client.wrap_bio(to_client, to_server, server_hostname=name)
+    waiting = [client_side, server_side]
     while waiting:
         side = waiting.pop(0)
         try:

@@ -1,8 +1,8 @@
-"""Whether the engine, curl and the registry accept a certificate: what each of them refuses is refused, and no more.
+"""Validation of certificates by the rules of the engine, curl and the registry: what any of them refuses, no more.
 
 Source: Go, crypto/x509 (parser.go, and `isValid` and `CheckSignatureFrom` of verify.go) and crypto/tls; OpenSSL,
-X509_check_purpose(3) and security level 2. RFC 5280 section 6.1 says what a path is. All of them are asked in
-tests/hosts/test_certificate_matrix.py.
+X509_check_purpose(3) and security level 2. RFC 5280 section 6.1 defines a path. tests/hosts/test_certificate_matrix.py
+compares this module with all three.
 """
 
 import datetime
@@ -24,13 +24,13 @@ from runbook.system.certificates import tls
 Path = tuple[x509.Certificate, ...]
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
-# What the registry serves and a verifying client takes; RSA of at least this many bits (RFC 9325 section 4.5).
+# Key types that the registry serves and clients accept; the minimum for RSA is from RFC 9325 section 4.5.
 RSA_BITS = 2048
 _CURVES = ("ecdsa-p256", "ecdsa-p384", "ecdsa-p521")
 KEY_TYPES = f"a key of type {', '.join(_CURVES)} or ed25519, or RSA of {RSA_BITS} bits or more"
 _OF_AUTHORITIES = (*_CURVES, "ecdsa-p224", "ed25519")
 _DIGESTS = ("sha256", "sha384", "sha512")
-_KNOWN = {  # the extensions that each of them reads, so that they may be critical
+_KNOWN = {  # extensions that all of them process, so they may be critical
     ExtensionOID.BASIC_CONSTRAINTS,
     ExtensionOID.CERTIFICATE_POLICIES,
     ExtensionOID.CRL_DISTRIBUTION_POINTS,
@@ -44,7 +44,7 @@ _LONGEST_DAYS = 825  # support.apple.com/en-us/103769, "Requirements for trusted
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """Why a certificate is refused: which one, what is expected of it, what was found, and what to do."""
+    """The reason why a certificate is refused: the certificate, what is expected, what was found, and the remedy."""
 
     certificate: x509.Certificate
     expected: str
@@ -52,7 +52,7 @@ class Fault:
     remedy: str
 
     def __str__(self) -> str:
-        """Return it in one line, without the remedy."""
+        """Return certificate and reason in one line, without the remedy."""
         return f"{subject(self.certificate)}: {self.found}"
 
     def error(self) -> HostError:
@@ -61,15 +61,15 @@ class Fault:
 
 
 def subject(certificate: x509.Certificate) -> str:
-    """Return by what a person knows a certificate."""
+    """Return the name of a certificate for messages: its subject, or its serial number."""
     return certificate.subject.rfc4514_string() or f"(no subject, serial {certificate.serial_number:x})"
 
 
 def is_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Return whether `issuer` has signed a certificate, by name and by signature."""
+    """Return whether `issuer` issued a certificate: its name and its signature match."""
     with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         digest = certificate.signature_hash_algorithm
-        if isinstance(digest, hashes.MD5 | hashes.SHA1):  # which the library's own way does not know any more
+        if isinstance(digest, hashes.MD5 | hashes.SHA1):  # the library no longer verifies these itself
             return certificate.issuer == issuer.subject and _is_signed(certificate, issuer.public_key(), digest)
         certificate.verify_directly_issued_by(issuer)
         return True
@@ -77,22 +77,24 @@ def is_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _is_signed(certificate: x509.Certificate, key: object, digest: hashes.HashAlgorithm) -> bool:
-    """Return whether an RSA or ECDSA key has signed a certificate; raises InvalidSignature where another has."""
+    """Return whether an RSA or ECDSA key signed a certificate; raises InvalidSignature if another key did."""
     signed = certificate.signature, certificate.tbs_certificate_bytes
     if isinstance(key, rsa.RSAPublicKey):
         key.verify(*signed, padding.PKCS1v15(), digest)
     elif isinstance(key, ec.EllipticCurvePublicKey):
         key.verify(*signed, ec.ECDSA(digest))
-    return isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
+    else:
+        return False
+    return True
 
 
 def paths(
     server: x509.Certificate, others: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate]
 ) -> list[Path]:
-    """Return the ways from a server's certificate over `others`, in whatever order, to one that is trusted.
+    """Return the paths from a server's certificate through `others`, in any order, to a trusted one.
 
-    What is trusted ends a path, whether it has signed itself or not: engine and curl take an intermediate for the end,
-    and the server's own certificate too.
+    A trusted certificate ends a path, self-signed or not: engine and curl also accept a trusted intermediate and the
+    trusted certificate of the server itself.
     """
     if server in trusted:
         return [(server,)]
@@ -112,23 +114,23 @@ def why_refused(
     *,
     chain: Sequence[x509.Certificate] = (),
 ) -> str | None:
-    """Return why a client that trusts only `authority` refuses `server` for a name or address `at` a time, None if not.
+    """Return why a client that trusts only `authority` refuses `server` for a name or address at a time, or None.
 
-    `chain` is what the server sends after its own certificate: the intermediates.
+    `chain` are the intermediates that the server sends after its own certificate.
     """
     found = paths(server, chain, [authority])
     if not found:
         return f"{subject(server)} does not lead to {subject(authority)}: no signature of it"
     if fault := first_fault(found, at):
         return str(fault)
-    known = tls.describe(server)
-    return (
-        None if tls.covers(known, name) else f"{name} is not among its names: {', '.join(known.names) or 'it has none'}"
-    )
+    facts = tls.describe(server)
+    if tls.covers(facts, name):
+        return None
+    return f"{name} is not among its names: {', '.join(facts.names) or 'it has none'}"
 
 
 def first_fault(found: Sequence[Path], at: datetime.datetime) -> Fault | None:
-    """Return why clients refuse the first of these paths, None where they accept one of them."""
+    """Return the fault of the first path, or None if clients accept one of the paths."""
     faults = [next(_faults(path, at), None) for path in found]
     return None if None in faults else faults[0]
 
@@ -166,7 +168,7 @@ def _date(certificate: x509.Certificate, at: datetime.datetime) -> Iterator[Faul
 
 
 def _form(certificate: x509.Certificate) -> Iterator[Fault]:
-    """Yield what in a certificate not each client reads: since Go 1.23 a negative serial number is none."""
+    """Yield what a client cannot process: a negative serial number (Go since 1.23) or an extension."""
     if certificate.serial_number < 0:
         remedy = (
             "have it issued anew; say which number to an authority of your own: `openssl x509 -req -set_serial 1 …`"
@@ -182,7 +184,7 @@ def _form(certificate: x509.Certificate) -> Iterator[Fault]:
         yield Fault(
             certificate=certificate,
             expected="to have no critical extension that a client does not know",
-            found=f"the critical extension {oid.dotted_string} ({oid._name})",  # noqa: SLF001 (there is no other name)
+            found=f"the critical extension {oid.dotted_string} ({oid._name})",  # noqa: SLF001 (the only name)
             remedy="have it issued anew, with that extension not critical or left out",
         )
 
@@ -204,7 +206,7 @@ def _key(certificate: x509.Certificate, *, signs: bool) -> Iterator[Fault]:
 
 
 def _signer(certificate: x509.Certificate, *, below: int, is_last: bool) -> Iterator[Fault]:
-    """Yield why a certificate may not sign what stands below it; the last of a path may be of version 1 (X.509)."""
+    """Yield why a certificate must not sign the one below it; the last of a path may be X.509 version 1."""
     constraints = _extension(certificate, x509.BasicConstraints)
     anew = f"have {subject(certificate)} issued anew, for the same key, with"
     if not (constraints and constraints.ca) and not (is_last and certificate.version is x509.Version.v1):
@@ -232,7 +234,7 @@ def _signer(certificate: x509.Certificate, *, below: int, is_last: bool) -> Iter
 
 
 def _usage(certificate: x509.Certificate, *, signs: bool) -> Iterator[Fault]:
-    """Yield why a certificate is not for a server; in one that signs, extendedKeyUsage limits what is below it."""
+    """Yield why a certificate is not for a server; an issuer's extendedKeyUsage limits the certificates below it."""
     usage = _extension(certificate, x509.KeyUsage)
     if usage and not signs and not (usage.digital_signature or usage.key_encipherment or usage.key_agreement):
         yield Fault(
@@ -243,7 +245,7 @@ def _usage(certificate: x509.Certificate, *, signs: bool) -> Iterator[Fault]:
         )
     extended = _extension(certificate, x509.ExtendedKeyUsage)
     if extended and ExtendedKeyUsageOID.SERVER_AUTH not in extended:
-        found = ", ".join(oid._name for oid in extended)  # noqa: SLF001 (there is no other name)
+        found = ", ".join(oid._name for oid in extended)  # noqa: SLF001 (the only name)
         yield Fault(
             certificate=certificate,
             expected="to be for servers (extendedKeyUsage serverAuth)",
@@ -253,22 +255,20 @@ def _usage(certificate: x509.Certificate, *, signs: bool) -> Iterator[Fault]:
 
 
 def _signature(certificate: x509.Certificate, issuer: x509.Certificate) -> Iterator[Fault]:
-    """Yield what is wrong with how a certificate was signed; how the last of a path was, nobody looks at."""
+    """Yield the faults of a certificate's signature; clients ignore that of the last one in a path."""
     digest = certificate.signature_hash_algorithm
-    known = digest.name if digest else "none"
-    if known not in _DIGESTS and certificate.signature_algorithm_oid != SignatureAlgorithmOID.ED25519:
+    digest_name = digest.name if digest else "none"
+    if digest_name not in _DIGESTS and certificate.signature_algorithm_oid != SignatureAlgorithmOID.ED25519:
         yield Fault(
             certificate=certificate,
             expected="to be signed with SHA-256, SHA-384 or SHA-512",
-            found=f"the digest {known.upper().replace('SHA', 'SHA-')}",
+            found=f"the digest {digest_name.upper().replace('SHA', 'SHA-')}",
             remedy="have it issued anew, signed with SHA-256 (`openssl x509 -req -sha256 …`)",
         )
-    identifier, own = (
-        _extension(certificate, x509.AuthorityKeyIdentifier),
-        _extension(issuer, x509.SubjectKeyIdentifier),
-    )
-    others = identifier and own and identifier.key_identifier not in (None, own.digest)
-    if identifier and (others or identifier.authority_cert_serial_number not in (None, issuer.serial_number)):
+    identifier = _extension(certificate, x509.AuthorityKeyIdentifier)
+    own = _extension(issuer, x509.SubjectKeyIdentifier)
+    is_other_key = identifier and own and identifier.key_identifier not in (None, own.digest)
+    if identifier and (is_other_key or identifier.authority_cert_serial_number not in (None, issuer.serial_number)):
         yield Fault(
             certificate=certificate,
             expected=f"to name {subject(issuer)}, as it is there, by its authorityKeyIdentifier",
@@ -285,13 +285,13 @@ def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extens
 
 
 def stricter(server: x509.Certificate, strict: str) -> list[tuple[str, str]]:
-    """Return which clients refuse a certificate that engine, curl and the registry accept, each with why.
+    """Return the clients that refuse a certificate that engine, curl and the registry accept, each with the reason.
 
-    `strict` is what OpenSSL says of it where it is to hold to all of RFC 5280.
+    `strict` is the result of a handshake in which OpenSSL applies all checks of RFC 5280.
     """
     days = tls.describe(server).lifetime_days
-    said = (
+    clients = (
         ("Python 3.13 and later, and others that hold to all of RFC 5280", strict, strict != "accepted"),
         ("Apple's systems", f"it is valid for {days} days, more than {_LONGEST_DAYS}", days > _LONGEST_DAYS),
     )
-    return [(who, why) for who, why, applies in said if applies]
+    return [(client, why) for client, why, refuses in clients if refuses]
