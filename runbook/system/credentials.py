@@ -1,7 +1,7 @@
-"""Secrets: never parameters. A password comes from the environment, from a 0600 file, or is asked for or generated.
+"""Secrets, which are never parameters. A password comes from the environment, a 0600 file, a prompt or a generator.
 
-A text that goes into a file names a secret by a placeholder; the secret takes its place only while the file is written,
-and the placeholder that of the secret when the file is read as a fact. So no plan, diff or record holds one.
+Texts of files contain a placeholder for each secret. It is replaced only while the file is written, and put back when
+the file is read as a fact. So no plan, diff or record contains a secret.
 """
 
 import getpass
@@ -17,8 +17,8 @@ from runbook.system.host import files, headless
 PASSWORD_VARIABLE = "RUNBOOK_PASSWORD"  # noqa: S105 (the name of a variable)
 PASSPHRASE_VARIABLE = "RUNBOOK_CA_PASSPHRASE"  # noqa: S105 (the name of a variable)
 PLACEHOLDER = "registry-runbook-secret:{path}"
-# What stands under a name that the registry keeps secrets under (distribution.github.io, "Configuring a registry"): the
-# rest of the line, or after | and > the indented lines below it.
+# The value of a key that holds a secret (distribution.github.io, "Configuring a registry"): the rest of the line, or
+# after | and > the indented lines below it.
 _UNKNOWN_SECRET = re.compile(
     r"""((?<![\w-])["']?(?:secret\w*|password|accesskey|accountkey)["']?\s*:\s*+)(?!registry-runbook-secret:)"""
     r"""(?:[|>].*(?:\n[ \t]+.*)*|.+)"""
@@ -28,13 +28,13 @@ _REWRITE = (
     " 40-configuration then makes a new one"
 )
 _BCRYPT_BYTES = 72
-_PASSPHRASE_BYTES = 1023  # what OpenSSL encrypts a key with (cryptography, BestAvailableEncryption)
+_PASSPHRASE_BYTES = 1023  # OpenSSL's limit for an encrypted key (cryptography, BestAvailableEncryption)
 
 
 def read_file(path: Path) -> str | None:
-    """Return the secret in a file, None where there is none.
+    """Return the secret in a file, or None if there is no file.
 
-    Raises SecretError where others than its owner may read the file.
+    Raises SecretError if group or others have any right to the file.
     """
     mode = files.mode_of(path)
     if mode is None:
@@ -45,9 +45,9 @@ def read_file(path: Path) -> str | None:
 
 
 def check_password(password: str, origin: str, remedy: str = "choose another") -> str:
-    """Return the password; raises SecretError, with the remedy, where bcrypt or a login could not hold all of it.
+    """Return the password; raises SecretError, with the remedy, if bcrypt or a login cannot use all of it.
 
-    bcrypt takes 72 bytes and no NUL; of what is longer, the registry would let in whoever knows the first 72.
+    bcrypt uses 72 bytes without NUL: for a longer password, the registry would accept its first 72 bytes.
     """
     found = None
     if not password:
@@ -62,9 +62,9 @@ def check_password(password: str, origin: str, remedy: str = "choose another") -
 
 
 def find_password(path: Path) -> str | None:
-    """Return the password from RUNBOOK_PASSWORD, else from the file; None where neither is given.
+    """Return the password from RUNBOOK_PASSWORD, else from the file, or None without both.
 
-    The file's line may end as on Windows: a client that reads it takes that end off, too (`--password-stdin`).
+    The file may have a Windows line ending, which Docker's `--password-stdin` removes too.
     """
     if PASSWORD_VARIABLE in os.environ:
         return check_password(os.environ[PASSWORD_VARIABLE], PASSWORD_VARIABLE)
@@ -73,7 +73,7 @@ def find_password(path: Path) -> str | None:
 
 
 def require_password(path: Path) -> str:
-    """Return the password; raises SecretError where it is nowhere."""
+    """Return the password; raises SecretError if there is none."""
     found = find_password(path)
     if found is None:
         raise SecretError(
@@ -83,9 +83,9 @@ def require_password(path: Path) -> str:
 
 
 def keep_password(path: Path, password: str) -> None:
-    """Write a password into its file, 0600, in folders for its owner alone where they are missing.
+    """Write a password to its file with mode 0600; missing folders above it get 0700.
 
-    Raises SecretError for a password that bcrypt or a login could not hold, and where this user may not write there.
+    Raises SecretError for a password that bcrypt or a login cannot use, and if this user may not write there.
     """
     check_password(password, "the form")
     if not files.may_change(path):
@@ -100,7 +100,7 @@ def keep_password(path: Path, password: str) -> None:
 
 
 def find_passphrase(path: Path | None) -> bytes | None:
-    """Return the passphrase of the CA key from RUNBOOK_CA_PASSPHRASE, else the file; None without."""
+    """Return the passphrase of the CA key from RUNBOOK_CA_PASSPHRASE, else from the file, or None without both."""
     given = os.environ.get(PASSPHRASE_VARIABLE)
     if given is None and path is not None:
         given = read_file(path)
@@ -110,7 +110,7 @@ def find_passphrase(path: Path | None) -> bytes | None:
         raise SecretError("a passphrase", "an empty one", "give one, or none at all")
     if given is None:
         return None
-    encoded = given.encode(errors="surrogateescape")  # a variable's bytes that are not UTF-8, as they were given
+    encoded = given.encode(errors="surrogateescape")  # keeps the bytes of a variable that is not UTF-8
     if len(encoded) > _PASSPHRASE_BYTES:
         raise SecretError(
             f"a passphrase of at most {_PASSPHRASE_BYTES} bytes", f"one of {len(encoded)}", "choose a shorter one"
@@ -124,7 +124,7 @@ def generate() -> str:
 
 
 def ask_or_generate(purpose: str) -> str:
-    """Return a secret typed at JupyterLab's prompt; a random one where nothing is typed or nobody can be asked."""
+    """Return a password typed at JupyterLab's prompt, or a random secret if nothing is typed or there is no prompt."""
     if purpose != "the password" or headless.is_declared():
         return generate()
     try:
@@ -135,12 +135,12 @@ def ask_or_generate(purpose: str) -> str:
 
 
 def placeholder(path: Path) -> str:
-    """Return what stands for the secret of a file in a text."""
+    """Return the placeholder for the secret in a file."""
     return PLACEHOLDER.format(path=path)
 
 
 def reveal(text: str, paths: tuple[Path, ...]) -> str:
-    """Return the text with each placeholder of `paths` replaced by its secret; SecretError for one that is missing."""
+    """Return the text with each placeholder of `paths` replaced by its secret; raises SecretError if one is missing."""
     for path in paths:
         if placeholder(path) in text:
             secret = read_file(path)
@@ -151,7 +151,7 @@ def reveal(text: str, paths: tuple[Path, ...]) -> str:
 
 
 def conceal(text: str, paths: tuple[Path, ...]) -> str:
-    """Return the text with each secret of `paths` replaced by its placeholder, and any other `secret:` hidden."""
+    """Return the text with each secret of `paths` replaced by its placeholder, and other secrets hidden."""
     for path in paths:
         if secret := read_file(path):
             text = text.replace(secret, placeholder(path))

@@ -1,4 +1,4 @@
-"""nginx of this host: the runbook's one file among its sites, tested before it counts, and what nginx then serves.
+"""nginx of this host: the runbook's site file, its test and reload, and what nginx serves.
 
 Source: nginx.org, "How nginx processes a request" and "Controlling nginx", ngx_http_core_module,
 ngx_http_ssl_module and ngx_http_proxy_module; distribution.github.io, "Authenticate proxy with nginx".
@@ -24,12 +24,12 @@ from runbook.system.host import commands, file_state, files, network, systemd, t
 from runbook.system.host.systemd import Supervisor
 from runbook.system.registry import api
 
-# The last of the distribution's sites: the first site of a port answers for all names that no site has.
+# Sorted last: the first site of a port answers requests for unknown names.
 PATH = Path("/etc/nginx/sites-enabled/zz-registry-runbook")
-PLACES = (PATH, Path("/etc/nginx/conf.d/zz-registry-runbook.conf"))  # the latter where there are no folders of sites
+PLACES = (PATH, Path("/etc/nginx/conf.d/zz-registry-runbook.conf"))  # the second if nginx has no folder for sites
 HEADER = yaml_text.HEADER
 UNREAD = "# nginx has not read this yet\n"
-# Source: ssl-config.mozilla.org, "Intermediate"; of several sites on one port, the first one's curves count for all.
+# Source: ssl-config.mozilla.org, "Intermediate"; all sites of one port use the curves of the first site.
 _CIPHERS = ":".join(
     f"ECDHE-{key}-{cipher}"
     for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
@@ -39,18 +39,18 @@ _PID_FILE = Path("/run/nginx.pid")
 NO_CONNECTION = "worker_connections are not enough"
 _MORE_CONNECTIONS = "raise worker_connections in /etc/nginx/nginx.conf (its block events), `nginx -s reload`"
 _ERROR_LOG = Path("/var/log/nginx/error.log")
-_WORKER = "nginx: worker process"  # one that shuts down adds that
-_GRACE_SECONDS = 3.0  # nginx tries five times in 2.5 s to take a port, and complains each time
-_TRIAL_SECONDS = 120  # the longest that a second nginx runs, whatever becomes of this process
+_WORKER = "nginx: worker process"  # the title of a worker that shuts down is longer
+_GRACE_SECONDS = 3.0  # nginx tries five times in 2.5 s to bind a port, and logs each failure
+_TRIAL_SECONDS = 120  # time limit of the second nginx, even if this process is killed
 
 
 def site(
     names: Sequence[str], listen: Sequence[str], *, certificate: Path, backend_port: int, body_limit: str = "0"
 ) -> str:
-    """Return the text of the site: TLS ends here, and the registry is reached on loopback; a body limit of 0 is none.
+    """Return the text of the site, which terminates TLS and passes requests to the registry on loopback.
 
-    A layer is passed on as it comes, neither kept in nginx's memory nor on its disk. The registry makes the addresses
-    of uploads from `Host` and `X-Forwarded-Proto`.
+    A body limit of 0 means no limit. Layers are streamed: nginx buffers them neither in memory nor on disk. The
+    registry builds upload addresses from `Host` and `X-Forwarded-Proto`.
     """
     listening = "".join(f"    listen {place} ssl;\n" for place in listen)
     return f"""{HEADER}server {{
@@ -79,10 +79,7 @@ def site(
 
 
 def path(found: Sequence[nginx_configuration.Directive] | None = None) -> Path:
-    """Return where the runbook's site is; where there is none, the first place that nginx reads.
-
-    Where nginx reads none of them, that is the first of all.
-    """
+    """Return the path of the runbook's site; without one, the first place that nginx reads, or else the first place."""
     for place in PLACES:
         if files.mode_of(place) is not None:
             return place
@@ -95,7 +92,7 @@ def _is_read(found: Sequence[nginx_configuration.Directive], place: Path) -> boo
 
 
 def read_site() -> str | None:
-    """Return the text of the runbook's site, None where there is none; raises HostError for a file of somebody else."""
+    """Return the text of the runbook's site, or None; raises HostError for a file that the runbook did not write."""
     text = files.read_text(place := path(()))
     if text is not None and not text.startswith(HEADER):
         raise HostError(f"only the runbook's own site at {place}", "a file that it did not make", "move it elsewhere")
@@ -103,12 +100,12 @@ def read_site() -> str | None:
 
 
 def is_installed() -> bool:
-    """Return whether nginx is on this host."""
+    """Return whether nginx is installed."""
     return commands.which("nginx") is not None
 
 
 def reads_sites(found: Sequence[nginx_configuration.Directive]) -> bool:
-    """Return whether nginx reads the place of the runbook's site, as the distribution's and nginx.org's do."""
+    """Return whether nginx's configuration includes the runbook's site, as those of Debian and nginx.org do."""
     return _is_read(found, path(found))
 
 
@@ -117,7 +114,7 @@ def _master() -> psutil.Process:
 
 
 def is_running() -> bool:
-    """Return whether nginx runs as this host's service."""
+    """Return whether this host's nginx runs."""
     try:
         return _master().name() == "nginx"
     except (OSError, ValueError, psutil.NoSuchProcess):
@@ -130,7 +127,7 @@ def is_enabled() -> bool:
 
 
 def served(domain: str, address: str) -> str:
-    """Return the fingerprint of the certificate that is served for a name at ADDRESS:PORT, or why none is."""
+    """Return the fingerprint of the certificate served for a name at ADDRESS:PORT, or the error."""
     answer = api.ask(f"https://{address}/", tls=tls.trusting_anybody(), server_name=domain)
     if not answer.server_certificate:
         return str(answer)
@@ -138,14 +135,14 @@ def served(domain: str, address: str) -> str:
 
 
 class ErrorLog:
-    """What nginx complains of in its error log, from now on."""
+    """nginx's error log from now on."""
 
     def __init__(self) -> None:
-        """Begin now."""
+        """Remember the current end of the log."""
         self._offset = _ERROR_LOG.stat().st_size if _ERROR_LOG.exists() else 0
 
     def complaints(self) -> list[str]:
-        """Return why it refuses a configuration, or a connection, in its words, each once."""
+        """Return the messages since then about a refused configuration or connection, without duplicates."""
         if not os.access(_ERROR_LOG, os.R_OK, effective_ids=True):
             return []
         with _ERROR_LOG.open("rb") as file:
@@ -155,21 +152,21 @@ class ErrorLog:
 
 
 def _refusals(lines: Sequence[str]) -> list[str]:
-    """Return what nginx says where it gives up, or can take no connection, each once, without time and process."""
-    found = (re.search(rf"\[emerg\] (?:\d+#\d+: )?(.*)|\[alert\] .*?(\d+ {NO_CONNECTION}.*)", line) for line in lines)
-    return list(dict.fromkeys(item[1] or item[2] for item in found if item))
+    """Return the messages of fatal errors and refused connections, without time, process and duplicates."""
+    matches = (re.search(rf"\[emerg\] (?:\d+#\d+: )?(.*)|\[alert\] .*?(\d+ {NO_CONNECTION}.*)", line) for line in lines)
+    return list(dict.fromkeys(match[1] or match[2] for match in matches if match))
 
 
 def _test() -> None:
-    """Let nginx test its whole configuration; raises HostError with its words where it refuses it."""
+    """Test nginx's whole configuration; raises HostError with its messages if it is invalid."""
     done = commands.run("nginx", "-t", "-q", allowed=None)
     if done.code != 0:
-        said = "; ".join(_refusals(done.said.splitlines())) or done.said
-        raise HostError("`nginx -t` to pass", said, "mend what nginx names, which runs on as it was")
+        messages = "; ".join(_refusals(done.said.splitlines())) or done.said
+        raise HostError("`nginx -t` to pass", messages, "mend what nginx names, which runs on as it was")
 
 
-def _tell(by: Supervisor, timeout_seconds: float) -> str:
-    """Let nginx read its configuration, started where it does not run; return its words where that fails."""
+def _reload(by: Supervisor, timeout_seconds: float) -> str:
+    """Reload nginx, or start it if it does not run; return its output if that fails, else an empty text."""
     start = ("systemctl", "start", "nginx.service") if by == "systemd" else ("nginx",)
     argv = ("nginx", "-s", "reload") if is_running() else start
     done = commands.run(*argv, allowed=None, timeout_seconds=timeout_seconds)
@@ -177,7 +174,7 @@ def _tell(by: Supervisor, timeout_seconds: float) -> str:
 
 
 def _workers() -> set[int]:
-    """Return the processes that take connections; those of an earlier configuration do until they shut down."""
+    """Return the pids of the workers that accept connections, without those that shut down after a reload."""
     try:
         return {child.pid for child in _master().children() if " ".join(child.cmdline()).strip() == _WORKER}
     except (OSError, ValueError, psutil.NoSuchProcess):
@@ -186,7 +183,7 @@ def _workers() -> set[int]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
-    """What nginx is to serve: for a domain at ADDRESS:PORT, the certificate of this fingerprint."""
+    """What nginx must serve: the certificate with this fingerprint, for a domain at ADDRESS:PORT."""
 
     domain: str
     address: str
@@ -194,16 +191,16 @@ class Served:
 
 
 def load(by: Supervisor, wanted: Served, timeout_seconds: float) -> None:
-    """Let nginx read its sites, now and at boot, and wait until it serves the wanted certificate.
+    """Load nginx's sites, now and at boot, and wait until it serves the wanted certificate.
 
-    Raises HostError with nginx's own words where it does not.
+    Raises HostError with nginx's messages if it does not.
     """
     _test()
     log = ErrorLog()
     if by == "systemd" and not is_enabled():
         commands.run("systemctl", "enable", "nginx.service")
     earlier = _workers()
-    refusal = _tell(by, timeout_seconds)
+    refusal = _reload(by, timeout_seconds)
 
     def missing() -> str:
         if earlier & _workers():
@@ -217,45 +214,46 @@ def load(by: Supervisor, wanted: Served, timeout_seconds: float) -> None:
 
 
 def leave(frees_port: int | None, timeout_seconds: float) -> None:
-    """Let a running nginx read that the site is gone, and wait until it has left the port that is to be free.
+    """Reload a running nginx after its site was removed, and wait until it no longer listens on `frees_port`.
 
-    Raises HostError where it does not, for another site has that port too.
+    Raises HostError if it still does, for example because another site uses that port.
     """
     if not is_running():
         return
     _test()
     log = ErrorLog()
-    refusal = _tell("none", timeout_seconds)
+    refusal = _reload("none", timeout_seconds)
 
     def holders() -> str:
         found = network.listeners({frees_port} if frees_port is not None else set())
         return ", ".join(str(item) for item in found if item.process == "nginx")
 
-    wanted = f"port {frees_port} to be free once the runbook's site of nginx is gone"
-    _wait(holders, (wanted, "set proxy: nginx, or another port"), log, refusal, timeout_seconds)
+    expected = f"port {frees_port} to be free once the runbook's site of nginx is gone"
+    _wait(holders, (expected, "set proxy: nginx, or another port"), log, refusal, timeout_seconds)
 
 
 def _wait(
-    missing: Callable[[], str], told: tuple[str, str], log: ErrorLog, refusal: str, timeout_seconds: float
+    missing: Callable[[], str], error: tuple[str, str], log: ErrorLog, refusal: str, timeout_seconds: float
 ) -> None:
-    """Poll until nothing is missing; `told` is what was expected, and the remedy."""
+    """Poll until `missing` returns an empty text; `error` has the expectation and the remedy for the HostError."""
+    expected, remedy = error
     started = time.monotonic()
     while found := missing():
         waited, complaints = time.monotonic() - started, log.complaints()
         if waited >= timeout_seconds or ((complaints or refusal) and waited >= _GRACE_SECONDS):
-            said = "; ".join(part for part in (refusal, *complaints) if part)
-            remedy = _MORE_CONNECTIONS if NO_CONNECTION in said else told[1]
-            raise HostError(told[0], f"{found}, and nginx says: {said}" if said else found, remedy)
+            messages = "; ".join(part for part in (refusal, *complaints) if part)
+            remedy = _MORE_CONNECTIONS if NO_CONNECTION in messages else remedy
+            raise HostError(expected, f"{found}, and nginx says: {messages}" if messages else found, remedy)
         time.sleep(0.1)
 
 
 def remove(path: Path, before: str, frees_port: int | None, timeout_seconds: float) -> None:
-    """Remove the site once nginx has read that it is gone; where it refuses, the site is there as before.
+    """Remove the site after nginx has reloaded without it; restore the site if nginx fails.
 
-    `before` is its text when the plan was made: raises ChangedError where it is another one.
+    `before` is its text in the plan. Raises ChangedError if the site has changed since, HostError if nginx fails.
     """
     file_state.refuse_changed(path, files.read_text(path), before)
-    files.write(path, HEADER.encode(), 0o644)  # no site; the file goes once nginx has read that
+    files.write(path, HEADER.encode(), 0o644)  # first without a site: the file is removed after the reload
     try:
         leave(frees_port, timeout_seconds)
     except RunbookError as error:
@@ -264,7 +262,7 @@ def remove(path: Path, before: str, frees_port: int | None, timeout_seconds: flo
 
 
 def put_back(path: Path, before: str | None, error: RunbookError) -> HostError:
-    """Put the site back as it was before a change that nginx refused, and return what to tell of it."""
+    """Restore the site after a change that nginx refused, and return the error to raise."""
     if before is None:
         files.remove_tree(path)
     else:
@@ -274,29 +272,27 @@ def put_back(path: Path, before: str | None, error: RunbookError) -> HostError:
 
 
 def recover() -> None:
-    """Bring a running nginx back to the files that are there again, where they pass its test."""
+    """Reload a running nginx with the restored files, if they pass its test."""
     if is_running() and commands.run("nginx", "-t", "-q", allowed=None).code == 0:
-        _tell("none", _GRACE_SECONDS)
+        _reload("none", _GRACE_SECONDS)
 
 
 @contextmanager
 def trial(render: Callable[[str], str]) -> Iterator[str]:
-    """Run a second nginx with one site only, at ADDRESS:PORT of loopback, which is yielded, while a check lasts.
+    """Run a second nginx with a single site in this context, and yield its ADDRESS:PORT on loopback.
 
-    It has its files in a folder of its own, and ends by itself after a while, whatever becomes of this process.
+    Its files are in a temporary folder. It ends after a time limit even if this process is killed.
     """
     with socket.socket() as probe, temporary.folder() as folder:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
         probe.close()
-        own = folder / "nginx.conf"
-        own.write_text(_TRIAL.format(folder=folder, site=render(address)), encoding="ascii")
-        limited = ("timeout", "--kill-after=5", str(_TRIAL_SECONDS))
-        argv = (*limited, str(commands.which("nginx")), "-e", f"{folder}/error.log", "-c", str(own))
-        nowhere = subprocess.DEVNULL
-        process = subprocess.Popen(
-            argv, stdin=nowhere, stdout=nowhere, stderr=nowhere, env=commands.passed_environment()
-        )
+        configuration = folder / "nginx.conf"
+        configuration.write_text(_TRIAL.format(folder=folder, site=render(address)), encoding="ascii")
+        limit = ("timeout", "--kill-after=5", str(_TRIAL_SECONDS))
+        argv = (*limit, str(commands.which("nginx")), "-e", f"{folder}/error.log", "-c", str(configuration))
+        null = subprocess.DEVNULL
+        process = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, env=commands.passed_environment())
         try:
             _wait_until_up(process, address, folder / "error.log")
             yield address
