@@ -4,24 +4,24 @@ RunbookError            expected, found, remedy
 ├── ParameterError      a name, type or value that the model refuses; nothing was changed
 ├── SecretError         a password, passphrase or secret file that cannot be used
 ├── MissingError        something that another notebook provides
-├── HostError           the host is not as it must be, and the runbook does not repair that
-│   ├── RightsError     this user may not look, or may not change it
-│   └── LockError       another run goes on, so this one has not looked at the host
-├── CommandError        a command ended with a code that is not allowed
-├── NotReadyError       a deadline passed while waiting
-├── ChangedError        a target changed between plan and apply
-├── ApplyError          a change failed; says what was done before it and what was not
-│   └── InterruptError  the same for a run that was interrupted
-└── CheckError          a proof does not hold
+├── HostError           a state of the host that the runbook does not repair
+│   ├── RightsError     something that this user may not read or change
+│   └── LockError       another run holds the lock; this run has not read the host's state
+├── CommandError        a command with an exit code that is not allowed
+├── NotReadyError       a timeout
+├── ChangedError        a target that changed between plan and apply
+├── ApplyError          a failed change, with those made before it and those not made
+│   └── InterruptError  the same for an interrupted run
+└── CheckError          a failed check
 """
 
 import unicodedata
 
 
 def visible(text: str) -> str:
-    r"""Return a text with each character that a terminal may obey written as `\uXXXX`; line ends and tabs stay.
+    r"""Return a text with each control character written as `\uXXXX`, except newlines and tabs.
 
-    So what others have put into a header, a process's name or a file is shown, and does not reach the terminal raw.
+    Headers, process names and files may contain control characters that a terminal would interpret.
     Source: Unicode Standard, general categories Cc, Cf, Zl and Zp.
     """
     if text.isprintable():
@@ -34,11 +34,11 @@ def _is_shown(letter: str) -> bool:
 
 
 class RunbookError(Exception):
-    """What was expected, what was found, and what to do next."""
+    """The base of all errors: what was expected, what was found, and the remedy."""
 
     def __init__(self, expected: str, found: str, remedy: str) -> None:
-        """Keep the three parts; all are sentences without a full stop at the end."""
-        super().__init__(expected, found, remedy)  # all three, so that a pickled copy keeps them
+        """Store the three parts, each without a full stop at the end."""
+        super().__init__(expected, found, remedy)  # pickle passes exactly these arguments
         self.expected, self.found, self.remedy = expected, found, remedy
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class RunbookError(Exception):
         return visible(f"expected {self.expected}; found {self.found}. To repair: {self.remedy}.")
 
     def _render_traceback_(self) -> list[str]:
-        """Return what Jupyter shows in place of a traceback (IPython's hook for an exception's own rendering)."""
+        """Return the lines that Jupyter shows instead of a traceback (a hook of IPython)."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -59,40 +59,40 @@ class SecretError(RunbookError):
 
 
 class MissingError(RunbookError):
-    """Something that this section needs is not there yet; the remedy names the notebook that provides it."""
+    """Something that this section needs does not exist yet; the remedy names the notebook that provides it."""
 
 
 class HostError(RunbookError):
-    """The host is not as it must be, and the runbook does not repair that by itself."""
+    """The host is in a state that the runbook does not repair."""
 
 
 class RightsError(HostError):
-    """This user may not look at something, or may not change it."""
+    """This user may not read or change something."""
 
 
 class LockError(HostError):
-    """Another run goes on, or something else lies in its lock's place: this one has neither looked nor changed."""
+    """Another run holds the lock, or the lock file is invalid: this run has neither read nor changed the host."""
 
 
 class CommandError(RunbookError):
-    """A command ended with an exit code that is not among the allowed ones."""
+    """A command ended with an exit code that is not allowed."""
 
 
 class NotReadyError(RunbookError):
-    """A deadline passed; `expected` says what was waited for, `found` the last answer."""
+    """A timeout; `expected` is the condition, `found` the last response."""
 
 
 class ChangedError(RunbookError):
-    """A target is no longer as it was when the plan was made; nothing of it was changed."""
+    """A target changed since the plan was made; the runbook left it unchanged."""
 
 
 class ApplyError(RunbookError):
-    """A change failed; `found` says which, what was done before it and what was not."""
+    """A change failed; `found` lists it, the changes made before it and those not made."""
 
 
 class InterruptError(ApplyError):
-    """An interrupt ended a change before its end."""
+    """An interrupt stopped a change."""
 
 
 class CheckError(RunbookError):
-    """A proof does not hold; `found` lists the failed rows."""
+    """A check failed; `found` lists the failed rows."""

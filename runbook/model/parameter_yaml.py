@@ -1,7 +1,7 @@
-"""The YAML of parameter files: values and lists of values under names, the same to readers of YAML 1.1 and 1.2.
+"""The YAML of parameter files: names with values or lists of values that YAML 1.1 and 1.2 parse alike.
 
-Anything more is refused with its line, and soon: papermill, which reads the same files, has a parser of YAML 1.1, and
-nested levels or aliases of aliases can keep a reader busy for minutes. No message repeats a value: it may be a secret.
+Anything else is refused early, with its line: papermill, which reads the same files, has a parser for YAML 1.1, and
+parsing nested levels or aliases of aliases can take minutes. No message contains a value, since it may be a secret.
 """
 
 import re
@@ -14,17 +14,17 @@ from ruamel.yaml.reader import ReaderError
 
 from runbook.model.errors import visible
 
-# What all parameters with their help take, three times over; more values could keep a reader busy for seconds.
+# Three times the size of all parameters with their help; parsing more values could take seconds.
 LONGEST, _MOST = 32_768, 2_000  # characters; values
 _DEEPEST = 2  # a mapping, and in it a list
 _KINDS = ("str", "int", "float", "bool", "null")
-# 0443 is 291 to a parser of YAML 1.1, 1_000 is 1000; and 5,000 digits are no number to Python.
+# YAML 1.1 parses 0443 as 291 and 1_000 as 1000; Python refuses integers of 5,000 digits.
 _INTEGER = "[-+]?(0|[1-9][0-9]{0,17})"
 _TEXT = "text in quotation marks"
 
 
 def load(text: str) -> object:
-    """Return the data of a text; raises YAMLError with the line for what is no YAML, or more than is said above."""
+    """Return the data of a text; raises YAMLError with the line for invalid YAML, and for what this module refuses."""
     if len(text) > LONGEST:
         raise YAMLError(f"more than {LONGEST} characters")
     try:
@@ -34,10 +34,10 @@ def load(text: str) -> object:
         raise YAMLError(f"line {line}: the unacceptable character U+{error.character:04X}") from error
     except MarkedYAMLError as error:
         quoted = ", ".join(filter(None, (error.context, error.problem))).partition(" with value ")[0]
-        said = visible(quoted)  # from the file
-        if error.problem_mark is None:
-            raise YAMLError(said) from error
-        raise YAMLError(f"line {error.problem_mark.line + 1} column {error.problem_mark.column + 1}: {said}") from error
+        message = visible(quoted)  # it quotes the file
+        if (mark := error.problem_mark) is None:
+            raise YAMLError(message) from error
+        raise YAMLError(f"line {mark.line + 1} column {mark.column + 1}: {message}") from error
 
 
 def _load(text: str) -> object:
@@ -48,7 +48,7 @@ def _load(text: str) -> object:
             line = event.end_mark.line + 1
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
             _refuse_more_than_values(event, depth, number)
-    except (ValueError, AssertionError) as error:  # ruamel's own, of an escape beyond Unicode, and of %YAML 1.3
+    except (ValueError, AssertionError) as error:  # from ruamel, for an escape beyond Unicode and for %YAML 1.3
         raise YAMLError(f"line {line}: {error}") from error
     reader = YAML(typ="safe", pure=True)
     tree = reader.compose(text)

@@ -1,7 +1,7 @@
 """The parameters: one frozen, strict model, the single source of each name, type, default and help text.
 
-Values come from a notebook's parameters cell, a YAML file or the command line; `read` puts any of them into the
-model, and refuses an unknown name, a wrong type or an impossible value before anything changes.
+Values come from a notebook's parameters cell, a YAML file or the command line. `read` validates them and refuses an
+unknown name, a wrong type or an impossible value before anything changes.
 """
 
 import difflib
@@ -22,7 +22,7 @@ from runbook.model.errors import ParameterError
 
 
 def _refused(parameter: str, expected: str) -> PydanticCustomError:
-    """Return the error for a value that does not fit another one: pydantic names no field there."""
+    """Return the error for a value that conflicts with another one; it names the field, which pydantic does not do."""
     return PydanticCustomError("together", "{expected}", {"parameter": parameter, "expected": expected})
 
 
@@ -160,7 +160,7 @@ class Parameters(BaseModel):
 
     @model_validator(mode="after")
     def _image_fits_its_source(self) -> Self:
-        """Refuse what the source of the registry's image cannot have."""
+        """Refuse values that do not fit the source of the registry's image."""
         if self.registry_image_source == "archive" and not self.registry_image_archive:
             raise _refused(
                 "registry_image_archive", "the path of a docker save file, since registry_image_source is archive"
@@ -171,7 +171,7 @@ class Parameters(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        """Refuse values that are impossible only together."""
+        """Refuse values that are valid only separately."""
         if "." not in self.domain and self.port == HTTPS_PORT:
             raise _refused(
                 "domain", "a name with a dot, or a port other than 443: clients take a single label for docker.io's"
@@ -194,7 +194,7 @@ class Parameters(BaseModel):
 
     @model_validator(mode="after")
     def _stand_apart(self) -> Self:
-        """Refuse folders that lie in one another: who gets the one must not get the other."""
+        """Refuse nested folders: whoever can read one must not be able to read the other."""
         mounted = ("configuration_directory", "basic_data_directory")
         for name, others, why in (
             ("private_directory", mounted, "which a container mounts"),
@@ -218,7 +218,7 @@ class Parameters(BaseModel):
 
     @model_validator(mode="after")
     def _names_are_short_enough(self) -> Self:
-        """Refuse a domain that names no file, and an image that clients could not name together with its registry."""
+        """Refuse a domain too long for a file name, and a repository too long for a reference with its registry."""
         if len(f".{self.certificate_path.name}.part") > _LONGEST_NAME:
             raise _refused("domain", "at most 245 characters: the file of its certificate is named after it")
         for name in ("test_reference", "client_test_reference"):
@@ -229,27 +229,27 @@ class Parameters(BaseModel):
 
     @property
     def registry_host(self) -> str:
-        """The registry's name as clients write it: with its port, unless that is 443."""
+        """The registry's name in image references: with its port, unless that is 443."""
         return self.domain if self.port == HTTPS_PORT else f"{self.domain}:{self.port}"
 
     @property
     def ca_key_path(self) -> Path:
-        """The key of the certificate authority, in a folder of its own."""
+        """The key of the certificate authority."""
         return Path(self.private_directory, "ca", "ca.key")
 
     @property
     def ca_certificate_path(self) -> Path:
-        """The certificate of the certificate authority: what clients need to trust it."""
+        """The certificate of the certificate authority, which clients must trust."""
         return Path(self.private_directory, "ca", "ca.crt")
 
     @property
     def trust_path(self) -> Path:
-        """Where the engine looks for the authority that it trusts for this registry."""
+        """The file with the authority that the engine trusts for this registry."""
         return Path("/etc/docker/certs.d", self.registry_host, "ca.crt")
 
     @property
     def certificate_path(self) -> Path:
-        """The one file that holds the server's key and certificate, so that the pair is switched as one."""
+        """The file with the server's key and certificate; a single file, so that both are replaced together."""
         return Path(self.configuration_directory, "ssl", f"{self.domain}.pem")
 
     @property
@@ -269,32 +269,32 @@ class Parameters(BaseModel):
 
     @property
     def password_path(self) -> Path:
-        """The file that the password is read from: the operator's, or that of the runbook."""
+        """The file with the password: the operator's, or that of the runbook."""
         return Path(self.password_file or Path(self.private_directory, "secrets", f"password-{self.username}"))
 
     @property
     def accepted_path(self) -> Path:
-        """The file with the state that a proof is compared with."""
+        """The file with the baseline for a proof."""
         return Path(self.private_directory, "accepted.json")
 
     @property
     def http_secret_path(self) -> Path:
-        """The file that holds the registry's `http.secret`."""
+        """The file with the registry's `http.secret`."""
         return Path(self.private_directory, "secrets", "http-secret")
 
 
 HTTPS_PORT = 443
 _LONGEST_NAME = 255  # of a file (limits.h, NAME_MAX); of an image (distribution/reference, NameTotalLengthMax)
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MINE = Path(__file__).resolve().parents[2] / "parameters" / "mine.yml"  # what the form in 00-index writes
+MINE = Path(__file__).resolve().parents[2] / "parameters" / "mine.yml"  # written by the form in 00-index
 _NOT_TO_REPEAT = r"(?i)pass|secret|token|credential"
-_SHOWN = reprlib.Repr()  # a value can be long, or hold itself
+_SHOWN = reprlib.Repr()  # a value can be long, or contain itself
 _SHOWN.maxstring = _SHOWN.maxother = 200
 _SHOWN.maxlevel = 2
 
 
 def _explain(error: ValidationError, values: Mapping[str, object], where: str) -> dict[str, ParameterError]:
-    """Return the model's errors in the words of a user, one for each name, unknown names first."""
+    """Return the model's errors as messages for users, one a name, unknown names first."""
     unknown = ("extra_forbidden", "string_unicode")
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] not in unknown)
     explained: dict[str, ParameterError] = {}
@@ -307,7 +307,7 @@ def _explain(error: ValidationError, values: Mapping[str, object], where: str) -
 def _explain_one(detail: ErrorDetails, values: Mapping[str, object], where: str) -> tuple[str, ParameterError]:
     name = str(detail["loc"][0]) if detail["loc"] else None
     expected = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "string_unicode" and name is None:  # pydantic does not say which name it is that is no UTF-8
+    if detail["type"] == "string_unicode" and name is None:  # pydantic does not report which name is not UTF-8
         name = next(item for item in values if item not in Parameters.model_fields)
     if name is not None and name not in Parameters.model_fields:
         near = difflib.get_close_matches(name, Parameters.model_fields, n=1, cutoff=0.5)
@@ -328,14 +328,14 @@ def _explain_one(detail: ErrorDetails, values: Mapping[str, object], where: str)
 
 
 def _shown(name: str, value: object) -> str:
-    """Return a value in short; somebody may have written a secret where its file is to be named."""
+    """Return a value, shortened; hidden if it may be a secret, written by mistake in place of a file name."""
     return "(not shown)" if re.search(_NOT_TO_REPEAT, name) else _SHOWN.repr(value)
 
 
 def read(values: Mapping[str, object], *, where: str) -> Parameters:
-    """Return the model of `values`; what is not given takes its default.
+    """Return the model of `values` and defaults.
 
-    `where` says in an error where the values are set. Raises ParameterError for the first name or value refused.
+    `where` is the source of the values in errors. Raises ParameterError for the first refused name or value.
     """
     try:
         return Parameters.model_validate(dict(values))
@@ -344,7 +344,7 @@ def read(values: Mapping[str, object], *, where: str) -> Parameters:
 
 
 def refusals(values: Mapping[str, object], *, where: str) -> dict[str, ParameterError]:
-    """Return name -> error for all names and values that `read` refuses; values that fit only alone come after them."""
+    """Return name -> error for all names and values that `read` refuses; conflicts are checked only without others."""
     try:
         Parameters.model_validate(dict(values))
     except ValidationError as error:
@@ -353,13 +353,13 @@ def refusals(values: Mapping[str, object], *, where: str) -> dict[str, Parameter
 
 
 def schema() -> str:
-    """Return the JSON Schema of a parameter file: what parameters/schema.json holds, for editors."""
+    """Return the JSON Schema of a parameter file: the content of parameters/schema.json, for editors."""
     plain = {"$schema": _DIALECT, **Parameters.model_json_schema()}
     return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
 
 
 def load_file(path: Path) -> dict[str, object]:
-    """Return the values of a YAML 1.2 parameter file, unchecked; raises ParameterError where it is no flat mapping."""
+    """Return the values of a YAML 1.2 parameter file, not validated; raises ParameterError if it is no flat mapping."""
     remedy = "write one `name: value` a line"
     try:
         loaded = parameter_yaml.load(_text(path))
@@ -377,7 +377,7 @@ def load_file(path: Path) -> dict[str, object]:
 
 
 def _text(path: Path) -> str:
-    """Return the start of a regular file, as much as is read of it; a named pipe might never give anything."""
+    """Return the text of a regular file up to the size limit; reading a named pipe could block forever."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "no regular file", str(path))
     with path.open("rb") as file:
@@ -390,7 +390,7 @@ def _text(path: Path) -> str:
 
 
 def file_text(parameters: Parameters) -> str:
-    """Return a parameter file with what differs from the defaults, below its help; the same in YAML 1.1 and 1.2."""
+    """Return a parameter file with the values that differ from the defaults and their help, in YAML 1.1 and 1.2."""
     entries = [
         f"# {Parameters.model_fields[name].description}\n{name}: {json.dumps(value, ensure_ascii=False)}\n"
         for name, value in parameters.model_dump(exclude_defaults=True).items()
@@ -399,9 +399,9 @@ def file_text(parameters: Parameters) -> str:
 
 
 def from_text(name: str, text: str) -> object:
-    """Return a value typed on a command line: text stays text, all else is read as YAML 1.2.
+    """Return the value of a command-line argument: text for text parameters, otherwise parsed as YAML 1.2.
 
-    An unknown name is left to `read`.
+    `read` refuses an unknown name.
     """
     field = Parameters.model_fields.get(name)
     if field is None or field.annotation is str or get_origin(field.annotation) is Literal:

@@ -1,10 +1,10 @@
-"""Texts that somebody pastes, without what may be a credential in them."""
+"""Removal of possible credentials from pasted texts."""
 
 import re
 
 CONCEALED = "(concealed)"
 _NAMES = r"password|passwd|passphrase|token|identitytoken|registrytoken|api[_-]?key|access[_-]?key"
-# What stands before a credential is kept, so that a message can still be recognised.
+# The text before a credential stays, so that a message can still be recognised.
 _CREDENTIALS = (
     re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?=-----END|\Z)"),
     re.compile(r"(?i)((?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer|digest)\s+)?)[^\s\"']+"),
@@ -15,15 +15,15 @@ _CREDENTIALS = (
     re.compile(r"((?:^|\s)(?:-u|--user|--(?:src-|dest-)?creds)[ =]\s*[^\s:]+:)[^\s]+"),
     re.compile(r"()\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}"),
 )
-# In the order of the text: a login, what it is given with -p in its line or the next one, and the end of the line.
+# Matched in the order of the text: the password after -p, the word login, and the end of a line.
 _LOGIN = re.compile(r"(\s(?:-p|--password)[ =]?\s*)(?!-stdin)[^\s]+|\blogin\b|\n")
 
 
 def redact(text: str) -> str:
-    """Return a text with each thing in it that looks like a credential replaced; twice is as good as once.
+    """Return a text with everything that looks like a credential replaced; idempotent.
 
-    A credential is a login in an address, an Authorization header (RFC 7235 section 4.2), a password that is named so
-    or given to a client on its command line, a bcrypt hash, a private key in PEM.
+    Replaced are logins in addresses, Authorization headers (RFC 7235 section 4.2), named passwords, passwords on a
+    client's command line, bcrypt hashes and private keys in PEM.
     """
     for pattern in _CREDENTIALS:
         text = pattern.sub(rf"\g<1>{CONCEALED}", text)

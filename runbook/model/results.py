@@ -1,13 +1,14 @@
-"""What a proof is made of: one result a claim, with what was expected and what was found."""
+"""The results of checks: one a claim, with the expected and the found value."""
 
+import dataclasses
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """One claim, tried. `refusal` marks the negative twin: the claim is that something is refused.
+    """The result of one claim. `refusal` marks a negative test: the claim is that something is refused.
 
-    `asker` says who asked the registry, and is empty where nobody did.
+    `asker` is the client that sent the request to the registry; empty if there was none.
     """
 
     claim: str
@@ -20,32 +21,26 @@ class Result:
 
 
 def works(claim: str, *, expected: object, found: object, remedy: str, asker: str = "") -> Result:
-    """Return the result of a claim that something works: it passes where `found` equals `expected`."""
-    return _compare(claim, expected, found, refusal=False, remedy=remedy, asker=asker)
-
-
-def refused(claim: str, *, expected: object, found: object, remedy: str, asker: str = "") -> Result:
-    """Return the result of a claim that something is refused: it passes where `found` equals `expected`."""
-    return _compare(claim, expected, found, refusal=True, remedy=remedy, asker=asker)
-
-
-def _compare(  # noqa: PLR0913 (one a field)
-    claim: str, expected: object, found: object, *, refusal: bool, remedy: str, asker: str
-) -> Result:
-    passed = expected == found
+    """Return the result of a claim that something works; it passes if `found` equals `expected`."""
     return Result(
         claim=claim,
         expected=str(expected),
         found=str(found),
-        passed=passed,
-        refusal=refusal,
+        passed=expected == found,
+        refusal=False,
         remedy=remedy,
         asker=asker,
     )
 
 
+def refused(claim: str, *, expected: object, found: object, remedy: str, asker: str = "") -> Result:
+    """Return the result of a claim that something is refused; it passes if `found` equals `expected`."""
+    result = works(claim, expected=expected, found=found, remedy=remedy, asker=asker)
+    return dataclasses.replace(result, refusal=True)
+
+
 def says(text: str, *, expected: str) -> str:
-    """Return `expected` where it stands in `text`, else the text's last line: what a check shows of a long message."""
+    """Return `expected` if `text` contains it, else the last line of `text`: the short form of a long message."""
     if expected in text:
         return expected
     lines = text.strip().splitlines()

@@ -1,4 +1,4 @@
-"""The forms of values that parameters accept; each says in its error what is accepted, and why."""
+"""The types of parameter values. The text of each ValueError is the accepted form, with the reason."""
 
 import ipaddress
 import re
@@ -17,15 +17,26 @@ _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _REGISTRY = r"[A-Za-z0-9.-]+(?::[0-9]+)?"
 _IPV4 = 4
 _COMMON_NAME_BYTES = 64
-# Of the 255 of an image's name, with an address and a port before it (distribution/reference, NameTotalLengthMax).
+# An image name has at most 255 characters, with address and port (distribution/reference, NameTotalLengthMax).
 _REPOSITORY_LENGTH = 233
-_USER_BYTES = 240  # of the 255 that a file's name takes (limits.h, NAME_MAX)
+_USER_BYTES = 240  # of the 255 of a file name (limits.h, NAME_MAX)
 _HIGHEST_PORT = 65535
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
+def _matching(pattern: str, expected: str, *, or_empty: bool = False) -> AfterValidator:
+    """Return a validator for text that fully matches a pattern."""
+
+    def check(value: str) -> str:
+        if not (or_empty and not value) and not re.fullmatch(pattern, value):
+            raise ValueError(expected)
+        return value
+
+    return AfterValidator(check)
+
+
 def _a_domain(value: str) -> str:
-    """Return the A-label form of a host name (RFC 5890 2.3.2.1), lower case; refuse what a client cannot use."""
+    """Return the A-label form of a host name (RFC 5890 2.3.2.1), lower case; raises ValueError for an unusable one."""
     try:
         name = "" if ":" in value else idna.encode(value, uts46=True).decode("ascii")
     except idna.IDNAError as error:
@@ -75,18 +86,6 @@ def _a_path_or_none(value: str) -> str:
     return value and _a_path(value)
 
 
-def _a_word(value: str) -> str:
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", value):
-        raise ValueError("letters, digits and _ . -, the first a letter or digit")
-    return value
-
-
-def _a_project(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
-        raise ValueError("lower-case letters, digits, _ and -, the first a letter or digit")
-    return value
-
-
 def _a_user(value: str) -> str:
     if not value.strip() or re.search(r"[:/]|^#", value) or value != value.strip() or not value.isprintable():
         raise ValueError("a user name that htpasswd can hold, and a file's name: no ':' or '/', no '#' at its start")
@@ -107,12 +106,6 @@ def _a_common_name(value: str) -> str:
     return value
 
 
-def _a_country(value: str) -> str:
-    if value and not re.fullmatch(r"[A-Z]{2}", value):
-        raise ValueError("two capital letters (ISO 3166), or empty")
-    return value
-
-
 def _a_reference(value: str) -> str:
     if not re.fullmatch(rf"{_REPOSITORY}:{_TAG}", value):
         raise ValueError("REPOSITORY:TAG, lower case, without a registry host")
@@ -122,26 +115,14 @@ def _a_reference(value: str) -> str:
 
 
 def a_repository(value: str) -> str:
-    """Return a repository's name as it is; raises ValueError for anything else."""
+    """Return a repository name unchanged; raises ValueError if it is not valid."""
     if len(value) > _REPOSITORY_LENGTH or not re.fullmatch(_REPOSITORY, value):
         raise ValueError(f"a repository in lower case, of at most {_REPOSITORY_LENGTH} characters")
     return value
 
 
-def _an_image(value: str) -> str:
-    if value and not re.fullmatch(rf"(?:{_REGISTRY}/)?{_REPOSITORY}:{_TAG}", value):
-        raise ValueError("[REGISTRY/]REPOSITORY:TAG; a digest goes into registry_image_digest")
-    return value
-
-
-def _a_digest(value: str) -> str:
-    if value and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-        raise ValueError("sha256: and 64 hexadecimal digits, or empty")
-    return value
-
-
 def _a_host_and_port(value: str) -> str:
-    """Return what dockerd takes for `insecure-registries`, a network in its short form (registry/config.go)."""
+    """Return an entry for dockerd's `insecure-registries`; networks lose their host bits (registry/config.go)."""
     expected = "a registry as HOST[:PORT], without scheme or path, or a network such as 192.168.1.0/24"
     if "/" in value and "%" not in value:
         try:
@@ -161,7 +142,7 @@ def _refuse_other_than_host_and_port(value: str, expected: str) -> None:
 
 
 def _a_mirror(value: str) -> str:
-    """Return what every dockerd takes for `registry-mirrors`, without a slash at its end (registry/config.go)."""
+    """Return a URL for `registry-mirrors` of every dockerd, without a trailing slash (registry/config.go)."""
     expected = "http:// or https:// and HOST[:PORT], without user, path or query"
     scheme, _, rest = value.partition("://")
     if scheme not in ("http", "https"):
@@ -170,6 +151,11 @@ def _a_mirror(value: str) -> str:
     return value.removesuffix("/")
 
 
+_IMAGE = _matching(
+    rf"(?:{_REGISTRY}/)?{_REPOSITORY}:{_TAG}",
+    "[REGISTRY/]REPOSITORY:TAG; a digest goes into registry_image_digest",
+    or_empty=True,
+)
 Port = Annotated[int, Field(ge=1, le=65535)]
 Days = Annotated[int, Field(ge=1, le=36500)]
 Domain = Annotated[str, AfterValidator(_a_domain)]
@@ -183,22 +169,26 @@ Realm = Annotated[str, AfterValidator(_a_text), Field(min_length=1)]
 Place = Annotated[str, AfterValidator(_a_text), Field(max_length=128)]  # RFC 5280, ub-state-name, ub-locality-name
 Organization = Annotated[str, AfterValidator(_a_text), Field(max_length=64)]  # RFC 5280, ub-organization-name
 CommonName = Annotated[str, AfterValidator(_a_common_name)]
-Country = Annotated[str, AfterValidator(_a_country)]
+Country = Annotated[str, _matching(r"[A-Z]{2}", "two capital letters (ISO 3166), or empty", or_empty=True)]
 HostPort = Annotated[str, AfterValidator(_a_host_and_port)]
 Url = Annotated[str, AfterValidator(_a_mirror)]
-Word = Annotated[str, AfterValidator(_a_word)]
-Project = Annotated[str, AfterValidator(_a_project)]
+Word = Annotated[
+    str, _matching(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", "letters, digits and _ . -, the first a letter or digit")
+]
+Project = Annotated[
+    str, _matching(r"[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, _ and -, the first a letter or digit")
+]
 User = Annotated[str, AfterValidator(_a_user)]
 Reference = Annotated[str, AfterValidator(_a_reference)]
-Image = Annotated[str, AfterValidator(_an_image), Field(min_length=1)]
-OptionalImage = Annotated[str, AfterValidator(_an_image)]
-Digest = Annotated[str, AfterValidator(_a_digest)]
+Image = Annotated[str, _IMAGE, Field(min_length=1)]
+OptionalImage = Annotated[str, _IMAGE]
+Digest = Annotated[str, _matching(r"sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits, or empty", or_empty=True)]
 Message = Annotated[str, AfterValidator(redact)]
 Removable = Literal["data", "basic-data", "authority", "secrets", "image", "packages"]
 KeyType = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Return repository and tag of REPOSITORY:TAG, as the model has checked it."""
+    """Return repository and tag of a validated REPOSITORY:TAG."""
     repository, _, tag = reference.rpartition(":")
     return repository, tag
