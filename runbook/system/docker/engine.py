@@ -20,7 +20,7 @@ from docker.context.config import get_current_context_name
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.models.networks import Network
-from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.model.errors import ChangedError, HostError, MissingError, NotReadyError, RightsError
 from runbook.system.host import commands, files, json_text, patience, systemd
@@ -188,6 +188,7 @@ def _wait_until(*, answers: bool, timeout_seconds: float) -> bool:
         retry=retry_if_result(lambda found: found is not answers),
         stop=stop_after_delay(timeout_seconds),
         wait=wait_fixed(0.2),
+        retry_error_callback=lambda _: None,
     )
     def poll() -> bool | None:
         try:
@@ -195,11 +196,7 @@ def _wait_until(*, answers: bool, timeout_seconds: float) -> bool:
         except NotReadyError:
             return None
 
-    try:
-        poll()
-    except RetryError:
-        return False
-    return True
+    return poll() is answers
 
 
 def _start_by_init_script() -> bool:
