@@ -1,7 +1,6 @@
 """The results of checks: one a claim, with the expected and the found value."""
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +35,7 @@ def works(claim: str, *, expected: object, found: object, remedy: str, asker: st
 def refused(claim: str, *, expected: object, found: object, remedy: str, asker: str = "") -> Result:
     """Return the result of a claim that something is refused; it passes if `found` equals `expected`."""
     result = works(claim, expected=expected, found=found, remedy=remedy, asker=asker)
-    return dataclasses.replace(result, refusal=True)
+    return replace(result, refusal=True)
 
 
 def says(text: str, *, expected: str) -> str:
