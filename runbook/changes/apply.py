@@ -1,5 +1,6 @@
-"""The loop that makes the changes of a plan, in order, and stops at the first failure."""
+"""The loop that makes the changes of a plan in order and stops at the first failure."""
 
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from runbook.system.host import sudo
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What became of one change, how long it took, and its note."""
+    """The result of one change, how long it took, and its note."""
 
     change: Change
     state: Result
@@ -31,35 +32,32 @@ def apply(
     after: Callable[[Outcome], None] | None = None,
     entering: bool = True,
 ) -> list[Outcome]:
-    """Make the changes in order and return what became of each; `timeout_seconds` bounds each wait for an engine.
+    """Make the changes in order and return their outcomes; `timeout_seconds` limits each wait for an engine.
 
-    `before` is called with each change and its number, from 1, before it is made; `after` with what became of it.
-    What is made is entered in the ledger first, unless `entering` is False: it is not this host's registry then.
+    `before` is called before each change, with its number (from 1) and the change; `after` with its outcome.
+    Each change is entered in the ledger first, unless `entering` is False: the registry is then not this host's.
 
-    A user who is not root makes those that need no root; the others are handed over to one call of sudo.
-    Before the first one is made, all are looked at: a place that cannot be written, or a sudo that asks for a password,
-    is found while nothing has changed. Stops at the first failure, or interrupt, with an ApplyError that says what was
-    done and what was not; the cause is chained.
+    A user other than root makes the changes that need no root and passes the others to a single sudo process.
+    All targets are checked before the first change, so that an unwritable path, or a sudo that asks for a password,
+    shows while nothing has changed. Stops at the first failure or interrupt with an ApplyError, which lists what was
+    done and what was not, and chains the cause.
     """
     outcomes: list[Outcome] = []
     if entering and os.geteuid() == 0:
         ledger.remove_unfinished()
     with ExitStack() as stack:
-        root: sudo.Root | None = None
+        start_root = functools.cache(lambda: stack.enter_context(sudo.root("runbook.changes.root", timeout_seconds)))
 
-        def hand_over(change: Change) -> sudo.Root | None:
-            """Return the process of root's, where this user needs it for a change or for its entry in the ledger."""
-            nonlocal root
-            if os.geteuid() != 0 and (
-                change.needs_root() or (entering and change.things() and _has_ledger(timeout_seconds))
-            ):
-                root = root or stack.enter_context(sudo.root("runbook.changes.root", timeout_seconds))
-                return root
-            return None
+        def helper_for(change: Change) -> sudo.Root | None:
+            """Return the root process if this user needs it for the change or its ledger entry, else None."""
+            if os.geteuid() == 0:
+                return None
+            is_needed = change.needs_root() or (entering and change.things() and _has_ledger(timeout_seconds))
+            return start_root() if is_needed else None
 
         for change in changes:
             with _explaining(change, outcomes, len(changes)):
-                helper = hand_over(change)
+                helper = helper_for(change)
                 if helper and change.needs_root():
                     helper.ask("check place", as_json(change))
                 else:
@@ -69,13 +67,13 @@ def apply(
             with _explaining(change, outcomes, len(changes)):
                 if before:
                     before(number, change)
-                helper = hand_over(change)
+                helper = helper_for(change)
                 with _entered(change, entering=entering, helper=helper, timeout_seconds=timeout_seconds):
                     if helper and change.needs_root():
                         note = helper.ask("make", as_json(change))
                     else:
                         change.refuse_drift()
-                        note = change.make(timeout_seconds)
+                        note = change.make(timeout_seconds) or ""
             outcomes.append(Outcome(change=change, state=change.result, seconds=time.monotonic() - started, note=note))
             if after:
                 after(outcomes[-1])
@@ -83,14 +81,14 @@ def apply(
 
 
 def _has_ledger(timeout_seconds: float) -> bool:
-    """Return whether what is made here is entered: not on Docker Desktop, whose engine is in a virtual machine."""
+    """Return whether this host keeps a ledger: not on Docker Desktop, whose engine runs in a virtual machine."""
     client = engine.connect(timeout_seconds)
     return client is None or not engine.is_desktop(client)
 
 
 @contextmanager
 def _explaining(change: Change, outcomes: Sequence[Outcome], planned: int) -> Iterator[None]:
-    """Raise ApplyError for what goes wrong with a change."""
+    """Raise ApplyError if the change fails."""
     try:
         yield
     except (RunbookError, OSError, KeyboardInterrupt) as error:
@@ -115,7 +113,7 @@ def _failure(change: Change, error: BaseException, outcomes: Sequence[Outcome], 
 
 @contextmanager
 def _entered(change: Change, *, entering: bool, helper: sudo.Root | None, timeout_seconds: float) -> Iterator[None]:
-    """Enter in the ledger what a change makes, before it is made, and afterwards how it is; only root may do it."""
+    """Add what a change makes to the ledger, and record its state afterwards; only root can do this."""
     if not entering or (helper is None and os.geteuid() != 0):
         yield
         return
@@ -131,7 +129,7 @@ def _entered(change: Change, *, entering: bool, helper: sudo.Root | None, timeou
     try:
         yield
     except BaseException:
-        with suppress(Exception):  # the entry then says that the thing is being made; why the change failed counts
+        with suppress(Exception):  # the entry stays marked as unfinished; the cause of the failure counts
             settle()
         raise
     settle()

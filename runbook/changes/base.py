@@ -1,14 +1,15 @@
-"""What each change can do: show itself, become JSON, check its place, name what it makes, and be made.
+"""What each change can do: describe itself, become JSON, check its target, name what it makes, and be made.
 
-No change carries a secret: a file's text names a secret by a placeholder (`runbook.system.credentials.PLACEHOLDER`),
-and a change that needs a password names the place that it comes from.
+No change carries a secret: a file's text holds a placeholder for it (`runbook.system.credentials.PLACEHOLDER`), and a
+change that needs a password names where it comes from.
 
-A change that overwrites or removes something holds in `before` how that was when the plan was made, None where there
-was nothing: its text or, where nobody needs to read it or it is secret, its state (`runbook.system.host.file_state`).
+`before` is what a change overwrites or removes, as it was at plan time, None if there was nothing: its text or, if that
+is secret or not worth showing, its fingerprint (`runbook.system.host.file_state`).
 """
 
 import dataclasses
 import difflib
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -22,14 +23,14 @@ from pydantic import TypeAdapter
 
 from runbook.changes import ledger
 from runbook.changes.made import Belonging, Thing
-from runbook.system.host import files, hosts_file
+from runbook.system.host import file_state, files, hosts_file
 
 Result = Literal["done", "left to you"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change(ABC):
-    """One step that alters the host; a new kind takes its class and its test."""
+    """One step that changes the host. A new kind needs one class and one test."""
 
     result: ClassVar[Result] = "done"
 
@@ -38,47 +39,47 @@ class Change(ABC):
         """Return the change in one line."""
 
     @abstractmethod
-    def make(self, timeout_seconds: float, /) -> str:
-        """Make the change, and return a note for the user, empty where there is none.
+    def make(self, timeout_seconds: float, /) -> str | None:
+        """Make the change; return a note for the user, if there is one.
 
-        `timeout_seconds` bounds each wait. Raises RunbookError, or OSError, where it cannot be made.
+        `timeout_seconds` limits each wait. Raises RunbookError or OSError on failure.
         """
 
     @abstractmethod
     def by_hand(self) -> str:
-        """Return the commands for a shell of root's that do the same; a comment where there are none."""
+        """Return the equivalent commands for a root shell; a comment if there are none."""
 
     def detail(self) -> str:
-        """Return what is shown below the plan: the diff of a file, or a text to paste; empty where there is none."""
+        """Return what the plan shows below its line: a file's diff or a text to paste; empty if there is none."""
         return ""
 
     def things(self) -> tuple[Thing, ...]:
-        """Return what it makes or alters and the ledger records; missing folders above a path are not among them."""
+        """Return what it makes or alters, for the ledger; missing parent folders are not included."""
         return ()
 
     def needs_root(self) -> bool:
-        """Return whether a user who may speak to the engine cannot make it without root."""
+        """Return whether it needs root, even for a user with access to the engine."""
         return True
 
-    def check_place(self) -> None:  # noqa: B027 (most places are the engine's)
-        """Raise HostError where its place cannot be written; nothing is changed."""
+    def check_place(self) -> None:  # noqa: B027 (most targets are the engine's)
+        """Raise HostError if its target cannot be written; changes nothing."""
 
     def refuse_drift(self) -> None:  # noqa: B027 (most overwrite nothing)
-        """Raise ChangedError where it would overwrite or remove what was not there when the plan was made."""
+        """Raise ChangedError if what it would overwrite or remove has changed since the plan."""
 
     def private_paths(self) -> tuple[Path, ...]:
-        """Return the files that become the user's for whom root makes it, where nobody else may read them."""
+        """Return the files that root gives to the requesting user if their mode is private."""
         return ()
 
     def enter(self, timeout_seconds: float) -> tuple[ledger.Entry, ...]:
-        """Enter in the ledger what it makes, and return the entries; raises ChangedError as `refuse_drift` does."""
+        """Add what it makes to the ledger and return the entries; raises ChangedError as `refuse_drift` does."""
         self.refuse_drift()
         return ledger.enter(wanted, timeout_seconds) if (wanted := self.things()) else ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileChange(Change):
-    """A change of the file at `path`."""
+    """A change to the file at `path`."""
 
     path: Path
 
@@ -87,11 +88,11 @@ class FileChange(Change):
         return file_at(self.path)
 
     def needs_root(self) -> bool:
-        """Return whether this user cannot change the file."""
+        """Return whether this user may not change the file."""
         return not files.may_change(self.path)
 
     def check_place(self) -> None:
-        """Raise HostError where no file can be written there."""
+        """Raise HostError if no file can be written there."""
         files.require_place_for_file(self.path)
 
     def private_paths(self) -> tuple[Path, ...]:
@@ -99,44 +100,66 @@ class FileChange(Change):
         return (self.path,)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileReplacement(FileChange):
+    """A change that replaces a file; `before` is the fingerprint of the current one, None if there is none."""
+
+    before: str | None = None
+
+    def refuse_drift(self) -> None:
+        """Raise ChangedError if the file has changed since the plan."""
+        file_state.refuse_changed(self.path, file_state.state(self.path), self.before)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Removal(FileChange):
+    """A change that removes what is at `path`."""
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return nothing: a removal leaves nothing to undo."""
+        return ()
+
+    def check_place(self) -> None:
+        """Raise HostError if it cannot be removed."""
+        files.require_own_way(self.path)
+        files.require_writable(self.path)
+
+
 def file_at(path: Path, belongs: Belonging = "") -> tuple[Thing, ...]:
-    """Return the file as a thing for the ledger."""
+    """Return the file as a ledger thing."""
     return (Thing(kind="hosts file" if path == hosts_file.PATH else "file", name=str(path), belongs=belongs),)
 
 
 def octal(mode: int) -> str:
-    """Return permission bits as chmod(1) takes them."""
+    """Return permission bits in the form that chmod(1) takes."""
     return f"{mode:04o}"
 
 
 def in_place(before: str | None) -> str:
-    """Return the end of a line that says whether a file is replaced."""
+    """Return the end of a summary line: it mentions the file that is replaced, if any."""
     return "" if before is None else ", in place of the file there, which is kept where the runbook did not make it"
 
 
 def diff(path: Path, before: str | None, after: str) -> str:
-    """Return a change of text as a unified diff; it holds no secret where neither text does."""
+    """Return a unified diff of two texts; it holds no secret if neither text does."""
     old = "(no file)" if before is None else str(path)
     lines = difflib.unified_diff((before or "").splitlines(), after.splitlines(), old, str(path), lineterm="", n=2)
     return "\n".join(lines)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Path):
-        return str(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+@functools.cache
+def _adapter(kind: type[Change]) -> TypeAdapter[Change]:
+    return TypeAdapter(kind)
 
 
 def as_json(change: Change) -> dict[str, object]:
-    """Return a change as JSON-ready data, its kind under `change`, its line under `summary`."""
-    plain = {item.name: _plain(getattr(change, item.name)) for item in dataclasses.fields(change)}
-    return {"change": type(change).__name__, "summary": str(change)} | plain
+    """Return a change as JSON-ready data, with its kind under `change` and its summary line under `summary`."""
+    fields: dict[str, object] = _adapter(type(change)).dump_python(change, mode="json")
+    return {"change": type(change).__name__, "summary": str(change)} | fields
 
 
 def kinds() -> set[type[Change]]:
-    """Return each kind of change: the classes of this folder's modules that can be made."""
+    """Return all kinds of change: the concrete classes in this folder's modules."""
     names = [found.name for found in pkgutil.iter_modules([str(Path(__file__).parent)]) if found.name != "root"]
     modules = [importlib.import_module(f"{__package__}.{name}") for name in names]
     classes = [item for module in modules for item in vars(module).values() if isinstance(item, type)]
@@ -144,11 +167,10 @@ def kinds() -> set[type[Change]]:
 
 
 def from_json(data: Mapping[str, object]) -> Change:
-    """Return the change that `as_json` wrote; raises ValueError for data that no kind of change has written."""
+    """Return the change that `as_json` wrote; raises ValueError for data that is not from any kind of change."""
     known = {kind.__name__: kind for kind in kinds()}
     fields = {name: value for name, value in data.items() if name not in {"change", "summary"}}
     kind = known.get(str(data.get("change")))
     if kind is None or fields.keys() - {item.name for item in dataclasses.fields(kind)}:
         raise ValueError(f"no change of any kind: {data}")
-    change: Change = TypeAdapter(kind).validate_python(fields)
-    return change
+    return _adapter(kind).validate_python(fields)

@@ -1,4 +1,4 @@
-"""Things that the runbook makes, and how each is now: a short text that the ledger keeps and a tear-down compares."""
+"""Things that the runbook makes, and their current state: a short text that the ledger and the tear-down compare."""
 
 import hashlib
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ FILES = ("file", "hosts file", "engine file", "site")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thing:
-    """A thing on the host that a change makes or alters: a path, or a name of the kernel's, systemd's or the engine's.
+    """A thing on the host that a change makes or alters: a path, or a name in the kernel, systemd or the engine.
 
-    `belongs` is the value of `also_remove` without which a tear-down leaves it; empty where it goes in any case.
+    A tear-down removes it only if `also_remove` has the value `belongs`, or in any case if that is empty.
     """
 
     kind: Kind
@@ -43,9 +43,9 @@ class Thing:
 
 
 def now(thing: Thing, timeout_seconds: float = 60) -> str | None:  # noqa: PLR0911 (one return a kind)
-    """Return how a thing is now, None where it is not there; an engine has `timeout_seconds` to say it.
+    """Return a thing's current state, None if it does not exist; the engine must respond within `timeout_seconds`.
 
-    Of a file, the SHA-256 of what is in it; of a setting or mode, its value; of what the engine has, whose it is.
+    For a file, the SHA-256 of its content; for a setting or mode, its value; for the engine's objects, the owner or ID.
     """
     path = Path(thing.name)
     match thing.kind:
@@ -64,8 +64,8 @@ def now(thing: Thing, timeout_seconds: float = 60) -> str | None:  # noqa: PLR09
                 return None
             return "enabled" if systemd.is_enabled(thing.name) else None
         case "group":
-            found = [line.split(":") for line in files.lines(Path("/etc/group"))]
-            return next((f"members: {fields[-1]}" for fields in found if fields[0] == thing.name), None)
+            groups = [line.split(":") for line in files.lines(Path("/etc/group"))]
+            return next((f"members: {fields[-1]}" for fields in groups if fields[0] == thing.name), None)
         case "packages":
             return thing.name if packages.installed(thing.name.split()) else None
     return _of_engine(thing, timeout_seconds)
@@ -77,10 +77,10 @@ def _of_engine(thing: Thing, timeout_seconds: float) -> str | None:
         return None
     match thing.kind:
         case "image":
-            return ", ".join(sorted(str(found.id) for found in images.ours(client, thing.name))) or None
+            return ", ".join(sorted(str(image.id) for image in images.ours(client, thing.name))) or None
         case "container":
-            there = engine.container(client, thing.name)
-            return None if there is None else OURS if there.label(engine.LABEL) else THEIRS
+            found = engine.container(client, thing.name)
+            return None if found is None else OURS if found.label(engine.LABEL) else THEIRS
         case "project":
             own = compose.own_containers(client, thing.name) or compose.own_networks(client, thing.name)
             return OURS if own else None

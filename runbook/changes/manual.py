@@ -8,7 +8,7 @@ from runbook.changes.base import Change, Result
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftToUser(Change):
-    """Something that the runbook does not do itself: what to do, and the text to paste for it."""
+    """A task that the runbook does not do itself, with the text to paste for it."""
 
     result: ClassVar[Result] = "left to you"
     task: str
@@ -23,13 +23,13 @@ class LeftToUser(Change):
         return self.text
 
     def needs_root(self) -> bool:
-        """Return False: nothing is changed."""
+        """Return False: it changes nothing."""
         return False
 
     def by_hand(self) -> str:
-        """Return the commands for it."""
+        """Return the equivalent shell commands."""
         return f"# left to you: {self.task}"
 
     def make(self, _timeout_seconds: float, /) -> str:
-        """Return the text to paste; nothing is changed."""
+        """Return the text to paste; changes nothing."""
         return self.text.strip()

@@ -1,4 +1,4 @@
-"""The process of root's: makes the changes that are handed to it, one JSON object a line; `apply` starts it by sudo."""
+"""The root process: makes the changes that it reads, one JSON object a line. `apply` starts it by sudo."""
 
 import functools
 import json
@@ -16,10 +16,10 @@ from runbook.system.host.files import mode_of
 
 
 def main() -> None:
-    """Check, enter, make or settle each change that comes in as JSON, one a line; answer with a note or error each.
+    """Check, enter, make or settle each change read from stdin, one JSON line each; answer with a note or an error.
 
-    The first line says for whom: `owner`, the user's and group's number, and `timeout_seconds`. The note of an entry
-    says how many things were entered; they are settled before the next change.
+    The first line holds `owner`, the requesting user's user and group ID, and `timeout_seconds`. The note of an `enter`
+    is the number of entries; they are settled before the next change.
     """
     with ExitStack() as stack:
         _serve(json.loads(sys.stdin.readline()), stack)
@@ -27,13 +27,13 @@ def main() -> None:
 
 def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
     timeout_seconds, begun = header["timeout_seconds"], tuple[ledger.Entry, ...]()
-    keep_others_out = functools.cache(lambda: stack.enter_context(lock.hold()))
+    take_lock = functools.cache(lambda: stack.enter_context(lock.hold()))
     for line in sys.stdin:
-        asked, data = json.loads(line)
+        request, data = json.loads(line)
         change, note = from_json(data), ""
         try:
-            keep_others_out()
-            match asked:
+            take_lock()
+            match request:
                 case "check place":
                     change.check_place()
                 case "enter":
@@ -43,7 +43,7 @@ def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
                     ledger.settle(begun, timeout_seconds)
                 case _:
                     change.refuse_drift()
-                    note = change.make(timeout_seconds)
+                    note = change.make(timeout_seconds) or ""
                     _give(change, tuple(header["owner"]))
             answer = {"note": note}
         except RunbookError as error:
@@ -54,7 +54,7 @@ def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
 
 
 def _give(change: Change, owner: tuple[int, int]) -> None:
-    """Give what a change has made, and nobody else may read, to the user that it was made for."""
+    """Give the private files that a change made to the user it was made for."""
     for path in change.private_paths():
         if (mode := mode_of(path)) is not None and not mode & 0o077:
             os.chown(path, *owner, follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""Commands for a POSIX shell that do by hand what changes do, for root."""
+"""The shell commands that make a change by hand: POSIX, run as root."""
 
 import re
 import shlex
@@ -10,50 +10,50 @@ from runbook.system.host.systemd import Supervisor
 
 
 def command(*words: object) -> str:
-    """Return a command, each word quoted where a shell needs that."""
+    """Return a command with each word quoted if the shell requires it."""
     return shlex.join(map(str, words))
 
 
 def lines(*commands: str) -> str:
-    """Return commands one below the other, without those that are empty."""
+    """Return the non-empty commands, one per line."""
     return "\n".join(text for text in commands if text)
 
 
-def keep(path: Path, kept: Path) -> str:
-    """Return what keeps the earlier version of a file beside it, where it is not kept already."""
-    return f"[ -e {command(kept)} ] || {command('cp', '-p', path, kept)}"
+def keep(path: Path, backup: Path) -> str:
+    """Return a command that copies a file to its backup, unless that exists."""
+    return f"[ -e {command(backup)} ] || {command('cp', '-p', path, backup)}"
 
 
 def write(path: Path, text: str, mode: int, secrets: tuple[Path, ...] = ()) -> str:
-    """Return what writes a text file, which only root can read until it has its mode.
+    """Return commands that write a text file, which only root can read until its mode is set.
 
-    The placeholder of a secret becomes what is in the secret's file: the shell reads it, and no program is given it as
-    an argument.
+    A secret's placeholder becomes a command substitution: the shell reads the secret's file, and no program gets the
+    secret as an argument.
     """
-    mark = "EOF"
-    while mark in text:
-        mark += "_"
+    delimiter = "EOF"
+    while delimiter in text:
+        delimiter += "_"
     if secrets:
         text = re.sub(r"([\\$`])", r"\\\1", text)
     for secret in secrets:
         text = text.replace(credentials.placeholder(secret), f"$({command('cat', secret)})")
     ending = "" if text.endswith("\n") else "\n"
-    quoted = mark if secrets else f"'{mark}'"
+    start = delimiter if secrets else f"'{delimiter}'"
     target = command(path)
     return lines(
         command("mkdir", "-p", path.parent),
-        f"(umask 077 && cat >{target}) <<{quoted}\n{text}{ending}{mark}",
+        f"(umask 077 && cat >{target}) <<{start}\n{text}{ending}{delimiter}",
         f"chmod {mode:04o} {target}",
     )
 
 
-def service(by: Supervisor, verb: str, unit: str) -> str:
-    """Return what starts, stops, restarts or reloads a service, with systemd or by its init script."""
-    return command("systemctl", verb, unit) if by == "systemd" else command("service", unit, verb)
+def service(supervisor: Supervisor, verb: str, unit: str) -> str:
+    """Return a command that starts, stops, restarts or reloads a service, by systemd or its init script."""
+    return command("systemctl", verb, unit) if supervisor == "systemd" else command("service", unit, verb)
 
 
 def key(path: str, key_type: str, passphrase: Path | None = None) -> str:
-    """Return what makes a private key in a file that only root can read; `path` is quoted already."""
+    """Return a command that writes a private key to a file that only root can read; `path` is already quoted."""
     kind, _, size = key_type.partition("-")
     option = (
         f"EC -pkeyopt ec_paramgen_curve:P-{size[1:]}" if kind == "ecdsa" else f"RSA -pkeyopt rsa_keygen_bits:{size}"
@@ -63,11 +63,11 @@ def key(path: str, key_type: str, passphrase: Path | None = None) -> str:
 
 
 def passphrase(file: Path | None) -> str:
-    """Return the option for the passphrase of the authority's key, with a space after it; empty where it has none."""
+    """Return the option for the authority key's passphrase, with a trailing space; empty if it has none."""
     return f"{command('-passin', f'file:{file}')} " if file else ""
 
 
 def subject(names: Iterable[tuple[str, str]]) -> str:
-    """Return a subject as openssl-req(1) takes it, quoted."""
+    """Return the options for a subject, quoted, as openssl-req(1) takes them."""
     parts = (f"/{name}=" + re.sub(r"([/+\\])", r"\\\1", value) for name, value in names)
     return command("-utf8", "-subj", "".join(parts) or "/")

@@ -1,4 +1,4 @@
-"""Changes of the timer that proves the registry again."""
+"""Changes to the timer that repeats the proof."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from runbook.system.host import file_state, files, systemd
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnableTimer(Change):
-    """Let systemd read the units of a timer, and start it now and at boot."""
+    """Make systemd read a timer's units and start the timer now and at boot."""
 
     name: str
 
@@ -24,22 +24,21 @@ class EnableTimer(Change):
         return (Thing(kind="timer", name=self.name),)
 
     def check_place(self) -> None:
-        """Raise HostError where no unit can be written."""
+        """Raise HostError if no unit can be written."""
         files.require_writable(systemd.UNITS)
 
     def by_hand(self) -> str:
-        """Return the commands for it."""
+        """Return the equivalent shell commands."""
         return f"systemctl daemon-reload && systemctl enable --now {self.name}"
 
-    def make(self, _timeout_seconds: float, /) -> str:
+    def make(self, _timeout_seconds: float, /) -> None:
         """Start the timer."""
         systemd.start_timer(self.name)
-        return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemoveTimer(Change):
-    """Stop a timer of systemd's and remove its units."""
+    """Stop a systemd timer and remove its units."""
 
     name: str
     paths: tuple[Path, ...]
@@ -50,24 +49,23 @@ class RemoveTimer(Change):
         return f"stop {self.name}, and remove {', '.join(map(str, self.paths))}"
 
     def check_place(self) -> None:
-        """Raise HostError where no unit can be removed."""
+        """Raise HostError if no unit can be removed."""
         files.require_writable(systemd.UNITS)
 
     def refuse_drift(self) -> None:
-        """Raise ChangedError where a unit is another one since the plan."""
+        """Raise ChangedError if a unit has changed since the plan."""
         for path, before in zip(self.paths, self.before, strict=True):
             file_state.refuse_changed(path, file_state.state(path), before)
 
     def by_hand(self) -> str:
-        """Return the commands for it."""
-        removed = shell.command("rm", *self.paths)
-        return f"systemctl disable --now {self.name} && {removed} && systemctl daemon-reload"
+        """Return the equivalent shell commands."""
+        remove = shell.command("rm", *self.paths)
+        return f"systemctl disable --now {self.name} && {remove} && systemctl daemon-reload"
 
-    def make(self, _timeout_seconds: float, /) -> str:
-        """Stop the timer, and remove its units and their entries in the ledger."""
+    def make(self, _timeout_seconds: float, /) -> None:
+        """Stop the timer and remove its units and their ledger entries."""
         systemd.stop_timer(self.name)
         for path in self.paths:
             files.remove_tree(path)
         systemd.forget(self.name)
         ledger.drop_paths(*self.paths, Path(self.name))
-        return ""

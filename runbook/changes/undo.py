@@ -1,6 +1,7 @@
-"""Changes that undo what the ledger records, and the one that begins a ledger with what an earlier version has made.
+"""Changes that undo what the ledger records, and one that begins a ledger with what an earlier version has made.
 
-A kill between the two leaves an entry whose thing is as before, which is then forgotten.
+A kill between the undoing and the removal of the entry leaves an entry whose thing is in its earlier state. The next
+tear-down only drops that entry.
 """
 
 import shutil
@@ -24,7 +25,7 @@ Action = Literal["remove", "put back", "take out", "set back", "forget", "leave"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnterEarlier(Change):
-    """Begin the ledger with what an earlier version has made, as its marks tell."""
+    """Begin the ledger with what an earlier version has made, identified by its marks."""
 
     found: tuple[Earlier, ...]
 
@@ -35,25 +36,24 @@ class EnterEarlier(Change):
         )
 
     def check_place(self) -> None:
-        """Raise HostError where no ledger can be written."""
+        """Raise HostError if no ledger can be written."""
         files.require_writable(ledger.FOLDER)
 
     def by_hand(self) -> str:
-        """Return the commands for it."""
+        """Return the equivalent shell commands."""
         return "# by hand, there is no ledger"
 
-    def make(self, _timeout_seconds: float, /) -> str:
+    def make(self, _timeout_seconds: float, /) -> None:
         """Write the ledger."""
         ledger.begin(self.found)
-        return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Undo(Change):
-    """Undo one entry of the ledger, and take it out of there.
+    """Undo one ledger entry and remove it from the ledger.
 
-    `found` is how the thing is then, where an edit since the plan must not be lost; `detail` what it is set back to, or
-    why it is left.
+    `found` is the thing's state at plan time, if an edit since then must not be lost; `reason` is the value to restore,
+    or why the thing is left.
     """
 
     number: int
@@ -83,14 +83,14 @@ class Undo(Change):
                 return f"leave {name} to you: {self.reason}"
 
     def check_place(self) -> None:
-        """Raise HostError where its path cannot be changed."""
+        """Raise HostError if its path cannot be changed."""
         if self.action in ("forget", "leave") or self.thing.kind not in (*made.FILES, "folder", "mode"):
             return
         require = files.require_place_for_folder if self.thing.kind == "folder" else files.require_writable
         require(Path(self.thing.name))
 
     def by_hand(self) -> str:
-        """Return the commands for it."""
+        """Return the equivalent shell commands."""
         if self.action in ("forget", "leave"):
             return f"# {self}"
         name = shell.command(*(self.thing.name.split() if self.thing.kind == "packages" else [self.thing.name]))
@@ -101,9 +101,9 @@ class Undo(Change):
         return _BY_HAND[self.thing.kind].format(name=name, value=self.reason)
 
     def make(self, timeout_seconds: float, /) -> str:
-        """Undo the entry, and return where a file is kept whose place is left to the user.
+        """Undo the entry, and return where the earlier file is if the current one is left to the user.
 
-        Raises ChangedError where a file was changed since the plan, or something is in a folder that was empty.
+        Raises ChangedError if a file was changed since the plan, or an empty folder is no longer empty.
         """
         entry, note = ledger.entry(self.number), ""
         if self.found is not None and (found := made.now(entry.thing)) is not None:
@@ -116,14 +116,14 @@ class Undo(Change):
             files.write(path, text.encode(), files.mode_of(path) or 0o644)
         elif self.action != "forget":
             _UNDO[entry.thing.kind](entry, timeout_seconds)
-        if entry.thing.kind in made.FILES and entry.made is None:  # a run was killed while it wrote the file
+        if entry.thing.kind in made.FILES and entry.made is None:  # a run was killed while writing the file
             files.remove_tree(files.part_of(Path(entry.thing.name)))
         ledger.drop(self.number)
         return note
 
 
 def _leave(entry: Entry) -> str:
-    """Leave a thing as it is, and the file that was there before beside it: nothing is lost with the entry."""
+    """Leave a thing as it is, with the earlier file beside it: dropping the entry must not lose the backup."""
     if entry.kept is None:
         return ""
     beside = Path(f"{entry.thing.name}{files.KEPT}")
@@ -142,18 +142,18 @@ def _undo_file(entry: Entry, _timeout_seconds: float) -> None:
 
 
 def _undo_engine_file(entry: Entry, timeout_seconds: float) -> None:
-    """Put daemon.json back, and let the engine forget what it listed by it: only an empty list takes a key away."""
+    """Restore daemon.json and reload the engine with explicit lists: only an empty list clears a key."""
     path = Path(entry.thing.name)
-    ledger.reopen(entry.number)  # it has a text of its own until the engine has read it
+    ledger.reopen(entry.number)  # its text is temporary until the engine has read it
     before = entry.kept.copy.read_text(encoding="utf-8") if entry.kept else None
-    listed, left = daemon_json.lists(files.read_text(path)), daemon_json.lists(before)
-    unwanted = [tuple(item for item in now if item not in then) for now, then in zip(listed, left, strict=True)]
+    listed, wanted = daemon_json.lists(files.read_text(path)), daemon_json.lists(before)
+    unwanted = [tuple(item for item in now if item not in then) for now, then in zip(listed, wanted, strict=True)]
     with reload.put_back(path, systemd.supervisor(), timeout_seconds):
         files.write(path, daemon_json.without_registries(before).encode(), files.mode_of(path) or 0o644)
         if engine.connect(timeout_seconds) is not None:
             reload.reload(
                 systemd.supervisor(),
-                wanted=Registries(insecure=left[0], mirrors=left[1]),
+                wanted=Registries(insecure=wanted[0], mirrors=wanted[1]),
                 unwanted=Registries(insecure=unwanted[0], mirrors=unwanted[1]),
                 timeout_seconds=timeout_seconds,
             )
@@ -161,9 +161,9 @@ def _undo_engine_file(entry: Entry, timeout_seconds: float) -> None:
 
 
 def _undo_site(entry: Entry, timeout_seconds: float) -> None:
-    """Take the site away, once nginx has read that it is gone; what nginx was without it, it is again."""
+    """Remove the site and reload nginx, then restore the earlier file if there was one."""
     path = Path(entry.thing.name)
-    ledger.reopen(entry.number)  # it has a text of its own until nginx has read it
+    ledger.reopen(entry.number)  # its text is temporary until nginx has read it
     if (text := files.read_text(path)) is not None:
         nginx.remove(path, text, None, timeout_seconds)
     _undo_file(entry, timeout_seconds)
@@ -183,12 +183,12 @@ def _undo_folder(entry: Entry, _timeout_seconds: float) -> None:
 def _undo_packages(entry: Entry, timeout_seconds: float) -> None:
     names = packages.installed(entry.thing.name.split())
     if "docker.io" in names and systemd.supervisor() == "none" and engine.connect(timeout_seconds) is not None:
-        engine.stop_process(timeout_seconds)  # systemd stops what it runs when the package goes
+        engine.stop_process(timeout_seconds)  # systemd stops its services when the package is removed
     packages.purge(names)
 
 
-def _undo_group(entry: Entry) -> None:
-    """Remove a group that nobody is in, and that the package has left."""
+def _undo_group(entry: Entry, _timeout_seconds: float) -> None:
+    """Remove a group that the package has left, unless it has members."""
     if made.now(entry.thing) == "members: ":
         commands.run("groupdel", entry.thing.name)
 
@@ -215,7 +215,7 @@ _UNDO: dict[str, Callable[[Entry, float], None]] = {
     "unit": _undo_unit,
     "timer": lambda entry, _: systemd.stop_timer(entry.thing.name),
     "packages": _undo_packages,
-    "group": lambda entry, _: _undo_group(entry),
+    "group": _undo_group,
     "image": _of_engine(images.remove),
     "container": _of_engine(engine.remove_container),
     "project": _of_engine(compose.remove_own),
