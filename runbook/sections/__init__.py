@@ -1,4 +1,4 @@
-"""One module for each notebook of a state: gather facts, plan changes, check from outside.
+"""The desired states, one module per notebook: gather facts, plan changes, check from outside.
 
 Imports `changes` and what it imports.
 """

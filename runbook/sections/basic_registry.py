@@ -1,4 +1,4 @@
-"""The basic registry: plain HTTP, no login, its data in a folder of this host, a push and a pull to try it.
+"""The basic registry: plain HTTP, no login, data in a folder of this host, tested with a push and a pull.
 
 Notebook: 20-basic-registry. Source: OCI Distribution Specification 1.1; Docker Registry HTTP API V2 (`_catalog`).
 """
@@ -31,9 +31,9 @@ PLAIN_HTTP = "server gave HTTP response to HTTPS client"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BasicRegistryFacts:
-    """How the basic registry is now; `container` is None where there is none of its name.
+    """The current state of the basic registry; `container` is None if no container has its name.
 
-    `daemon_json` is the text of the engine's file without what is secret in it, `registries` what the engine lists.
+    `daemon_json` is the text of the engine's file without secrets, `registries` is what the engine lists.
     """
 
     image: images.RegistryImage
@@ -48,7 +48,7 @@ class BasicRegistryFacts:
 
 
 def gather(parameters: Parameters) -> BasicRegistryFacts:
-    """Return the facts; raises MissingError where there is no engine or no image of the registry."""
+    """Return the facts; raises MissingError without an engine or an image of the registry."""
     client = engine.require(parameters.timeout_seconds)
     supervisor, configures = systemd.supervisor(), _configures_engine(parameters)
     return BasicRegistryFacts(
@@ -69,15 +69,14 @@ def _configures_engine(parameters: Parameters) -> bool:
 
 
 def is_made(facts: BasicRegistryFacts) -> bool:
-    """Return whether this section was carried out before."""
+    """Return whether this section has been applied before."""
     return facts.container is not None
 
 
 def plan(parameters: Parameters, facts: BasicRegistryFacts) -> list[Change]:
-    """Return what brings the engine's registries and the container to what the parameters want; empty where they are.
+    """Return the changes that bring the engine's registries and the container to the wanted state; empty if none.
 
-    Raises HostError where a container of that name is there that the runbook did not make, and where daemon.json is
-    such that nothing can be merged into it.
+    Raises HostError if another container has that name, or if nothing can be merged into daemon.json.
     """
     changes = _plan_engine(parameters, facts)
     if not facts.data_directory_exists:
@@ -127,7 +126,7 @@ def _plan_engine(parameters: Parameters, facts: BasicRegistryFacts) -> list[Chan
 
 
 def _plan_desktop(insecure: tuple[str, ...], mirrors: tuple[str, ...]) -> list[Change]:
-    """Return what only the user can do: the engine's file is in the settings of Docker Desktop."""
+    """Return the task for the user: the engine's file is in the settings of Docker Desktop."""
     text = daemon_json.merge(None, insecure_registries=insecure, registry_mirrors=mirrors)
     task = "in Docker Desktop, Settings, Docker Engine: add these keys to what is there, then Apply & restart"
     return [LeftToUser(task=task, text=text)]
@@ -138,12 +137,12 @@ def _publish(parameters: Parameters) -> tuple[str, int, int]:
 
 
 def _inside(facts: BasicRegistryFacts) -> str:
-    """Return where the container has its data, and how Docker is to mount them."""
+    """Return the data path in the container, with its mount option."""
     return f"{storage.ROOT}:z" if facts.has_selinux else str(storage.ROOT)
 
 
 def _why_run(parameters: Parameters, facts: BasicRegistryFacts) -> str | None:
-    """Return why the container is to be made: empty where there is none, None where the one there is right."""
+    """Return why to run the container: empty if there is none, None if the current one is as wanted."""
     found = facts.container
     if found is None:
         return ""
@@ -160,10 +159,10 @@ def _why_run(parameters: Parameters, facts: BasicRegistryFacts) -> str | None:
 
 
 def check(parameters: Parameters) -> list[Result]:
-    """Return the proof: the test image goes to the registry and comes back with the same digest.
+    """Return the proof: a push and a pull of the test image, which keeps its digest.
 
-    Where others reach it, and the parameters list it for plain HTTP, the same at this host's address on the network.
-    The test repository is removed again, from the registry and from the engine.
+    If the registry listens on the network, and the parameters list it for plain HTTP, the proof includes this host's
+    network address. The test repository is removed again from the registry and the engine.
     """
     client = engine.require(parameters.timeout_seconds)
     host = f"{_reached_at(parameters)}:{parameters.basic_port}"
@@ -176,13 +175,13 @@ def check(parameters: Parameters) -> list[Result]:
     if (lan := lan_host(parameters, addresses)) is not None:
         results += _check_lan(client, parameters, lan) if lan != host else []
         results += _check_unlisted(client, parameters, addresses)
-    again = f"read the container's log, `docker logs {parameters.basic_container}`; where it is `{PLAIN_HTTP}`, "
-    again += f"list {host} in insecure_registries"
-    return [dataclasses.replace(result, remedy=again) for result in results]
+    remedy = f"read the container's log, `docker logs {parameters.basic_container}`; where it is `{PLAIN_HTTP}`, "
+    remedy += f"list {host} in insecure_registries"
+    return [dataclasses.replace(result, remedy=remedy) for result in results]
 
 
 def check_answers(parameters: Parameters) -> list[Result]:
-    """Return the part of the proof that needs no image: the registry answers, and has not what nobody pushed."""
+    """Return the part of the proof that needs no image: the registry responds, and has no tag that was never pushed."""
     registry = api.Registry(url=f"http://{_reached_at(parameters)}:{parameters.basic_port}")
     answered = api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
     repository, _ = split_reference(parameters.basic_test_reference)
@@ -225,9 +224,9 @@ def _reached_at(parameters: Parameters) -> str:
 
 
 def lan_host(parameters: Parameters, addresses: Sequence[str]) -> str | None:
-    """Return HOST:PORT at which the network reaches the basic registry over the plain HTTP that is listed for it.
+    """Return HOST:PORT of the basic registry on the network, if it is listed for plain HTTP.
 
-    `addresses` are those of this host that are not loopback; None where nothing is listed for one that it listens on.
+    `addresses` are this host's addresses except loopback. Returns None if no address that it listens on is listed.
     """
     open_at = [item for item in addresses if parameters.basic_address in (_ALL_ADDRESSES, item)]
     hosts = [f"{address}:{parameters.basic_port}" for address in open_at]
@@ -237,7 +236,7 @@ def lan_host(parameters: Parameters, addresses: Sequence[str]) -> str | None:
 def _proof(
     client: engine.Client, parameters: Parameters, host: str, *, test_image: str
 ) -> AbstractContextManager[docker_client.Proof]:
-    """Return the proof at HOST:PORT, over plain HTTP."""
+    """Return the proof at HOST:PORT over plain HTTP."""
     return docker_client.proof(
         client,
         api.Registry(url=f"http://{host}"),
@@ -268,9 +267,9 @@ def _check_lan(client: engine.Client, parameters: Parameters, lan: str) -> list[
 
 
 def _check_unlisted(client: engine.Client, parameters: Parameters, addresses: Sequence[str]) -> list[Result]:
-    """Return the negative twin: another registry of this host on plain HTTP, at a port that nobody listed.
+    """Return the negative twin: another plain HTTP registry on this host, at an unlisted port.
 
-    Empty where each address of this host is in a network that the engine lists: there it refuses no port.
+    Empty if the engine lists networks with all addresses of this host: it then refuses no port.
     """
     listed = reload.registries(client).insecure
     image = images.require(client, parameters).reference
@@ -281,6 +280,6 @@ def _check_unlisted(client: engine.Client, parameters: Parameters, addresses: Se
             return []
         with _proof(client, parameters, unlisted, test_image="") as proof:
             api.wait_until_ready(proof.registry, timeout_seconds=parameters.timeout_seconds)
-            said = proof.push()
+            output = proof.push()
     claim = "docker push to this host at a port that insecure_registries does not list"
-    return [refused(claim, expected=PLAIN_HTTP, found=says(said, expected=PLAIN_HTTP), remedy="")]
+    return [refused(claim, expected=PLAIN_HTTP, found=says(output, expected=PLAIN_HTTP), remedy="")]

@@ -1,7 +1,7 @@
-"""The certificates: an authority of one's own, a server certificate, and the engine's trust in the authority.
+"""The certificates: a private authority, a server certificate, and the engine's trust in the authority.
 
-Or, with `certificate_source: own`, key and chain that were brought along, and the trust in their authority. Both ways
-end in the same files and the same proof, so they stand in one module, longer than others.
+With `certificate_source: own`, a supplied key and chain, and the trust in their authority. Both variants produce the
+same files and the same proof, so they share one module, which is longer than others.
 
 Notebook: 30-certificates. Source: RFC 5280; Docker Engine documentation, "Verify repository client with certificates".
 """
@@ -33,12 +33,12 @@ KEY_OF_ANOTHER = "it is not the key of the authority's certificate"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertificateFacts:
-    """How keys and certificates are now; `modes` holds the permission bits of each place, None where it is not there.
+    """The current state of keys and certificates; `modes` are the permission bits of each path, None if it is absent.
 
-    `authority_key` is `absent`, `fits`, or what is wrong with it; `server_fits` says whether the server's key and the
-    authority's signature both fit its certificate. `states` tells of what may be overwritten whether it changes
-    later. `brought` is what was brought along, None where it is issued here;
-    `intermediates` stand between the two, the one that the authority signed first. `others` is what else lies in the
+    `authority_key` is `absent`, `fits`, or what is wrong with it. `server_fits` is whether both the server's key and
+    the authority's signature match its certificate. `states` are the fingerprints that show a later change of a file
+    that may be overwritten. `brought` is what the user supplied, None if the certificate is issued here.
+    `intermediates` are those of the chain, the one that the authority signed first. `others` are the other names in the
     private folder.
     """
 
@@ -58,11 +58,11 @@ class CertificateFacts:
     others: tuple[str, ...] = ()
 
     def state(self, path: Path) -> str | None:
-        """Return what tells whether a place has changed since, None where there was nothing."""
+        """Return the fingerprint of a path, None if there was nothing."""
         return dict(self.states).get(path)
 
     def mode(self, path: Path) -> int | None:
-        """Return the permission bits of a place that was looked at."""
+        """Return the permission bits of a gathered path."""
         return dict(self.modes)[path]
 
 
@@ -79,9 +79,8 @@ def _load(text: str | None, path: Path) -> x509.Certificate | None:
 
 def gather(parameters: Parameters) -> CertificateFacts:
     """Return the facts; raises HostError for a file that holds no certificate, SecretError for no passphrase file."""
-    key_path, certificate_path = parameters.ca_key_path, parameters.ca_certificate_path
-    text = files.read_text(certificate_path)
-    authority = _load(text, certificate_path)
+    text = files.read_text(parameters.ca_certificate_path)
+    authority = _load(text, parameters.ca_certificate_path)
     server_text = files.read_text(parameters.certificate_path)
     server = _load(server_text, parameters.certificate_path)
     own = parameters.certificate_source == "own"
@@ -91,7 +90,7 @@ def gather(parameters: Parameters) -> CertificateFacts:
         address=network.address_of(parameters.address),
         authority=tls.describe(authority) if authority else None,
         authority_text=text,
-        authority_key="absent" if own else _state_of_key(key_path, authority, parameters),
+        authority_key="absent" if own else _state_of_key(parameters, authority),
         server=tls.describe(server) if server else None,
         server_fits=bool(server_text and server and authority and _fits(server_text, server, authority)),
         trusted=files.read_text(_trust_path(parameters, is_desktop=is_desktop)),
@@ -105,14 +104,14 @@ def gather(parameters: Parameters) -> CertificateFacts:
 
 
 def _others(private: Path) -> tuple[str, ...]:
-    """Return what in a private folder is neither the runbook's nor such a folder of another deployment."""
+    """Return the names in a private folder that are not the runbook's, nor a private folder of another deployment."""
     own = {"ca", "secrets", "accepted.json"}
     names = [name for name in files.names_in(private) if files.whole_of(name) not in own]
     return tuple(name for name in names if not own.issuperset(files.names_in(private / name) or ("none",)))
 
 
 def _intermediates(text: str | None, authority: x509.Certificate | None) -> tuple[tls.Certificate, ...]:
-    """Return what the server's file holds beside its own certificate and the authority's; none where it cannot."""
+    """Return the certificates in the server's file except its own and the authority's; none if it is unreadable."""
     try:
         _, *others = x509.load_pem_x509_certificates((text or "").encode())
     except ValueError:
@@ -126,7 +125,7 @@ def _is_desktop(parameters: Parameters) -> bool:
 
 
 def _trust_path(parameters: Parameters, *, is_desktop: bool) -> Path:
-    """Return where this engine looks for the authority; that of Docker Desktop takes it from the user's own folder."""
+    """Return where this engine reads the authority from; Docker Desktop reads it from the user's home folder."""
     folder = Path.home() / ".docker" / "certs.d"
     return folder / parameters.registry_host / "ca.crt" if is_desktop else parameters.trust_path
 
@@ -142,16 +141,16 @@ def _gather_brought(parameters: Parameters, text: str | None) -> supplied.Brough
 
 
 def passphrase_file(parameters: Parameters) -> Path | None:
-    """Return the operator's file with the passphrase of the authority's key, None where there is none."""
+    """Return the operator's file with the authority key's passphrase, None if there is none."""
     return Path(parameters.ca_passphrase_file) if parameters.ca_passphrase_file else None
 
 
-def _state_of_key(path: Path, authority: x509.Certificate | None, parameters: Parameters) -> str:
+def _state_of_key(parameters: Parameters, authority: x509.Certificate | None) -> str:
     passphrase = credentials.find_passphrase(passphrase_file(parameters))
-    if not path.exists():
+    if not parameters.ca_key_path.exists():
         return "absent"
     try:
-        key = tls.load_key(path, passphrase)
+        key = tls.load_key(parameters.ca_key_path, passphrase)
     except HostError as error:
         return error.found
     if authority is not None and key.public_key() != authority.public_key():
@@ -163,7 +162,7 @@ def _fits(text: str, server: x509.Certificate, authority: x509.Certificate) -> b
     try:
         key = serialization.load_pem_private_key(text.encode(), None)
         server.verify_directly_issued_by(authority)
-    except Exception:  # noqa: BLE001 (whatever is wrong with the pair, it is issued anew)
+    except Exception:  # noqa: BLE001 (any invalid pair is reissued)
         return False
     return key.public_key() == server.public_key()
 
@@ -180,10 +179,10 @@ def _subject(parameters: Parameters, common_name: str) -> tls.Subject:
 
 
 def _names(parameters: Parameters, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the host names and addresses that the server certificate is for, each once.
+    """Return the host names and addresses of the server certificate, without duplicates.
 
-    One that was brought along need not have this host's own addresses, since clients come by the name, and many an
-    authority signs no private address; an address by which they do come is one of extra_addresses.
+    A supplied certificate need not have this host's addresses: clients use the name, and many authorities sign no
+    private addresses. An address that clients do use belongs in extra_addresses.
     """
     addresses = (address, "127.0.0.1", *parameters.extra_addresses)
     if parameters.certificate_source == "own":
@@ -192,7 +191,7 @@ def _names(parameters: Parameters, address: str) -> tuple[tuple[str, ...], tuple
 
 
 def _why_issue(parameters: Parameters, facts: CertificateFacts) -> str | None:  # noqa: PLR0911 (one return a reason)
-    """Return why the server certificate is to be issued, None where it is as it should be."""
+    """Return why to issue the server certificate, None if it is as wanted."""
     server = facts.server
     if server is None:
         return "there is none"
@@ -216,9 +215,9 @@ def _by_hand(parameters: Parameters) -> str:
 
 
 def _refuse_dates(parameters: Parameters, facts: CertificateFacts) -> None:
-    """Raise HostError where the time of this host is before a certificate's, or after the authority's.
+    """Raise HostError if a certificate is not valid yet, or the authority has expired, by this host's clock.
 
-    A server certificate that has expired is issued anew; one that is not valid yet tells that the clock was set back.
+    An expired server certificate is reissued. One that is not valid yet means that the clock was set back.
     """
     now = f"{facts.now:%Y-%m-%d %H:%M} UTC by this host's clock"
     places = ((facts.authority, parameters.ca_certificate_path), (facts.server, parameters.certificate_path))
@@ -236,7 +235,7 @@ def _refuse_dates(parameters: Parameters, facts: CertificateFacts) -> None:
 
 
 def _refuse_authority(parameters: Parameters, facts: CertificateFacts) -> None:
-    """Raise HostError where the authority that is there cannot sign; it is never made anew by itself."""
+    """Raise HostError if the existing authority cannot sign: the runbook never replaces it on its own."""
     key_path, authority, by_hand = parameters.ca_key_path, facts.authority, _by_hand(parameters)
     if facts.authority_key == tls.WRONG_PASSPHRASE:
         remedy = "give the right one in RUNBOOK_CA_PASSPHRASE, or in the file that ca_passphrase_file names"
@@ -256,12 +255,12 @@ def _refuse_authority(parameters: Parameters, facts: CertificateFacts) -> None:
 
 
 def is_made(facts: CertificateFacts) -> bool:
-    """Return whether this section was carried out before."""
+    """Return whether this section has been applied before."""
     return facts.server is not None
 
 
 def _refuse_other_subject(parameters: Parameters, facts: CertificateFacts) -> None:
-    """Raise HostError where the authority that is there has another name than the parameters say."""
+    """Raise HostError if the existing authority's name is not the one in the parameters."""
     wanted = tls.subject_text(_subject(parameters, parameters.ca_common_name))
     if facts.authority is not None and facts.authority.subject != wanted:
         raise HostError(
@@ -274,13 +273,12 @@ def _refuse_other_subject(parameters: Parameters, facts: CertificateFacts) -> No
 
 
 def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
-    """Return what makes authority, server certificate and trust as the parameters want them; empty where they are.
+    """Return the changes that bring authority, server certificate and trust to the wanted state; empty if none.
 
-    Raises HostError where the authority cannot sign what is to be issued, or what was brought along is not right.
+    Raises HostError if the authority cannot sign a needed certificate, or a supplied certificate is not valid.
     """
     if facts.brought is not None:
         return _plan_own(parameters, facts, facts.brought)
-    key_path, certificate_path = parameters.ca_key_path, parameters.ca_certificate_path
     reason = _why_issue(parameters, facts)
     _refuse_other_subject(parameters, facts)
     _refuse_dates(parameters, facts)
@@ -290,8 +288,8 @@ def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
     if facts.authority is None:
         changes.append(
             IssueAuthority(
-                key_path=key_path,
-                certificate_path=certificate_path,
+                key_path=parameters.ca_key_path,
+                certificate_path=parameters.ca_certificate_path,
                 subject=_subject(parameters, parameters.ca_common_name),
                 key_type=parameters.key_type,
                 validity_days=parameters.ca_validity_days,
@@ -306,7 +304,7 @@ def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
 
 
 def _trust(parameters: Parameters, facts: CertificateFacts) -> Change:
-    """Return what lets the engine trust the authority: a copy of its certificate, on Docker Desktop the user's own."""
+    """Return the change that makes the engine trust the authority: a copy of its certificate or, on Desktop, a task."""
     source = parameters.ca_certificate_path
     if facts.is_desktop:
         folder = f"~/.docker/certs.d/{parameters.registry_host}"
@@ -316,7 +314,7 @@ def _trust(parameters: Parameters, facts: CertificateFacts) -> Change:
 
 
 def _plan_own(parameters: Parameters, facts: CertificateFacts, brought: supplied.BroughtCertificate) -> list[Change]:
-    """Return what puts what was brought along in its places; an authority that was there before is kept beside it."""
+    """Return the changes that install the supplied files, and back up an authority that was there before."""
     dns_names, addresses = _names(parameters, facts.address)
     authority = supplied_rules.refuse(brought, names=(*dns_names, *addresses), now=facts.now)
     changes = _plan_places(parameters, facts)
@@ -339,7 +337,6 @@ def _plan_own(parameters: Parameters, facts: CertificateFacts, brought: supplied
 
 
 def _issue(parameters: Parameters, facts: CertificateFacts, reason: str) -> IssueCertificate:
-    key_path, certificate_path = parameters.ca_key_path, parameters.ca_certificate_path
     dns_names, addresses = _names(parameters, facts.address)
     common_name = parameters.domain if len(parameters.domain) <= _COMMON_NAME_LENGTH else ""
     return IssueCertificate(
@@ -349,8 +346,8 @@ def _issue(parameters: Parameters, facts: CertificateFacts, reason: str) -> Issu
         addresses=addresses,
         key_type=parameters.key_type,
         validity_days=parameters.validity_days,
-        authority_key_path=key_path,
-        authority_certificate_path=certificate_path,
+        authority_key_path=parameters.ca_key_path,
+        authority_certificate_path=parameters.ca_certificate_path,
         passphrase_file=passphrase_file(parameters),
         reason=reason,
         before=facts.state(parameters.certificate_path),
@@ -358,9 +355,9 @@ def _issue(parameters: Parameters, facts: CertificateFacts, reason: str) -> Issu
 
 
 def _plan_places(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
-    """Return the folders to make, and the modes to repair of what is there.
+    """Return the changes that make missing folders and correct modes.
 
-    Raises HostError where others have something in the private folder: its mode would shut them out.
+    Raises HostError if the private folder holds foreign files: its mode would lock out their users.
     """
     changes: list[Change] = []
     for path, mode in _wanted_modes(parameters).items():
@@ -379,7 +376,7 @@ def _plan_places(parameters: Parameters, facts: CertificateFacts) -> list[Change
 
 
 def _wanted_modes(parameters: Parameters) -> dict[Path, int]:
-    """Return the permission bits of each private place, a folder before what is in it."""
+    """Return the permission bits of each private path, a folder before its content."""
     return {
         Path(parameters.private_directory): _FOLDER,
         parameters.ca_key_path.parent: _FOLDER,
@@ -390,15 +387,15 @@ def _wanted_modes(parameters: Parameters) -> dict[Path, int]:
 
 
 def check(parameters: Parameters) -> list[Result]:
-    """Return the proof that a verifying client accepts this certificate, and nothing else in its place.
+    """Return the proof that a verifying client accepts this certificate, and refuses any other.
 
-    Chain, name and dates are judged for each name; a real handshake is made in memory with the file on disk.
+    It validates chain, name and dates for each name, and makes a real in-memory handshake with the file on disk.
     """
     authority = x509.load_pem_x509_certificate(parameters.ca_certificate_path.read_bytes())
     trusted = _trust_path(parameters, is_desktop=_is_desktop(parameters))
     chain = x509.load_pem_x509_certificates(parameters.certificate_path.read_bytes())
     now = datetime.datetime.now(datetime.UTC)
-    stranger = tls.issue_authority(tls.generate_key("ecdsa-p256"), authority.subject, now=now, validity_days=1)
+    untrusted = tls.issue_authority(tls.generate_key("ecdsa-p256"), authority.subject, now=now, validity_days=1)
     dns_names, addresses = _names(parameters, network.address_of(parameters.address))
     reissue = "run the notebook 30-certificates again; if it stays, move the server certificate away and run it again"
     accepted = [
@@ -412,8 +409,8 @@ def check(parameters: Parameters) -> list[Result]:
     ]
     return [
         *accepted,
-        *_check_refusals(parameters.domain, chain, authority, stranger),
-        *_check_handshakes(parameters, authority, stranger),
+        *_check_refusals(parameters.domain, chain, authority, untrusted),
+        *_check_handshakes(parameters, authority, untrusted),
         *note_stricter(chain[0], _handshake(parameters, authority, strict=True)),
         works(
             f"the engine trusts the authority for {parameters.registry_host}",
@@ -425,16 +422,16 @@ def check(parameters: Parameters) -> list[Result]:
 
 
 def _check_refusals(
-    domain: str, chain: Sequence[x509.Certificate], authority: x509.Certificate, stranger: x509.Certificate
+    domain: str, chain: Sequence[x509.Certificate], authority: x509.Certificate, untrusted: x509.Certificate
 ) -> list[Result]:
     now = datetime.datetime.now(datetime.UTC)
     server, rest = chain[0], chain[1:]
     expired = server.not_valid_after_utc + datetime.timedelta(days=1)
-    tries = (
+    attempts = (
         ("for another name", validation.why_refused(server, authority, f"other.{domain}", now, chain=rest)),
         (
             "by a client that trusts another authority of the same name",
-            validation.why_refused(server, stranger, domain, now, chain=rest),
+            validation.why_refused(server, untrusted, domain, now, chain=rest),
         ),
         ("on the day after it expires", validation.why_refused(server, authority, domain, expired, chain=rest)),
     )
@@ -445,11 +442,11 @@ def _check_refusals(
             found="accepted" if reason is None else "refused",
             remedy="do not use this certificate; report this",
         )
-        for claim, reason in tries
+        for claim, reason in attempts
     ]
 
 
-def _check_handshakes(parameters: Parameters, authority: x509.Certificate, stranger: x509.Certificate) -> list[Result]:
+def _check_handshakes(parameters: Parameters, authority: x509.Certificate, untrusted: x509.Certificate) -> list[Result]:
     return [
         works(
             "a TLS handshake with the file on disk",
@@ -460,19 +457,19 @@ def _check_handshakes(parameters: Parameters, authority: x509.Certificate, stran
         refused(
             "a TLS handshake with a client that trusts another authority",
             expected="refused",
-            found="accepted" if _handshake(parameters, stranger) == "accepted" else "refused",
+            found="accepted" if _handshake(parameters, untrusted) == "accepted" else "refused",
             remedy="do not use this certificate; report this",
         ),
     ]
 
 
 def _handshake(parameters: Parameters, authority: x509.Certificate, *, strict: bool = False) -> str:
-    trusting = tls.trusting(tls.certificate_text(authority).decode(), strict=strict)
-    return tls.handshake(tls.answering(parameters.certificate_path), trusting, parameters.domain)
+    client = tls.trusting(tls.certificate_text(authority).decode(), strict=strict)
+    return tls.handshake(tls.answering(parameters.certificate_path), client, parameters.domain)
 
 
 def note_stricter(server: x509.Certificate, strict: str) -> list[Result]:
-    """Return a row for each kind of client that refuses what engine and curl accept; it passes, and tells of it."""
+    """Return a row for each kind of client that is stricter than the engine and curl; it passes as a note."""
     return [
         refused(f"the certificate by stricter clients: {who}", expected=why, found=why, remedy="have it issued anew")
         for who, why in validation.stricter(server, strict)

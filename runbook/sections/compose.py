@@ -1,4 +1,4 @@
-"""Compose: the service with TLS and login, its name in /etc/hosts, and the proof that our configuration is in force.
+"""Compose: the service with TLS and login, its name in /etc/hosts, and the proof that it uses our configuration.
 
 Notebook: 50-compose. Source: Compose specification; hosts(5).
 """
@@ -36,15 +36,15 @@ _HEALTH = ("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{config_yml.HEALT
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComposeFacts:
-    """How the service is now.
+    """The current state of the service.
 
-    `configuration` is the text of config.yml, secrets hidden; `certificate` the fingerprint of the server certificate
-    on disk, empty behind nginx, which serves it; `changed` when the later of the two files was written. They decide,
-    beside the Compose file, whether the container runs what is wanted. `nginx_site` is the runbook's site of nginx,
-    `is_labelled` false where an earlier version has made the volume: its labels cannot be changed. `mtu` is the largest
-    packet, in bytes, that leaves this host at its address, `network_mtu` that of the project's network, None without.
-    `more_rights` is what the container may do beyond what the Compose file asks for. `template` is the file, and its
-    text, of which cloud-init makes /etc/hosts at each boot.
+    `configuration` is the text of config.yml without secrets. `certificate` is the fingerprint of the server
+    certificate on disk, empty behind nginx, which serves it. `changed` is when the later of the two files was written.
+    These and the Compose file decide whether the container runs what is wanted. `nginx_site` is the runbook's nginx
+    site. `is_labelled` is false if an earlier version made the volume, whose labels cannot be changed. `mtu` is the MTU
+    in bytes at this host's address, `network_mtu` that of the project's network, None without one. `more_rights` are
+    the container's rights beyond those in the Compose file. `template` is the path and text of the file from which
+    cloud-init makes /etc/hosts at each boot.
     """
 
     address: str
@@ -66,36 +66,36 @@ class ComposeFacts:
 
 
 def gather(parameters: Parameters) -> ComposeFacts:
-    """Return the facts; raises MissingError for what an earlier notebook provides.
+    """Return the facts; raises MissingError if the result of an earlier notebook is missing.
 
-    Raises HostError for an unknown key, for what somebody else has in the Compose project, and where this host does not
-    look names up in /etc/hosts.
+    Raises HostError for an unknown key, for foreign objects in the Compose project, and if this host does not resolve
+    names from /etc/hosts.
     """
     client = engine.require(parameters.timeout_seconds)
-    with ThreadPoolExecutor(1) as beside:
-        asked_compose = beside.submit(compose.require)
-        kept = parameters.http_secret_path.exists()
-        compose.require_own(client, parameters.compose_project, parameters.data_volume, is_kept=kept)
+    with ThreadPoolExecutor(1) as pool:
+        compose_future = pool.submit(compose.require)
+        is_kept = parameters.http_secret_path.exists()
+        compose.require_own(client, parameters.compose_project, parameters.data_volume, is_kept=is_kept)
         volume = compose.volume_name(parameters.compose_project, parameters.data_volume)
         labels = engine.volume_labels(client, volume)
         containers = tuple(compose.registry_containers(client, parameters.compose_project))
         is_desktop = engine.is_desktop(client)
         network_mtu = compose.network_mtu(client, parameters.compose_project)
-    asked_compose.result()
+    compose_future.result()
     configuration = _configuration(parameters)
     certificate = tls.fingerprint(tls.require_certificate(parameters.certificate_path))
-    behind = parameters.proxy == "nginx"
+    behind_nginx = parameters.proxy == "nginx"
     address = network.address_of(parameters.address)
     if not (is_desktop or hosts_file.is_read() or address in network.addresses_of(parameters.domain)):
         raise hosts_file.unread(parameters.domain)
-    read_at_start = (parameters.configuration_path, *(() if behind else (parameters.certificate_path,)))
+    read_at_start = (parameters.configuration_path, *(() if behind_nginx else (parameters.certificate_path,)))
     hosts = files.read_text(hosts_file.PATH) or ""
     template = None if is_desktop else hosts_file.template(hosts)
     return ComposeFacts(
         address=address,
         image=images.require(client, parameters),
         configuration=configuration,
-        certificate="" if behind else certificate,
+        certificate="" if behind_nginx else certificate,
         changed=max(files.changed_at(path) for path in read_at_start),
         text=files.read_text(parameters.compose_path),
         hosts=hosts,
@@ -112,18 +112,18 @@ def gather(parameters: Parameters) -> ComposeFacts:
 
 
 def more_rights(client: engine.Client, parameters: Parameters) -> tuple[str, ...]:
-    """Return what the registry's container may do beyond what the Compose file asks for; none where there is none."""
+    """Return the rights of the registry's container beyond those in the Compose file; none without one container."""
     found = compose.registry_containers(client, parameters.compose_project)
     if len(found) != 1:
         return ()
     attributes = client.containers.get(found[0].name).attrs
     image = images.local(client, attributes["Image"])
-    made_with = image.attrs["Config"] if image else attributes["Config"]
+    configuration = image.attrs["Config"] if image else attributes["Config"]
     outside, inside = _ports(parameters)
     volume = compose.volume_name(parameters.compose_project, parameters.data_volume)
     wanted = rights.Wanted(
         command=_COMMAND,
-        entry_point=tuple(made_with.get("Entrypoint") or ()),
+        entry_point=tuple(configuration.get("Entrypoint") or ()),
         network=compose.default_network(parameters.compose_project),
         ports=((outside, inside),),
         mounts=((parameters.configuration_directory, str(config_yml.INSIDE), False), (volume, str(storage.ROOT), True)),
@@ -141,7 +141,7 @@ def _configuration(parameters: Parameters) -> str:
 
 
 def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
-    """Return the Compose file as data; its label changes with all that the container is made from."""
+    """Return the Compose file as data; its revision label changes with everything that the container is made from."""
     service: dict[str, object] = {
         "image": facts.image.reference,
         "command": [*_COMMAND],
@@ -154,8 +154,8 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
         ],
         "healthcheck": {"test": ["CMD", *_HEALTH], "interval": "10s", "timeout": "5s", "retries": 3},
     }
-    made_from = json.dumps([service, facts.image.image_id, facts.configuration, facts.certificate])
-    revision = hashlib.sha256(made_from.encode()).hexdigest()
+    inputs = json.dumps([service, facts.image.image_id, facts.configuration, facts.certificate])
+    revision = hashlib.sha256(inputs.encode()).hexdigest()
     label = {"labels": {engine.LABEL: "compose"}}
     labels = label["labels"] | {_REVISION: revision}
     return {
@@ -166,11 +166,11 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
 
 
 def _network(facts: ComposeFacts) -> dict[str, object]:
-    """Return what the file says of the network's packets: nothing where they are as usual, and pass by themselves."""
+    """Return the file's MTU options for the network: none if the usual MTU works by default."""
     wanted = min(facts.mtu, compose.USUAL_MTU)
-    is_stated = compose.stated_mtu(facts.text or "") == wanted  # since the engine's own default takes larger ones
-    says = wanted < compose.USUAL_MTU or is_stated or (facts.network_mtu or 0) > facts.mtu
-    return compose.network_options(wanted) if says else {}
+    is_stated = compose.stated_mtu(facts.text or "") == wanted  # the engine's default could be larger
+    needs_option = wanted < compose.USUAL_MTU or is_stated or (facts.network_mtu or 0) > facts.mtu
+    return compose.network_options(wanted) if needs_option else {}
 
 
 def _publish(parameters: Parameters) -> str:
@@ -185,14 +185,14 @@ def _ports(parameters: Parameters) -> tuple[int, int]:
 
 
 def is_made(facts: ComposeFacts) -> bool:
-    """Return whether this section was carried out before."""
+    """Return whether this section has been applied before."""
     return bool(facts.containers)
 
 
 def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
-    """Return what brings the service up as the parameters want it; empty where it is.
+    """Return the changes that bring the service to the wanted state; empty if there are none.
 
-    Raises HostError where the image itself sets `REGISTRY_*`, which would win over config.yml.
+    Raises HostError if the image sets `REGISTRY_*`, which would override config.yml.
     """
     overrides = [name for name in facts.image.environment if name.startswith("REGISTRY_")]
     if overrides:
@@ -233,7 +233,7 @@ def plan(parameters: Parameters, facts: ComposeFacts) -> list[Change]:
 
 
 def _why_up(parameters: Parameters, data: dict[str, object], facts: ComposeFacts) -> str | None:
-    """Return why the service is to be brought up, None where it runs as wanted."""
+    """Return why to start the service, None if it runs as wanted."""
     if len(facts.containers) != 1:
         return "it is not there" if not facts.containers else f"there are {len(facts.containers)} containers of it"
     [found] = facts.containers
@@ -259,23 +259,23 @@ def _why_up(parameters: Parameters, data: dict[str, object], facts: ComposeFacts
 
 
 def check(parameters: Parameters) -> list[Result]:
-    """Return the proof, from outside, that the service runs with our configuration and our certificate."""
+    """Return the proof, from outside, that the service uses our configuration and certificate."""
     client = engine.require(parameters.timeout_seconds)
     registry = _registry(parameters)
     anonymous = api.wait_until_ready(registry, timeout_seconds=parameters.timeout_seconds)
     login = (parameters.username, credentials.require_password(parameters.password_path))
     known = dataclasses.replace(registry, login=login)
-    reached = _check_loopback if parameters.proxy == "nginx" else _check_served
+    check_reached = _check_loopback if parameters.proxy == "nginx" else _check_served
     return [
         _check_name(parameters),
-        *reached(parameters, anonymous),
+        *check_reached(parameters, anonymous),
         *_check_configuration(parameters, anonymous, known),
         *_check_container(client, parameters),
     ]
 
 
 def _registry(parameters: Parameters) -> api.Registry:
-    """Return the registry as this notebook leaves it: on loopback over plain HTTP where nginx is to stand in front."""
+    """Return the registry as this notebook leaves it: over plain HTTP on loopback if it is behind nginx."""
     if parameters.proxy == "nginx":
         return api.Registry(url=f"http://127.0.0.1:{parameters.backend_port}")
     trusted = tls.trusting(parameters.ca_certificate_path.read_text(encoding="ascii"))
@@ -368,14 +368,13 @@ def _check_plain(parameters: Parameters, remedy: str) -> list[Result]:
 
 
 def _check_container(client: engine.Client, parameters: Parameters) -> list[Result]:
-    found, *_ = compose.registry_containers(client, parameters.compose_project)  # the plan tells of more than one
+    found, *_ = compose.registry_containers(client, parameters.compose_project)  # the plan reports more than one
     checks = [_HEALTH, (*_HEALTH[:-1], f"{_HEALTH[-1]}-that-does-not-exist")]
-    with ThreadPoolExecutor() as beside:
-        asked = [beside.submit(engine.execute, client, found.name, command) for command in checks]
+    with ThreadPoolExecutor() as pool:
+        futures = [pool.submit(engine.execute, client, found.name, command) for command in checks]
         text = compose.resolved(parameters.compose_path, parameters.compose_project)
-    healthy, unhealthy = (each.result() for each in asked)
-    understood = yaml_text.read_back(text)
-    image = understood["services"][compose.SERVICE]["image"]  # type: ignore[index] # YAML data
+    healthy, unhealthy = (future.result() for future in futures)
+    image = yaml_text.read_back(text)["services"][compose.SERVICE]["image"]  # type: ignore[index] # YAML data
     again = "run the notebook 50-compose again"
     return [
         works(

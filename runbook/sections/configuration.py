@@ -1,4 +1,4 @@
-"""The configuration: config.yml rendered from data, the users in htpasswd, `http.secret`.
+"""The configuration: config.yml rendered from data, the users in htpasswd, and `http.secret`.
 
 Notebook: 40-configuration. Source: distribution.github.io, "Configuring a registry".
 """
@@ -23,10 +23,10 @@ from runbook.system.registry import config_yml
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfigurationFacts:
-    """How the configuration is now.
+    """The current state of the configuration.
 
-    `password` is whether the user's line lets the password in: `matches`, `differs`, `has another cost`,
-    `absent` where there is no line or no password yet. `users_state` tells whether htpasswd changes later.
+    `password` compares the user's line with the password: `matches`, `differs`, `has another cost`, or `absent` if
+    there is no line or no password yet. `users_state` is the fingerprint that shows a later change of htpasswd.
     """
 
     text: str | None
@@ -41,7 +41,7 @@ class ConfigurationFacts:
 def content(parameters: Parameters) -> dict[str, object]:
     """Return config.yml as data; `http.secret` is a placeholder.
 
-    Behind nginx the registry has no TLS of its own, and takes its public address from the headers that nginx sets.
+    Behind nginx the registry has no TLS, and takes its public address from the headers that nginx sets.
     """
     return {
         "version": 0.1,
@@ -83,13 +83,13 @@ def _tls(parameters: Parameters) -> dict[str, object]:
 
 
 def users_of(path: Path) -> dict[str, str]:
-    """Return user -> hash of an htpasswd file; raises HostError with the line that the registry could not read.
+    """Return user -> hash of an htpasswd file; raises HostError for a line that the registry cannot read.
 
-    One malformed line makes the registry answer 400 to every login, and of a user who stands there twice the last wins.
+    One malformed line makes the registry answer every login with 400. If a user has two lines, the last one wins.
     """
     found: dict[str, str] = {}
     for number, line in enumerate(files.lines(path), start=1):
-        entry = line.strip()  # as the registry does (distribution, registry/auth/htpasswd/htpasswd.go)
+        entry = line.strip()  # as in distribution, registry/auth/htpasswd/htpasswd.go
         if not entry or entry.startswith("#"):
             continue
         user, colon, hashed = entry.partition(":")
@@ -115,7 +115,7 @@ def _state_of_password(hashed: str | None, password: str | None, cost: int) -> s
 
 
 def gather(parameters: Parameters) -> ConfigurationFacts:
-    """Return the facts; raises HostError for an htpasswd file that no registry could read, SecretError for a secret."""
+    """Return the facts; raises HostError for an unreadable htpasswd file, SecretError for a missing password file."""
     users = users_of(parameters.htpasswd_path)
     password = credentials.find_password(parameters.password_path)
     if password is None and parameters.password_file:
@@ -143,16 +143,16 @@ def _secret_places(parameters: Parameters) -> tuple[Path, ...]:
 
 
 def is_made(facts: ConfigurationFacts) -> bool:
-    """Return whether this section was carried out before."""
+    """Return whether this section has been applied before."""
     return facts.text is not None
 
 
 def plan(parameters: Parameters, facts: ConfigurationFacts) -> list[Change]:
-    """Return what makes configuration, users and secrets as the parameters want them; empty where they are."""
+    """Return the changes that bring configuration, users and secrets to the wanted state; empty if there are none."""
     modes = dict(facts.modes)
     folders = {*_secret_places(parameters), parameters.htpasswd_path.parent}
     wanted = yaml_text.render(content(parameters))
-    written = {parameters.configuration_path} if facts.text != wanted else set()  # with its mode; kept with its own
+    written = {parameters.configuration_path} if facts.text != wanted else set()  # WriteFile sets its mode
     changes: list[Change] = [
         MakeDirectory(path=path, mode=0o700) for path, mode in facts.modes if path in folders and mode is None
     ]
@@ -194,7 +194,7 @@ def _set_password(parameters: Parameters, facts: ConfigurationFacts) -> SetPassw
 
 
 def check(parameters: Parameters) -> list[Result]:
-    """Return the proof that the files on disk say what the registry must read, and that a misspelt key is found."""
+    """Return the proof that the files on disk are as wanted, and that a misspelt key is detected."""
     text = files.read_text(parameters.configuration_path) or ""
     data = yaml_text.read_back(credentials.conceal(text, (parameters.http_secret_path,)))
     password = credentials.require_password(parameters.password_path)
@@ -211,13 +211,13 @@ def check(parameters: Parameters) -> list[Result]:
         refused(
             "config.yml with `auht:` for `auth:`",
             expected="refused",
-            found=_judge("auth", "auht", data),
+            found=_misspelt("auth", "auht", data),
             remedy="report this",
         ),
         refused(
             f"config.yml with `{key}s:` for `{key}:`",
             expected="refused",
-            found=_judge(key, f"{key}s", data),
+            found=_misspelt(key, f"{key}s", data),
             remedy="report this",
         ),
         works(
@@ -242,11 +242,11 @@ def check(parameters: Parameters) -> list[Result]:
     ]
 
 
-def _judge(right: str, wrong: str, data: object) -> str:
-    """Return what becomes of the configuration on disk once one of its keys is misspelt."""
-    misspelt = yaml_text.read_back(json.dumps(data).replace(f'"{right}":', f'"{wrong}":'))
+def _misspelt(right: str, wrong: str, data: object) -> str:
+    """Return whether the configuration on disk is refused with one of its keys misspelt."""
+    changed = yaml_text.read_back(json.dumps(data).replace(f'"{right}":', f'"{wrong}":'))
     try:
-        config_yml.refuse_unknown_keys(misspelt)
+        config_yml.refuse_unknown_keys(changed)
     except RunbookError:
         return "refused"
     return "accepted"

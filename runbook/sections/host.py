@@ -1,4 +1,4 @@
-"""The host: an engine that runs and comes back at boot, Compose, forwarding, the nat chain, free ports, an image.
+"""The host: an engine that runs and starts at boot, Compose, forwarding, the nat chain, free ports, an image.
 
 Notebook: 10-host. Source: Docker Engine documentation, "Packet filtering and firewalls".
 """
@@ -31,9 +31,9 @@ DROP_IN_TEXT = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineFacts:
-    """A running engine; `running` stops when it restarts, `publishers` are port, container, and whether it is ours.
+    """A running engine; `running` are the containers that a restart stops.
 
-    `has_nat_chain` is true of an engine that needs none, too.
+    `publishers` are port, container, and whether that is ours. `has_nat_chain` is also true if the engine needs none.
     """
 
     version: str
@@ -47,10 +47,10 @@ class EngineFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostFacts:
-    """How the host is now; `engine` is None where none answers, `compose` (how it is called) where there is none.
+    """The current state of the host; `engine` is None if none responds, `compose` is its command, None without it.
 
-    `elsewhere` says which other engine the client asks, and is empty where it asks this host's. `masked` are units of
-    the engine that systemd may not start, each with the command that lets it again.
+    `elsewhere` is the other engine that the client uses, empty if it uses this host's. `masked` are the engine's masked
+    units, each with the command to unmask it.
     """
 
     distribution: str
@@ -72,18 +72,18 @@ class HostFacts:
 
 
 def gather(parameters: Parameters) -> HostFacts:
-    """Return the facts of this host; nothing is changed."""
+    """Return the facts of this host; changes nothing."""
     release = packages.release()
     supervisor = systemd.supervisor()
     installed = engine.is_installed()
     listeners = tuple(network.listeners(set(_ports(parameters))))
-    with ThreadPoolExecutor() as beside:  # an interrupt waits for these commands, but not for an engine that is stuck
-        asked_compose = beside.submit(compose.argv)
-        asked_boot = beside.submit(engine.is_enabled) if supervisor == "systemd" and installed else None
-        asked_flags = beside.submit(engine_flags.gather, supervisor) if installed else None
+    with ThreadPoolExecutor() as pool:  # an interrupt waits for these commands, but not for a stuck engine
+        compose_future = pool.submit(compose.argv)
+        boot_future = pool.submit(engine.is_enabled) if supervisor == "systemd" and installed else None
+        flags_future = pool.submit(engine_flags.gather, supervisor) if installed else None
         found_engine = _gather_engine(parameters, listeners, supervisor) if installed else None
-    found_compose = asked_compose.result()
-    flags = asked_flags.result() if asked_flags else ()
+    found_compose = compose_future.result()
+    flags = flags_future.result() if flags_future else ()
     if found_engine is not None and not found_engine.has_nat_chain:
         client = engine.require(parameters.timeout_seconds)
         needs_none = not reload.wants_nat_chain(client, flags)
@@ -94,7 +94,7 @@ def gather(parameters: Parameters) -> HostFacts:
         has_apt=packages.has_apt(),
         supervisor=supervisor,
         engine_installed=installed,
-        engine_enabled=asked_boot is not None and asked_boot.result(),
+        engine_enabled=boot_future is not None and boot_future.result(),
         engine=found_engine,
         compose=" ".join(found_compose) if found_compose else None,
         forwarding=network.read_setting(FORWARDING),
@@ -104,12 +104,12 @@ def gather(parameters: Parameters) -> HostFacts:
         listeners=listeners,
         has_nginx_site=nginx.read_site() is not None,
         elsewhere="" if found_engine is not None and found_engine.is_desktop else engine.elsewhere(),
-        masked=tuple(engine.masked(is_up=found_engine is not None).items()) if asked_boot else (),
+        masked=tuple(engine.masked(is_up=found_engine is not None).items()) if boot_future else (),
     )
 
 
 def _ports(parameters: Parameters) -> dict[int, str]:
-    """Return the ports that the registries need, each with its parameter."""
+    """Return the ports that the registries need, each with its parameter's name."""
     behind = {parameters.backend_port: "backend_port"} if parameters.proxy == "nginx" else {}
     return behind | {parameters.basic_port: "basic_port", parameters.port: "port"}
 
@@ -137,14 +137,14 @@ def _gather_engine(
 
 
 def _is_ours(found: engine.ContainerFacts) -> bool:
-    """Return whether the runbook made a container, which the next sections may replace."""
+    """Return whether the runbook made a container: the next sections may replace it."""
     return found.label(engine.LABEL) is not None
 
 
 def packages_for(facts: HostFacts) -> tuple[str, ...]:
-    """Return the packages that bring what is missing of engine, client and Compose, as this release names them."""
+    """Return the packages of this release for a missing engine, client or Compose."""
     ubuntu = facts.distribution == "ubuntu"
-    number = re.match(r"\d+", facts.release)  # Debian's unstable has none
+    number = re.match(r"\d+", facts.release)  # Debian unstable has none
     client_apart = number is None or int(number.group()) >= _CLIENT_APART
     engine_packages = ("docker.io", "docker-cli") if client_apart and not ubuntu else ("docker.io",)
     compose_package = "docker-compose-v2" if ubuntu else "docker-compose"
@@ -153,16 +153,16 @@ def packages_for(facts: HostFacts) -> tuple[str, ...]:
 
 
 def is_made(facts: HostFacts) -> bool:
-    """Return whether this section was carried out before."""
+    """Return whether this section has been applied before."""
     return facts.drop_in is not None
 
 
 def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
-    """Return what makes the host ready; empty where it is.
+    """Return the changes that make the host ready; empty if there are none.
 
-    On Docker Desktop it is the image alone: engine and kernel are in its virtual machine. Raises HostError where the
-    runbook cannot repair it: a port taken by another process, a daemon.json with which the engine does not start, a
-    unit that is masked, a proxy that takes what is for the registry, no engine and no apt.
+    On Docker Desktop only the image can change: engine and kernel are in its virtual machine. Raises HostError for what
+    the runbook cannot repair: a port in use by another process, a daemon.json that keeps the engine from starting, a
+    masked unit, a proxy that intercepts the registry's traffic, no engine and no apt.
     """
     _refuse_other_engine(facts)
     systemd.refuse_masked(dict(facts.masked))
@@ -205,7 +205,7 @@ def _obtain(parameters: Parameters) -> ObtainImage:
     )
 
 
-# How those distributions that have no apt install an engine and Compose: their own documentation, and docs.docker.com.
+# The install command of distributions without apt. Source: their documentation, and docs.docker.com.
 _COMMANDS = {
     "alpine": "apk add docker docker-cli-compose",
     "arch": "pacman -S docker docker-compose",
@@ -216,7 +216,7 @@ _COMMANDS = {
 
 
 def _by_hand(distribution: str) -> str:
-    """Return the remedy where the runbook cannot install: the command to type, where it is known."""
+    """Return the remedy if the runbook cannot install: the command, if it is known."""
     if (command := _COMMANDS.get(distribution)) is not None:
         return f"type `{command}`, then run this again"
     return "install docker-ce and docker-compose-plugin as docs.docker.com/engine/install says, then run this again"
@@ -244,18 +244,18 @@ def _refuse_taken_ports(parameters: Parameters, facts: HostFacts) -> None:
 
 
 def _is_nginx_in_front(parameters: Parameters, facts: HostFacts, listener: network.Listener) -> bool:
-    """Return whether a listener is the nginx that is to stand in front, or that 50-compose takes our site from."""
+    """Return whether a listener is the nginx in front, or the one that 50-compose removes our site from."""
     is_nginx = (listener.port, listener.process) == (parameters.port, "nginx")
     return is_nginx and (parameters.proxy == "nginx" or facts.has_nginx_site)
 
 
 def check(parameters: Parameters) -> list[Result]:
-    """Return the proof that this host can do what a registry needs: a container with a published port answers."""
+    """Return the proof that this host can run a registry: a container with a published port responds."""
     return [*check_container(parameters), *check_settings(parameters)]
 
 
 def check_container(parameters: Parameters) -> list[Result]:
-    """Return the proof that a container with a published port answers; it is removed again."""
+    """Return the proof that a container with a published port responds; it is removed again."""
     client = engine.require(parameters.timeout_seconds)
     image = images.require(client, parameters)
     address = network.default_address()
@@ -286,7 +286,7 @@ def check_container(parameters: Parameters) -> list[Result]:
 
 
 def check_settings(parameters: Parameters) -> list[Result]:
-    """Return the proof of what this host is set to; none where the engine is in a virtual machine."""
+    """Return the proof of this host's settings; empty if the engine is in a virtual machine."""
     if engine.is_desktop(engine.require(parameters.timeout_seconds)):
         return []
     boot = engine.is_enabled() if systemd.supervisor() == "systemd" else "no systemd here: start it at boot yourself"

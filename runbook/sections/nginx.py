@@ -1,4 +1,4 @@
-"""nginx in front: TLS ends at this host's own nginx, beside its other sites; the registry is behind it on loopback.
+"""nginx in front: this host's nginx terminates TLS, beside its other sites, for the registry on loopback.
 
 Notebook: 55-nginx. Source: distribution.github.io, "Authenticate proxy with nginx"; nginx.org, "Server names".
 """
@@ -31,12 +31,12 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NginxFacts:
-    """How nginx is now.
+    """The current state of nginx.
 
-    `reads_sites` is whether it reads `path`, the place of the registry's site; `served` the fingerprint of the
-    certificate that is served under the registry's name, or why none is; `certificate` that of the one on disk.
-    `others` are FILE:LINE of sites with the registry's name that the runbook did not make, and `listens` the sockets of
-    its port that nginx has; `masked` is its unit where systemd may not start it.
+    `reads_sites` is whether it reads `path`, the file of the registry's site. `served` is the fingerprint of the
+    certificate served under the registry's name, or why none is. `certificate` is that of the one on disk. `others` are
+    FILE:LINE of other sites with the registry's name. `listens` are nginx's sockets on the registry's port. `masked` is
+    its unit if it is masked.
     """
 
     has_apt: bool
@@ -61,7 +61,7 @@ def _see_site() -> str:
 
 
 def gather(parameters: Parameters) -> NginxFacts | None:
-    """Return the facts, None where no proxy is asked for; raises MissingError for what an earlier notebook provides."""
+    """Return the facts, None without a proxy; raises MissingError if the result of an earlier notebook is missing."""
     if parameters.proxy == "none":
         return None
     docker_client.refuse_occupied(_stored(parameters), parameters.test_reference, "test_reference")
@@ -89,7 +89,7 @@ def gather(parameters: Parameters) -> NginxFacts | None:
 
 
 def _stored(parameters: Parameters) -> storage.Storage:
-    """Return the registry's storage; raises MissingError where the registry does not run on loopback."""
+    """Return the registry's storage; raises MissingError if the registry does not run on loopback."""
     client = engine.require(parameters.timeout_seconds)
     running = [found for found in compose.registry_containers(client, parameters.compose_project) if found.running]
     if [found.publish for found in running] != [(("127.0.0.1", parameters.backend_port, PLAIN_PORT),)]:
@@ -102,15 +102,15 @@ def _stored(parameters: Parameters) -> storage.Storage:
 
 
 def is_made(facts: NginxFacts | None) -> bool:
-    """Return whether this section was carried out before."""
+    """Return whether this section has been applied before."""
     return facts is not None and facts.text is not None
 
 
 def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
-    """Return what puts nginx in front; empty where it is, and where no proxy is asked for.
+    """Return the changes that put nginx in front; empty if there are none, or without a proxy.
 
-    Raises HostError where there is no nginx and no apt, an nginx that reads no folder of sites, another site with the
-    registry's name, or a server on its port that no site of TLS can be beside.
+    Raises HostError for no nginx and no apt, an nginx that reads no sites folder, another site with the registry's
+    name, or a server on its port that cannot share it with a TLS site.
     """
     if facts is None:
         return []
@@ -153,7 +153,7 @@ def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
 
 
 def _why_configure(facts: NginxFacts, wanted: str) -> str | None:
-    """Return why nginx is to read its sites, None where it serves the registry's as wanted."""
+    """Return why to configure nginx, None if it serves the registry's site as wanted."""
     compared: tuple[tuple[str, object, object], ...] = (
         ("the registry's site is not there", facts.text is None, False),
         ("the registry's site changes", facts.text, wanted),
@@ -165,9 +165,9 @@ def _why_configure(facts: NginxFacts, wanted: str) -> str | None:
 
 
 def check(parameters: Parameters) -> list[Result]:
-    """Return the proof that nginx lets through what the registry needs, and refuses what the registry refuses.
+    """Return the proof that nginx passes what the registry needs, and refuses what the registry refuses.
 
-    A large layer goes through it and comes back; the test repository is removed again.
+    It uploads and downloads a large layer. The test repository is removed again.
     """
     return [*check_front(parameters), *check_layers(parameters)]
 
@@ -179,20 +179,20 @@ def _known(parameters: Parameters) -> api.Registry:
 
 
 def check_front(parameters: Parameters) -> list[Result]:
-    """Return the part of the proof that uploads nothing: who answers, who is let in; where no proxy is asked for, none.
+    """Return the part of the proof without uploads: responses and logins; without a proxy, that there is no site.
 
-    Raises NotReadyError where nobody answers.
+    Raises NotReadyError if nothing responds.
     """
     if parameters.proxy == "none":
         return [_check_no_site()]
     known = _known(parameters)
-    stranger = dataclasses.replace(known, login=None)
-    anonymous = api.wait_until_ready(stranger, timeout_seconds=parameters.timeout_seconds)
+    without_login = dataclasses.replace(known, login=None)
+    anonymous = api.wait_until_ready(without_login, timeout_seconds=parameters.timeout_seconds)
     return _check_front(parameters, anonymous, known)
 
 
 def check_layers(parameters: Parameters) -> list[Result]:
-    """Return the part of the proof that uploads layers; the test repository is removed again."""
+    """Return the part of the proof that uploads layers, and remove the test repository again."""
     if parameters.proxy == "none":
         return []
     stored, known = _stored(parameters), _known(parameters)
@@ -264,7 +264,7 @@ def _check_headers(parameters: Parameters, known: api.Registry, repository: str)
 
 
 def _origin(location: str) -> str:
-    """Return scheme and host of an address, or the text that is none."""
+    """Return the scheme and host of an upload address; any other text unchanged."""
     return location.partition("/v2/")[0]
 
 
@@ -279,12 +279,12 @@ def _check_limit(parameters: Parameters, known: api.Registry, repository: str) -
         )
 
     with nginx.trial(limited) as address:
-        tried = dataclasses.replace(known, url=f"https://{address}", server_name=parameters.domain)
-        _, passed = tried.upload(repository, _MEGABYTE // 2)
-        _, stopped = tried.upload(repository, 2 * _MEGABYTE)
+        limited_nginx = dataclasses.replace(known, url=f"https://{address}", server_name=parameters.domain)
+        _, passed = limited_nginx.upload(repository, _MEGABYTE // 2)
+        _, rejected = limited_nginx.upload(repository, 2 * _MEGABYTE)
     return [
         works("half a megabyte, with nginx's own body limit back", expected="201", found=passed, remedy=_see_site()),
-        refused("two megabytes, with nginx's own body limit back", expected="413", found=stopped, remedy=_see_site()),
+        refused("two megabytes, with nginx's own body limit back", expected="413", found=rejected, remedy=_see_site()),
     ]
 
 

@@ -1,10 +1,11 @@
-"""The proof: login, push, removal, pull, delete and logout against the registry with TLS, and all that it must refuse.
+"""The proof: login, push, removal, pull, delete and logout with the TLS registry, and what it must refuse.
 
 Notebook: 60-push-pull. Source: OCI Distribution Specification 1.1; RFC 7617 (Basic authentication).
 """
 
 import dataclasses
 import datetime
+import urllib.parse
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -23,20 +24,20 @@ from runbook.system.registry import api, docker_client, storage
 _CONFIGURATION = "run the notebooks 40-configuration and 50-compose"
 _CERTIFICATES = "run the notebooks 30-certificates and 50-compose"
 _HEADERS = ("www-authenticate", "x-content-type-options")
-# Who asks the registry.
+# The values of `asker`.
 _CLIENT, _STRANGER, _DOCKER, _ENGINE = "a client that verifies", "a stranger", "the Docker client", "the engine"
 _LOG = "read the registry's log: `docker logs`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PushPullFacts:
-    """What the proof needs: the container that the registry runs in."""
+    """What the proof needs: the registry's container."""
 
     container: str
 
 
 def gather(parameters: Parameters) -> PushPullFacts:
-    """Return the facts; raises MissingError where no registry runs, HostError where the test repository is in use."""
+    """Return the facts; raises MissingError if no registry runs, HostError if the test repository is in use."""
     client = engine.require(parameters.timeout_seconds)
     found = _container(client, parameters)
     stored = storage.Storage(client=client, container=found.name)
@@ -54,7 +55,7 @@ def _container(client: engine.Client, parameters: Parameters) -> engine.Containe
 
 
 def is_made(facts: PushPullFacts) -> bool:
-    """Return whether this section was carried out before."""
+    """Return whether this section has been applied before."""
     return bool(facts.container)
 
 
@@ -65,27 +66,27 @@ def plan(parameters: Parameters, facts: PushPullFacts) -> list[Change]:
 
 
 def check(parameters: Parameters) -> list[Result]:
-    """Return the proof; the test repository is removed again, and the operator's own Docker login is not touched."""
+    """Return the proof; it removes the test repository again, and leaves the operator's Docker login alone."""
     return [*check_access(parameters), *check_images(parameters)]
 
 
 def registry_of(parameters: Parameters) -> api.Registry:
-    """Return the registry as a client that verifies and is logged in asks it."""
+    """Return the registry for a verifying client with a login."""
     authority = parameters.ca_certificate_path.read_text(encoding="ascii")
     login = (parameters.username, credentials.require_password(parameters.password_path))
     return api.Registry(url=f"https://{parameters.registry_host}", tls=tls.trusting(authority), login=login)
 
 
 def check_access(parameters: Parameters) -> list[Result]:
-    """Return the part of the proof that needs no image: TLS and login, and who is refused."""
+    """Return the part of the proof that needs no image: TLS, logins and refusals."""
     registry = registry_of(parameters)
-    stranger = dataclasses.replace(registry, login=None)  # asked at once: a hash is not to be verified for it
-    api.wait_until_ready(stranger, timeout_seconds=parameters.timeout_seconds)
+    anonymous = dataclasses.replace(registry, login=None)  # fast: the registry verifies no hash for it
+    api.wait_until_ready(anonymous, timeout_seconds=parameters.timeout_seconds)
     return [*_check_tls(parameters, registry), *_check_login(parameters, registry)]
 
 
 def check_images(parameters: Parameters) -> list[Result]:
-    """Return the part of the proof that the Docker client makes, with a test image that is removed again."""
+    """Return the part of the proof with the Docker client and a test image, which is removed again."""
     client = engine.require(parameters.timeout_seconds)
     found = _container(client, parameters)
     stored = storage.Storage(client=client, container=found.name)
@@ -108,50 +109,58 @@ def check_images(parameters: Parameters) -> list[Result]:
 
 
 def stranger() -> str:
-    """Return an authority, as PEM, that nobody's certificate comes from."""
+    """Return an authority, as PEM, that has issued no certificate."""
     now = datetime.datetime.now(datetime.UTC)
     key = tls.generate_key("ecdsa-p256")
     return tls.certificate_text(tls.issue_authority(key, (("CN", "stranger"),), now=now, validity_days=1)).decode()
 
 
 def _check_tls(parameters: Parameters, registry: api.Registry) -> list[Result]:
-    url = f"{registry.url}/v2/"
-    accepted = api.ask(url, tls=registry.tls)
-    other_authority = api.ask(url, tls=tls.trusting(stranger()))
-    other = f"other.{parameters.domain}"
-    other_name = api.ask(url, tls=registry.tls, server_name=other)
-    mismatch = refusal_of_another_name(accepted, api.ask(url, tls=tls.trusting_anybody(), server_name=other))
-    address = network.address_of(parameters.address)
+    accepted = api.ask(f"{registry.url}/v2/", tls=registry.tls)
     return [
         works(
             f"a client that verifies reaches {parameters.registry_host} at an address that is not loopback",
-            expected=address,
+            expected=network.address_of(parameters.address),
             found=accepted.server_address or str(accepted),
             remedy=_CERTIFICATES,
             asker=_CLIENT,
         ),
+        *check_refusals(registry, accepted, remedy=_CERTIFICATES, asker=_CLIENT),
+    ]
+
+
+def check_refusals(registry: api.Registry, served: api.Answer, *, remedy: str, asker: str = "") -> list[Result]:
+    """Return the rows of what a verifying client refuses: another authority, and another name.
+
+    `served` is an answer under the registry's own name.
+    """
+    url = f"{registry.url}/v2/"
+    name = f"other.{urllib.parse.urlsplit(url).hostname}"
+    untrusted = api.ask(url, tls=tls.trusting(stranger()))
+    renamed = api.ask(url, tls=registry.tls, server_name=name)
+    mismatch = refusal_of_another_name(served, api.ask(url, tls=tls.trusting_anybody(), server_name=name))
+    return [
         refused(
             "the same by a client that trusts another authority",
             expected="certificate verify failed",
-            found=says(str(other_authority), expected="certificate verify failed"),
-            remedy=_CERTIFICATES,
-            asker=_CLIENT,
+            found=says(str(untrusted), expected="certificate verify failed"),
+            remedy=remedy,
+            asker=asker,
         ),
         refused(
             "the same under another name",
             expected=mismatch,
-            found=says(str(other_name), expected=mismatch),
-            remedy=_CERTIFICATES,
-            asker=_CLIENT,
+            found=says(str(renamed), expected=mismatch),
+            remedy=remedy,
+            asker=asker,
         ),
     ]
 
 
 def refusal_of_another_name(named: api.Answer, other: api.Answer) -> str:
-    """Return a verifying client's reason for refusing what is served under another name than the registry's.
+    """Return a verifying client's reason to refuse what is served under another name than the registry's.
 
-    It is the registry's certificate, or that of another site of the nginx in front, which has a name or authority of
-    its own.
+    That is the registry's certificate, or one of another nginx site, which has its own name or authority.
     """
     same = named.server_certificate == other.server_certificate
     return "Hostname mismatch" if same else "certificate verify failed"
@@ -267,11 +276,10 @@ def _check_trust(parameters: Parameters, proof: docker_client.Proof) -> list[Res
 
 
 def refusal_at(address: str, served: tls.Certificate, now: datetime.datetime) -> str:
-    """Return the engine's reason for refusing, at an address without trust, a server with this certificate.
+    """Return the engine's reason to refuse a server with this certificate at an address without trust.
 
-    It may be that of another site of the nginx in front. The engine judges the dates first, then the address, which a
-    certificate that was brought along need not have, then the authority. Source: Go, crypto/x509, Certificate.Verify
-    and HostnameError.Error.
+    The certificate may be another nginx site's. The engine checks the dates first, then the address, which a supplied
+    certificate need not have, then the authority. Source: Go, crypto/x509, Certificate.Verify and HostnameError.Error.
     """
     if not served.not_before <= now <= served.not_after:
         return "certificate has expired or is not yet valid"
