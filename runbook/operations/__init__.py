@@ -1,4 +1,4 @@
-"""What is done to a registry on request: the client kit, the timer, the tear-down.
+"""Actions on a registry: the client kit, the timer, the tear-down.
 
 Imports `changes` and what it imports.
 """

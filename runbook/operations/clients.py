@@ -1,4 +1,4 @@
-"""The clients: a kit with which another host comes to trust the registry, and proves it by a pull.
+"""The client kit: it makes another host trust the registry, and verifies that with a pull.
 
 Notebook: 70-clients. Source: Docker Engine documentation, "Verify repository client with certificates";
 containers-certs.d(5) for Podman.
@@ -30,11 +30,11 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientFacts:
-    """What a kit is made from, and what is there of it.
+    """What the kit is made from, and what exists of it.
 
-    `kit` holds text and permission bits of each of its files that is there, `others` what else lies in its folder;
-    `in_registry` is the digest of its image, None where the registry has none; `certificate_state` tells whether the
-    kit's ca.crt changes later.
+    `kit` holds the text and the permission bits of each existing file of the kit, `others` the other names in its
+    folder. `in_registry` is the digest of its image, None if the registry has none. `certificate_state` is the
+    fingerprint that shows a later change of the kit's ca.crt.
     """
 
     address: str
@@ -48,7 +48,7 @@ class ClientFacts:
 
 
 def gather(parameters: Parameters) -> ClientFacts:
-    """Return the facts; raises MissingError where there is no authority, or no registry that takes the login."""
+    """Return the facts; raises MissingError without an authority, or a registry that accepts the login."""
     directory = Path(parameters.client_kit_directory)
     authority = files.read_text(parameters.ca_certificate_path)
     if authority is None:
@@ -78,6 +78,7 @@ def _registry(parameters: Parameters, authority: str) -> api.Registry:
 
 
 def _in_registry(parameters: Parameters, registry: api.Registry) -> str | None:
+    """Return the digest of the kit's image, None if the registry has none."""
     answer = registry.ask(client_kit.manifest_path(parameters.client_test_reference), method="HEAD")
     if answer.status == _NOT_FOUND:
         return None
@@ -92,9 +93,9 @@ def _in_registry(parameters: Parameters, registry: api.Registry) -> str | None:
 
 
 def plan(parameters: Parameters, facts: ClientFacts) -> list[Change]:
-    """Return what makes the kit's folder and its image as the parameters want them; empty where they are.
+    """Return the changes that bring the kit's folder and image to the wanted state; empty if there are none.
 
-    Raises HostError where the folder, or the image's place in the registry, holds something of somebody else's.
+    Raises HostError if the folder, or the image's reference in the registry, holds something that is not the kit's.
     """
     _refuse_occupied(parameters, facts)
     directory = Path(parameters.client_kit_directory)
@@ -108,15 +109,16 @@ def plan(parameters: Parameters, facts: ClientFacts) -> list[Change]:
         reference=parameters.client_test_reference,
     )
     texts = {
-        client_kit.SCRIPT: script,  # the first: by it, the next run knows the folder for the kit's own
+        client_kit.SCRIPT: script,  # first: it identifies the folder as the kit's on the next run
         client_kit.CERTIFICATE: facts.authority,
         client_kit.FINGERPRINT: client_kit.fingerprint_text(facts.fingerprint),
     }
-    there = dict(facts.kit)
+    found = dict(facts.kit)
     for name, text in texts.items():
-        before, mode = there.get(name, (None, None))
+        before, mode = found.get(name, (None, None))
         if before != text and name == client_kit.CERTIFICATE:
-            changes.append(_copy(parameters, facts))
+            source, state = parameters.ca_certificate_path, facts.certificate_state
+            changes.append(CopyFile(source=source, path=directory / name, mode=_MODES[name], before=state))
         elif before != text:
             changes.append(WriteFile(path=directory / name, before=before, after=text, mode=_MODES[name]))
         elif mode != _MODES[name]:
@@ -124,12 +126,6 @@ def plan(parameters: Parameters, facts: ClientFacts) -> list[Change]:
     if facts.in_registry is None:
         changes.append(_push(parameters))
     return changes
-
-
-def _copy(parameters: Parameters, facts: ClientFacts) -> CopyFile:
-    path = Path(parameters.client_kit_directory) / client_kit.CERTIFICATE
-    source = parameters.ca_certificate_path
-    return CopyFile(source=source, path=path, mode=_MODES[path.name], before=facts.certificate_state)
 
 
 def _push(parameters: Parameters) -> PushClientImage:
@@ -144,6 +140,7 @@ def _push(parameters: Parameters) -> PushClientImage:
 
 
 def _refuse_occupied(parameters: Parameters, facts: ClientFacts) -> None:
+    """Raise HostError if the folder or the image's reference is in use; a folder without the script is not a kit."""
     theirs = [*facts.others, *(name for name, _ in facts.kit if client_kit.SCRIPT not in dict(facts.kit))]
     if theirs:
         raise HostError(
@@ -160,9 +157,9 @@ def _refuse_occupied(parameters: Parameters, facts: ClientFacts) -> None:
 
 
 def check(parameters: Parameters) -> list[Result]:
-    """Return the proof that the kit, and nothing else in its place, lets a client in; it leaves this host as it was.
+    """Return the proof that only the kit's authority and fingerprint let a client in; leaves the host unchanged.
 
-    The script itself runs here too: this host trusts the registry already, so it finds nothing to do but its pull.
+    The script runs here too: this host already trusts the registry, so the script only pulls.
     """
     directory = Path(parameters.client_kit_directory)
     authority = (directory / client_kit.CERTIFICATE).read_text(encoding="ascii")
@@ -179,10 +176,10 @@ def _check_certificate(parameters: Parameters, authority: str) -> list[Result]:
     url = f"https://{parameters.registry_host}/v2/"
     certificate = x509.load_pem_x509_certificate(authority.encode())
     now = datetime.datetime.now(datetime.UTC)
-    stranger = tls.issue_authority(tls.generate_key("ecdsa-p256"), certificate.subject, now=now, validity_days=1)
+    untrusted = tls.issue_authority(tls.generate_key("ecdsa-p256"), certificate.subject, now=now, validity_days=1)
     accepted = api.ask(url, tls=tls.trusting(authority))
-    other = api.ask(url, tls=tls.trusting(tls.certificate_text(stranger).decode()))
-    told = (Path(parameters.client_kit_directory) / client_kit.FINGERPRINT).read_text(encoding="ascii")
+    other = api.ask(url, tls=tls.trusting(tls.certificate_text(untrusted).decode()))
+    written = (Path(parameters.client_kit_directory) / client_kit.FINGERPRINT).read_text(encoding="ascii")
     return [
         works(
             f"a client that trusts only the kit's ca.crt is asked for a login by {parameters.registry_host}",
@@ -199,7 +196,7 @@ def _check_certificate(parameters: Parameters, authority: str) -> list[Result]:
         works(
             "the fingerprint of the kit's ca.crt, to tell whoever gets the kit",
             expected=client_kit.fingerprint_text(tls.fingerprint(certificate)).strip(),
-            found=told.strip(),
+            found=written.strip(),
             remedy=_AGAIN,
         ),
     ]
@@ -221,9 +218,9 @@ def _check_image(parameters: Parameters, registry: api.Registry, digest: str) ->
 
 def _check_script(parameters: Parameters, authority: str, digest: str) -> list[Result]:
     fingerprint = tls.fingerprint(x509.load_pem_x509_certificate(authority.encode()))
-    before = _touched(parameters)
+    before = _texts(parameters)
     wrong = _run_script(parameters, "0" * len(fingerprint))
-    unchanged = _touched(parameters) == before
+    unchanged = _texts(parameters) == before
     right = _run_script(parameters, fingerprint)
     return [
         refused(
@@ -241,7 +238,7 @@ def _check_script(parameters: Parameters, authority: str, digest: str) -> list[R
         works(
             "it has changed nothing on this host, which trusts the registry already",
             expected="nothing changed",
-            found="nothing changed" if _touched(parameters) == before else "something changed",
+            found="nothing changed" if _texts(parameters) == before else "something changed",
             remedy=_REGISTRY,
         ),
     ]
@@ -257,6 +254,6 @@ def _run_script(parameters: Parameters, fingerprint: str) -> commands.Completed:
     )
 
 
-def _touched(parameters: Parameters) -> tuple[str | None, str | None]:
-    """Return the texts of the two files that the script may change."""
+def _texts(parameters: Parameters) -> tuple[str | None, str | None]:
+    """Return the contents of the two files that the script may change."""
     return files.read_text(hosts_file.PATH), files.read_text(parameters.trust_path)

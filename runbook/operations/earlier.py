@@ -1,6 +1,6 @@
-"""What a version without a ledger has made on this host: told by its mark, and never by its place or name.
+"""What a version without a ledger has made on this host, identified by its mark and never by its path or name.
 
-A mark is a header, a label, a marked block, a certificate of the runbook's authority, or a path with its name in it.
+A mark is a header, a label, a marked block, a certificate of the runbook's authority, or a path with its name.
 """
 
 from collections.abc import Iterable
@@ -20,12 +20,12 @@ from runbook.system.docker.images import PACKAGE_REPOSITORY
 from runbook.system.host import files, hosts_file, network
 from runbook.system.registry import client_kit
 
-_HEADER = b"# Made by registry-runbook"  # all of them begin so
+_HEADER = b"# Made by registry-runbook"  # the common start of all headers
 _MADE_ENGINE_FILE = daemon_json.PATH.with_name(f"{daemon_json.PATH.name}.made-by-registry-runbook")
 
 
 def files_of(parameters: Parameters) -> dict[Path, Belonging]:
-    """Return the files that the sections make, in their order, beside those of host and engine."""
+    """Return the files that the sections make, in their order, except those of the host and the engine."""
     kit = Path(parameters.client_kit_directory)
     return {
         network.DROP_IN: "",
@@ -44,7 +44,7 @@ def files_of(parameters: Parameters) -> dict[Path, Belonging]:
 
 
 def names_of(parameters: Parameters) -> frozenset[str]:
-    """Return the names of all things that a run with these parameters makes or needs; folders are not among them."""
+    """Return the names of all things that a run with these parameters makes or needs, except folders."""
     template = hosts_file.template(files.read_text(hosts_file.PATH) or "")
     hosts = (hosts_file.PATH, *([template] if template else []))
     names = [str(path) for path in (*files_of(parameters), *hosts, daemon_json.PATH, *nginx.PLACES)]
@@ -59,9 +59,9 @@ def names_of(parameters: Parameters) -> frozenset[str]:
 
 
 def find(parameters: Parameters) -> tuple[Earlier, ...]:
-    """Return what carries a mark, in the order in which the sections make it; nothing where a ledger is begun.
+    """Return what carries a mark, in the order in which the sections make it; nothing if there is a ledger.
 
-    The authority and the secrets can carry none: they are the runbook's where something else does.
+    The authority and the secrets cannot carry a mark: they count as the runbook's if something else has one.
     """
     if ledger.is_begun() or not _is_any_marked(parameters):
         return ()
@@ -72,20 +72,20 @@ def find(parameters: Parameters) -> tuple[Earlier, ...]:
     found += [_earlier("file", path) for path in units]
     if proof_timer.TIMER in units:
         found.append(Earlier(thing=Thing(kind="timer", name=proof_timer.TIMER.name)))
-    kept = [_earlier("file", item.kept) for item in found if item.kept]
-    return (*_folders([Path(item.thing.name) for item in (*found, *kept)]), *kept, *found)
+    backups = [_earlier("file", item.kept) for item in found if item.kept]
+    return (*_folders([Path(item.thing.name) for item in (*found, *backups)]), *backups, *found)
 
 
 def _is_any_marked(parameters: Parameters) -> bool:
-    """Return whether something on this host carries a mark of the runbook's."""
-    written = (
+    """Return whether anything on this host carries the runbook's mark."""
+    paths = (
         network.DROP_IN,
         parameters.configuration_path,
         parameters.compose_path,
         *nginx.PLACES,
         proof_timer.SERVICE,
     )
-    if any(_has_header(path) for path in written):
+    if any(_has_header(path) for path in paths):
         return True
     text = files.read_text(hosts_file.PATH) or ""
     client = engine.connect(parameters.timeout_seconds) if engine.is_installed() else None
@@ -94,7 +94,7 @@ def _is_any_marked(parameters: Parameters) -> bool:
 
 
 def _of_other_domains(parameters: Parameters) -> list[Path]:
-    """Return where trust and server certificates may be that were made for another domain or port."""
+    """Return the possible paths of trust and server certificates for other domains or ports."""
     trusts = parameters.trust_path.parent.parent.glob(f"*/{parameters.trust_path.name}")
     return sorted({*trusts, *parameters.certificate_path.parent.glob("*.pem")})
 
@@ -104,24 +104,24 @@ def _earlier(kind: Kind, path: Path, belongs: Belonging = "") -> Earlier:
 
 
 def _folders(paths: Iterable[Path]) -> list[Earlier]:
-    """Return the folders that hold nothing but what was found, the outer ones first."""
-    gone, folders = set(paths), list[Path]()
-    for folder in sorted({above for path in gone for above in path.parents}, key=lambda path: -len(path.parts)):
-        if folder.is_dir() and all(folder / name in gone for name in files.names_in(folder)):
-            gone.add(folder)
+    """Return the folders that contain only these paths, outermost first."""
+    known, folders = set(paths), list[Path]()
+    for folder in sorted({parent for path in known for parent in path.parents}, key=lambda path: -len(path.parts)):
+        if folder.is_dir() and all(folder / name in known for name in files.names_in(folder)):
+            known.add(folder)
             folders.insert(0, folder)
     return [Earlier(thing=Thing(kind="folder", name=str(folder))) for folder in folders]
 
 
 def _of_host(parameters: Parameters) -> list[Earlier]:
-    """Return the block in /etc/hosts, and a daemon.json that has been merged into, as these parameters say."""
+    """Return the block in /etc/hosts, and daemon.json if it holds what these parameters merge into it."""
     found = []
     text = files.read_text(hosts_file.PATH) or ""
     if hosts_file.without_block(text) != text:
         found.append(_earlier("hosts file", hosts_file.PATH))
-    kept = files.kept_version(daemon_json.PATH)
-    if kept is not None or _MADE_ENGINE_FILE.exists():
-        before = files.read_text(kept) if kept else None
+    backup = files.kept_version(daemon_json.PATH)
+    if backup is not None or _MADE_ENGINE_FILE.exists():
+        before = files.read_text(backup) if backup else None
         insecure, mirrors = parameters.insecure_registries, parameters.registry_mirrors
         merged = daemon_json.merge(before, insecure_registries=insecure, registry_mirrors=mirrors)
         if files.read_text(daemon_json.PATH) == merged:
@@ -132,7 +132,7 @@ def _of_host(parameters: Parameters) -> list[Earlier]:
 
 
 def _of_engine(parameters: Parameters) -> list[Earlier]:
-    """Return what the engine has with the runbook's label; of an engine that is stopped, what the Compose file says."""
+    """Return the engine's objects with the runbook's label or, if it is stopped, what the Compose file declares."""
     project, client = parameters.compose_project, engine.connect(parameters.timeout_seconds)
     basic = None if client is None else engine.container(client, parameters.basic_container)
     found: list[Thing] = []
@@ -157,12 +157,12 @@ def _of_nginx() -> list[Earlier]:
 
 
 def _is_marked(parameters: Parameters, path: Path) -> bool:  # noqa: PLR0911 (one return a kind of file)
-    """Return whether a file carries a mark of the runbook's, or lies where nothing else does."""
+    """Return whether a file carries the runbook's mark, or has a path that only the runbook uses."""
     if path.is_symlink() or not path.is_file():
         return False
     if path in (network.DROP_IN, parameters.configuration_path, parameters.compose_path):
         return _has_header(path)
-    if path == parameters.htpasswd_path:  # it cannot carry one
+    if path == parameters.htpasswd_path:  # it cannot carry a mark
         return _has_header(parameters.configuration_path) and parameters.http_secret_path.is_file()
     if path.parent.parent == parameters.trust_path.parent.parent:
         return files.read_bytes(path) == files.read_bytes(parameters.ca_certificate_path)
@@ -170,7 +170,7 @@ def _is_marked(parameters: Parameters, path: Path) -> bool:  # noqa: PLR0911 (on
         return _is_issued_by_authority(parameters, path)
     if path.parent == Path(parameters.client_kit_directory):
         return client_kit.MARK.encode() in (files.read_bytes(path.with_name(client_kit.SCRIPT)) or b"")
-    return True  # no other place for it; and something else here carries a mark
+    return True  # the runbook's own path, and something else on this host carries a mark
 
 
 def _has_header(path: Path) -> bool:
@@ -180,11 +180,10 @@ def _has_header(path: Path) -> bool:
 
 
 def _is_issued_by_authority(parameters: Parameters, path: Path) -> bool:
-    """Return whether the authority in its place has signed a server certificate, or one of those that lead to it."""
-    text, pair = files.read_bytes(parameters.ca_certificate_path), files.read_bytes(path)
+    """Return whether the current authority has signed a certificate of the chain in a file, or is in it."""
     try:
-        authority = x509.load_pem_x509_certificate(text or b"")
-        chain = x509.load_pem_x509_certificates(pair or b"")
+        authority = x509.load_pem_x509_certificate(files.read_bytes(parameters.ca_certificate_path) or b"")
+        chain = x509.load_pem_x509_certificates(files.read_bytes(path) or b"")
     except ValueError:
         return False
     return any(certificate == authority or validation.is_issued(certificate, authority) for certificate in chain)

@@ -1,4 +1,4 @@
-"""The timer that proves the registry again: units of systemd, as text and as this host has them.
+"""The timer that repeats the proof: its systemd units, as wanted and as found on this host.
 
 Source: systemd.service(5), systemd.timer(5), systemd.exec(5), systemd.syntax(7).
 """
@@ -16,8 +16,8 @@ from runbook.system.host import commands, file_state, files, systemd
 NAME = "registry-runbook-prove"
 SERVICE, TIMER, FAILED = (systemd.UNITS / f"{NAME}{end}" for end in (".service", ".timer", "-failed.service"))
 _HEADER = "# Made by registry-runbook; `registry-runbook prove --remove-timer` takes it away.\n"
-# What a proof needs not, it must not have. It does need the engine's socket, iptables, the lock, the
-# network, and a network namespace for its client from outside.
+# A proof gets only the rights that it needs: the engine's socket, iptables, the lock, the network, and a network
+# namespace for its external client.
 _HARDENED = """\
 NoNewPrivileges=yes
 ProtectSystem=strict
@@ -37,24 +37,24 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 """
-# A proof that could not look, as its exit code says, is neither good nor bad: its unit is "activating (auto-restart)",
-# and fails only after the third time. One that does not hold (1), wrong usage (2) and an interrupt (130) fail at once.
-# Since systemd 254, what follows a failure is started between two tries too: it must not call anybody then.
-_TRIES = "StartLimitIntervalSec=6h\nStartLimitBurst=3\n"
-_CALLED = f"ExecCondition=/bin/sh -c 'test \"$$(systemctl show -P ActiveState {SERVICE.name})\" != activating'\n"
-_AGAIN = "Restart=on-failure\nRestartSec=10min\nRestartPreventExitStatus=1 2 130\n"
+# If a proof could not check the registry, which its exit code shows, its unit is "activating (auto-restart)", and fails
+# after the third attempt. A failed proof (1), wrong usage (2) and an interrupt (130) fail at once.
+# Since systemd 254, OnFailure= units also start between two attempts: this one must not notify anybody then.
+_ATTEMPTS = "StartLimitIntervalSec=6h\nStartLimitBurst=3\n"
+_CONDITION = f"ExecCondition=/bin/sh -c 'test \"$$(systemctl show -P ActiveState {SERVICE.name})\" != activating'\n"
+_RESTART = "Restart=on-failure\nRestartSec=10min\nRestartPreventExitStatus=1 2 130\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimerFacts:
-    """How the timer is now: text and state of each unit that is there, and whether systemd starts it at boot."""
+    """The timer's current state: text and fingerprint of each existing unit, and whether it is enabled at boot."""
 
     texts: tuple[tuple[Path, str], ...]
     states: tuple[tuple[Path, str], ...]
     enabled: bool
 
     def text(self, path: Path) -> str | None:
-        """Return the text of a unit, None where it is not there."""
+        """Return the text of a unit, None if it does not exist."""
         return dict(self.texts).get(path)
 
 
@@ -69,17 +69,17 @@ def gather() -> TimerFacts:
 
 
 def render(command: Sequence[str], *, calendar: str, delay_minutes: int, on_failure: Sequence[str]) -> dict[Path, str]:
-    """Return the text of each unit: the service that runs `command`, its timer, and what follows a failure.
+    """Return the text of each unit: the service that runs `command`, its timer, and the unit for a failure.
 
-    `calendar` is of the form of systemd.time(7); the timer waits up to `delay_minutes` more, so that not all hosts ask
-    at once. `on_failure` is a command of its own, run by no shell; without it, there is no third unit.
+    `calendar` is in the format of systemd.time(7). The timer adds a random delay of up to `delay_minutes`, to spread
+    the load of several hosts. `on_failure` is a command, run without a shell; if it is empty, there is no third unit.
     """
     follows = f"OnFailure={FAILED.name}\n" if on_failure else ""
     service = (
         f"{_HEADER}[Unit]\nDescription=Prove the private registry again\nAfter=docker.service network-online.target\n"
-        f"Wants=network-online.target\n{follows}{_TRIES}\n"
+        f"Wants=network-online.target\n{follows}{_ATTEMPTS}\n"
         f"[Service]\nType=oneshot\nExecStart={quoted(command)}\n"
-        f"TimeoutStartSec=30min\nNice=10\n{_AGAIN}{_HARDENED}"
+        f"TimeoutStartSec=30min\nNice=10\n{_RESTART}{_HARDENED}"
     )
     timer = (
         f"{_HEADER}[Unit]\nDescription=Prove the private registry again and again\n\n"
@@ -88,24 +88,24 @@ def render(command: Sequence[str], *, calendar: str, delay_minutes: int, on_fail
     )
     failed = (
         f"{_HEADER}[Unit]\nDescription=Tell that the private registry is not as proven\n\n"
-        f"[Service]\nType=oneshot\n{_CALLED}ExecStart={quoted(on_failure)}\n"
+        f"[Service]\nType=oneshot\n{_CONDITION}ExecStart={quoted(on_failure)}\n"
     )
     return {SERVICE: service, TIMER: timer} | ({FAILED: failed} if on_failure else {})
 
 
 def quoted(command: Sequence[str]) -> str:
-    """Return a command as systemd reads it: each word in quotes, nothing in it expanded (systemd.syntax(7))."""
-    return " ".join(f'"{_plain(word)}"' for word in command)
+    """Return a command for a unit: each word is quoted, and nothing in it is expanded (systemd.syntax(7))."""
+    return " ".join(f'"{_escaped(word)}"' for word in command)
 
 
-def _plain(text: str) -> str:
-    for special, written in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$"), ("\n", "\\n")):
-        text = text.replace(special, written)
+def _escaped(text: str) -> str:
+    for character, escape in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$"), ("\n", "\\n")):
+        text = text.replace(character, escape)
     return text
 
 
 def plan(wanted: dict[Path, str], facts: TimerFacts) -> list[Change]:
-    """Return what makes the units as wanted and starts the timer; empty where they are."""
+    """Return the changes that write the wanted units and start the timer; empty if there are none."""
     changes: list[Change] = [
         WriteFile(path=path, before=facts.text(path), after=text, mode=0o644)
         for path, text in wanted.items()
@@ -118,18 +118,18 @@ def plan(wanted: dict[Path, str], facts: TimerFacts) -> list[Change]:
 
 
 def states() -> tuple[tuple[Path, str], ...]:
-    """Return the units that are there, each with what tells whether it changes later."""
+    """Return the existing units, each with the fingerprint that shows a later change."""
     return tuple((path, state) for path in (SERVICE, TIMER, FAILED) if (state := file_state.state(path)) is not None)
 
 
 def plan_removal(found: Sequence[tuple[Path, str]]) -> list[Change]:
-    """Return what takes the units away that were `found`; empty where none was."""
+    """Return the change that removes the `found` units; empty if there are none."""
     paths, before = tuple(path for path, _ in found), tuple(state for _, state in found)
     return [RemoveTimer(name=TIMER.name, paths=paths, before=before)] if found else []
 
 
 def refuse_calendar(calendar: str) -> None:
-    """Raise HostError where systemd does not understand a calendar."""
+    """Raise HostError if systemd rejects a calendar."""
     done = commands.run("systemd-analyze", "calendar", calendar, allowed=None)
     if done.code != 0:
         raise HostError("a calendar of systemd.time(7), such as daily or 04:30", done.said, "correct --on-calendar")

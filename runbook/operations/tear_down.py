@@ -1,7 +1,7 @@
-"""The tear-down: the ledger undone, last entry first; data, authority, secrets, image and packages stay unless named.
+"""The tear-down: undoes the ledger, last entry first; keeps data, authority, secrets, image and packages unless named.
 
-What is not in the ledger is not touched, whatever its name. A host that an earlier version has set up gets a ledger
-from what carries the runbook's marks.
+It leaves everything that is not in the ledger, whatever its name. A host that an earlier version has set up gets a
+ledger of what carries the runbook's marks.
 
 Notebook: 90-tear-down.
 """
@@ -26,7 +26,10 @@ from runbook.system.docker import daemon_json, engine, images
 from runbook.system.host import files, hosts_file
 from runbook.system.registry import api
 
-_WHERE_TO_LOOK = {
+_AGAIN = "run the notebook 90-tear-down again"
+_NOTHING = "nothing of the runbook's is here"
+_LISTENING = "another registry listens there: find it with `ss -ltnp`"
+_HINTS = {
     "engine file": f"; take out of {daemon_json.PATH} what the runbook listed, and reload the engine",
     "container": "; it does not carry the runbook's label",
 }
@@ -34,12 +37,12 @@ _WHERE_TO_LOOK = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TearDownFacts:
-    """The ledger, and how each of its things is now.
+    """The ledger, and the current state of each of its things.
 
-    `earlier` is what the ledger is to begin with, where there is none. `now` tells how a thing is
-    (`runbook.changes.made`), `inside` what lies in a folder, `users` who else uses what the engine or a package gives:
-    for a thing of the ledger, names of objects that the runbook has not made. `probes` and `test_images` are what a
-    proof left that was killed.
+    `earlier` is what a new ledger begins with, if there is none. `now` is a thing's state (`runbook.changes.made`),
+    `inside` the names in a folder, `users` the names of objects that the runbook has not made and that use a thing.
+    `hosts_match` is whether /etc/hosts differs from its backup only by the runbook's block. `probes` and `test_images`
+    are what a killed proof left.
     """
 
     entries: tuple[Entry, ...]
@@ -53,9 +56,9 @@ class TearDownFacts:
 
 
 def gather(parameters: Parameters) -> TearDownFacts:
-    """Return the ledger, and what is there of it.
+    """Return the ledger, and the current state of its things.
 
-    Raises MissingError where an engine does not answer that has some of it, HostError where it stores apart from that.
+    Raises MissingError if an engine that has some of them does not respond, HostError if that engine stores elsewhere.
     """
     found = earlier.find(parameters)
     entries = ledger.of_earlier(found) if found else ledger.read()
@@ -79,15 +82,15 @@ def gather(parameters: Parameters) -> TearDownFacts:
 
 
 def _hosts_match(entries: Sequence[Entry]) -> bool:
-    """Return whether /etc/hosts is what the runbook makes from the version that it kept, and nothing else."""
-    kept = next((item.kept for item in entries if item.kept and item.thing.kind == "hosts file"), None)
-    source = kept.copy if kept else files.kept_version(hosts_file.PATH)
+    """Return whether /etc/hosts is exactly what the runbook makes from its backup."""
+    backup = next((item.kept for item in entries if item.kept and item.thing.kind == "hosts file"), None)
+    source = backup.copy if backup else files.kept_version(hosts_file.PATH)
     before = files.read_text(source) if source else None
     return before is not None and hosts_file.is_made_from(files.read_text(hosts_file.PATH) or "", before)
 
 
 def _users(now: Mapping[Thing, str | None], client: engine.Client | None) -> list[tuple[Thing, str]]:
-    """Return for each thing who else uses it: other containers, volumes, images, sites of nginx."""
+    """Return what else uses each thing: other containers, volumes, images, nginx sites."""
     names = {thing.name for thing in now}
     found: list[tuple[Thing, str]] = []
     others = [] if client is None else [item for item in engine.containers(client) if not item.label(engine.LABEL)]
@@ -97,11 +100,11 @@ def _users(now: Mapping[Thing, str | None], client: engine.Client | None) -> lis
         of_engine += [f"the volume {name}" for name in volumes if name not in names]
         tags = [tag for image in client.images.list() for tag in image.tags]
         of_engine += [f"the image {tag}" for tag in tags if not {tag, tag.rpartition(":")[0]} & names]
-    for thing, there in now.items():
+    for thing, state in now.items():
         using: list[str] = []
         match thing.kind:
             case "image":
-                using = [f"the container {item.name}" for item in others if item.image_id in (there or "")]
+                using = [f"the container {item.name}" for item in others if item.image_id in (state or "")]
             case "volume":
                 using = [f"the container {item.name}" for item in others if thing.name in dict(item.volumes).values()]
             case "kernel setting":
@@ -118,7 +121,7 @@ def _users(now: Mapping[Thing, str | None], client: engine.Client | None) -> lis
 
 
 def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
-    """Return what undoes the ledger; data, authority, secrets, image and packages only where they are named."""
+    """Return the changes that undo the ledger; data, authority, secrets, image and packages only if they are named."""
     planning = _Planning(parameters, facts)
     changes = [change for entry in reversed(facts.entries) if (change := planning.undo(entry)) is not None]
     if facts.probes or facts.test_images:
@@ -127,7 +130,7 @@ def plan(parameters: Parameters, facts: TearDownFacts) -> list[Change]:
 
 
 class _Planning:
-    """How the host is at each step of the plan, the last entry first."""
+    """The state of the host at each step of the plan, last entry first."""
 
     def __init__(self, parameters: Parameters, facts: TearDownFacts) -> None:
         self._named = set(parameters.also_remove)
@@ -135,39 +138,39 @@ class _Planning:
         self._now, self._users = dict(facts.now), dict(facts.users)
         self._gone: set[Path] = set()
         self._stays: set[Path] = set()
-        self._beside: set[str] = set()  # earlier versions that stay beside what is left to the user
-        self._in_engine: list[str] = []  # what stays there, so that its packages and folders must
+        self._beside: set[str] = set()  # backups that stay beside files left to the user
+        self._in_engine: list[str] = []  # the engine's objects that stay: its packages and folders must stay too
         self._engine_stays = False
 
     def undo(self, entry: Entry) -> Change | None:
-        """Return what becomes of an entry, None where it stays as it is."""
-        thing, there = entry.thing, self._now[entry.thing]
-        if there is not None and (self._is_kept(thing) or self._holds_what_stays(thing)):
+        """Return the change for an entry, None if the entry stays."""
+        thing, state = entry.thing, self._now[entry.thing]
+        if state is not None and (self._is_kept(thing) or self._holds_what_stays(thing)):
             self._stays |= {Path(thing.name), *Path(thing.name).parents}
             return None
         users = self._users_of(thing)
-        if there != entry.before and users and thing.belongs:
+        if state != entry.before and users and thing.belongs:
             self._engine_stays |= _is_engine(thing)
             task = f"{thing.kind} {thing.name}: named, and used by {users}"
             text = f"remove them where nobody needs them, or take {thing.belongs} out of also_remove\n"
             return LeftToUser(task=task, text=text)
-        action, detail = _action(entry, there, users, hosts_match=self._facts.hosts_match)
-        if there is not None and (inside := self._inside(thing)):
-            action, detail = "leave", f"there is {', '.join(inside)} in it, which the runbook did not make"
+        action, reason = _action(entry, state, users, hosts_match=self._facts.hosts_match)
+        if state is not None and (inside := self._inside(thing)):
+            action, reason = "leave", f"there is {', '.join(inside)} in it, which the runbook did not make"
         if thing.name in self._beside:
-            action, detail = "leave", "it is what was there before the first run"
+            action, reason = "leave", "it is what was there before the first run"
         if action in ("leave", "take out") and entry.before is not None:
             self._beside.add(f"{thing.name}{files.KEPT}")
         if action != "leave":
             self._now[thing] = entry.before
             self._gone |= {Path(thing.name)} if entry.before is None else set()
-        if entry.made is None:  # of a run that was killed while it wrote the file
+        if entry.made is None:  # a run was killed while writing the file
             self._gone.add(files.part_of(Path(thing.name)))
-        found = there if thing.kind in made.FILES and action != "forget" and not thing.belongs else None
-        return Undo(number=entry.number, thing=thing, action=action, found=found, reason=detail)
+        found = state if thing.kind in made.FILES and action != "forget" and not thing.belongs else None
+        return Undo(number=entry.number, thing=thing, action=action, found=found, reason=reason)
 
     def _is_kept(self, thing: Thing) -> bool:
-        """Return whether a thing stays by design."""
+        """Return whether a thing stays because it is not named, or the engine stays."""
         if thing.belongs == "packages" and self._engine_stays:
             return True
         if not thing.belongs or thing.belongs in self._named:
@@ -179,12 +182,12 @@ class _Planning:
         return thing.kind == "folder" and not thing.belongs and Path(thing.name) in self._stays
 
     def _users_of(self, thing: Thing) -> str:
-        """Return who needs a thing: others, and of the engine's packages what stays in the engine."""
+        """Return what needs a thing: other objects and, for the engine's packages, what stays in the engine."""
         users = [*(self._in_engine if _is_engine(thing) else ()), self._users.get(thing, "")]
         return ", ".join(filter(None, users))
 
     def _inside(self, thing: Thing) -> list[str]:
-        """Return what is in a folder by then that nobody has entered; none where the folder goes with all in it."""
+        """Return the names left in a folder at this step; none if the folder is removed with its contents."""
         if thing.kind != "folder" or thing.belongs:
             return []
         path = Path(thing.name)
@@ -195,26 +198,26 @@ def _is_engine(thing: Thing) -> bool:
     return thing.kind == "packages" and "docker.io" in thing.name.split()
 
 
-def _action(entry: Entry, there: str | None, users: str, *, hosts_match: bool) -> tuple[Action, str]:
-    """Return what becomes of an entry, and what is to be told of it."""
-    kind, is_ours = entry.thing.kind, entry.made is None or there == entry.made or bool(entry.thing.belongs)
-    if there == entry.before:
+def _action(entry: Entry, state: str | None, users: str, *, hosts_match: bool) -> tuple[Action, str]:
+    """Return the action for an entry, and its reason or the value to restore."""
+    kind, is_ours = entry.thing.kind, entry.made is None or state == entry.made or bool(entry.thing.belongs)
+    if state == entry.before:
         return "forget", ""
     if kind == "hosts file":
         return ("put back" if hosts_match else "take out"), ""
     if users:
         return "leave", f"it is used by {users}"
-    if not is_ours or there is None:
-        was = "it is gone" if there is None else "it was changed since"
-        kept = f"; what was there before comes beside it, as {entry.thing.name}{files.KEPT}" if entry.before else ""
-        return "leave", f"{was}{kept}{_WHERE_TO_LOOK.get(kind, '')}"
+    if not is_ours or state is None:
+        found = "it is gone" if state is None else "it was changed since"
+        backup = f"; what was there before comes beside it, as {entry.thing.name}{files.KEPT}" if entry.before else ""
+        return "leave", f"{found}{backup}{_HINTS.get(kind, '')}"
     if kind in ("mode", "kernel setting", "unit", "timer"):
         return "set back", entry.before or "not enabled at boot"
     return ("remove" if entry.before is None else "put back"), ""
 
 
 def check(parameters: Parameters) -> list[Result]:
-    """Return the proof that no registry of the runbook answers any more, and that what was named is gone."""
+    """Return the proof that no registry of the runbook responds any more, and that what was named is gone."""
     client = engine.require(parameters.timeout_seconds) if engine.is_installed() else None
     own = [] if client is None else [item.name for item in engine.containers(client, (engine.LABEL,))]
     secured = api.ask(f"https://127.0.0.1:{parameters.port}/v2/", tls=tls.trusting_anybody())
@@ -225,39 +228,25 @@ def check(parameters: Parameters) -> list[Result]:
     others = [
         entry.thing.name for entry in entries if entry.thing.belongs in named | {""} and not _is_above(entry, entries)
     ]
-    what = ", ".join(others) or ("only what also_remove can name" if entries else _NOTHING)
+    expected = "only what also_remove can name" if entries else _NOTHING
     return [
-        works(
-            "what is left of the runbook's",
-            expected="only what also_remove can name" if entries else _NOTHING,
-            found=what,
-            remedy="run the notebook 90-tear-down again",
-        ),
+        works("what is left of the runbook's", expected=expected, found=", ".join(others) or expected, remedy=_AGAIN),
         refused("the registry over TLS", expected="no registry", found=_who(secured, own), remedy=_LISTENING),
         refused("the basic registry", expected="no registry", found=_who(basic, own), remedy=_LISTENING),
         *[
-            works(
-                f"{name}, which was named",
-                expected="gone",
-                found="there" if name in left else "gone",
-                remedy="run the notebook 90-tear-down again",
-            )
+            works(f"{name}, which was named", expected="gone", found="there" if name in left else "gone", remedy=_AGAIN)
             for name in parameters.also_remove
         ],
     ]
 
 
 def _is_above(entry: Entry, entries: Sequence[Entry]) -> bool:
-    """Return whether an entry is a folder with something in it that stays."""
+    """Return whether an entry is a folder above something that stays."""
     return any(Path(entry.thing.name) in Path(item.thing.name).parents for item in entries if item.thing.belongs)
 
 
-_NOTHING = "nothing of the runbook's is here"
-_LISTENING = "another registry listens there: find it with `ss -ltnp`"
-
-
 def _who(answer: api.Answer, own: list[str]) -> str:
-    """Return whether a registry of the runbook's answered: one names the version of its API, and a container is left.
+    """Return whether a registry of the runbook responded: it sends its API version, and a container is left.
 
     Source: Docker Registry HTTP API V2, "API Version Check".
     """
