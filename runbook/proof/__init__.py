@@ -1,1 +1,1 @@
-"""The proof of a registry, ours or another, and what was accepted before. Imports `display` and what it imports."""
+"""The proof of a registry, ours or another, and the accepted baseline. Imports `display` and what it imports."""

@@ -1,9 +1,9 @@
-"""The proof of all sections at once, of what time changes, and the comparison with the accepted state.
+"""The proof of all sections at once, of what changes over time, and the comparison with the accepted baseline.
 
-Notebook: 75-prove. A section's own proof is its plan, which must find nothing to change, and its `check`. Sections are
-proven beside each other, since they wait for commands and answers; what pushes images or runs a container comes last,
-one after the other, since those proofs take away each other's images. Whatever hangs, a proof ends: what has no answer
-in time is a row that fails, and who has hung is not asked again.
+Notebook: 75-prove. A section's proof is its plan, which must be empty, and its `check`. Sections are proven in
+parallel, since they wait for commands and responses. Checks that push images or run a container come last, one by one,
+since they remove each other's images. A proof always ends: a check without a result in time is a row that fails, and
+what has hung is not called again.
 """
 
 import datetime
@@ -33,32 +33,32 @@ from runbook.system.host.patience import Patience
 from runbook.system.registry import api, docker_client, storage
 
 Check = Callable[[Parameters], list[Result]]
-Proof = Mapping[str, Sequence[Result]]  # the rows of each section, in the order of the sections
-LASTING, COMPARED = "lasting", "accepted"  # the rows that no section has: what time changes, what was accepted
-# The checks of a section that changes the engine for a moment: what needs no image or container, and what does.
+Proof = Mapping[str, Sequence[Result]]  # the rows of each section, in section order
+LASTING, COMPARED = "lasting", "accepted"  # rows beyond the sections: changes over time, the baseline
+# Sections whose checks temporarily change the engine: the check without an image or container, and the one with.
 _SPLIT: Mapping[str, tuple[Check, Check]] = {
     "10-host": (host.check_settings, host.check_container),
     "20-basic-registry": (basic_registry.check_answers, basic_registry.check),
     "55-nginx": (nginx.check_front, nginx.check_layers),
     "60-push-pull": (push_pull.check_access, push_pull.check_images),
 }
-_ANSWER_SECONDS = 10  # a registry that runs answers at once; one that was restarted just now is waited for
-_UPLOAD_BYTES = 2 << 20  # above the body limit that nginx has by itself
+_ANSWER_SECONDS = 10  # a running registry responds at once; this also covers a restart
+_UPLOAD_BYTES = 2 << 20  # above nginx's default body limit
 _PLANNED = "planning again finds nothing to change"
 _AGAIN = "run the notebook {}"
 _CHECKED = "its own checks can be made"
 _IMAGES = "its proof with a container or an image"
 _HANGS = "see what hangs: `docker logs`, `journalctl -u docker`, `df`, `dmesg`; `registry-runbook diagnose`"
-_FOR_COMPARING = 3.0  # seconds that the proof leaves to the comparison after it
+_FOR_COMPARING = 3.0  # seconds reserved for the comparison after the proof
 _Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProveFacts:
-    """What a proof is compared with, and what would be accepted.
+    """The accepted baseline, and the state to accept.
 
-    `kept` is the text of the accepted state, None where none was accepted yet. `state` is what is there now, None where
-    nobody asked to accept it; all proofs hold then.
+    `kept` is the text of the baseline, None if there is none. `state` is the current state, None unless it is to be
+    accepted: all proofs then hold.
     """
 
     kept: str | None
@@ -67,9 +67,9 @@ class ProveFacts:
 
 
 def gather(parameters: Parameters) -> ProveFacts:
-    """Return the facts; where a state is to be accepted that differs from the kept one, all is proven first.
+    """Return the facts; to accept a state that differs from the baseline, run the whole proof first.
 
-    Raises CheckError then for what does not hold.
+    Raises CheckError if a row of that proof fails.
     """
     kept, state = files.read_text(parameters.accepted_path), None
     if parameters.accept_proof:
@@ -80,7 +80,7 @@ def gather(parameters: Parameters) -> ProveFacts:
 
 
 def plan(parameters: Parameters, facts: ProveFacts) -> list[Change]:
-    """Return what keeps the state as the accepted one; empty where nobody asks for it, or it is kept already."""
+    """Return the change that stores the state as the baseline; empty if not requested, or stored already."""
     if facts.state is None:
         return []
     wanted = Accepted(registry=parameters.registry_host, accepted=facts.now, state=facts.state)
@@ -88,15 +88,15 @@ def plan(parameters: Parameters, facts: ProveFacts) -> list[Change]:
 
 
 def check(parameters: Parameters) -> list[Result]:
-    """Return all rows, each claim with its section before it: the proof, and the comparison where one was accepted."""
+    """Return all rows, each claim prefixed with its section: the proof and, if there is a baseline, the comparison."""
     patience = Patience()
     proven = prove(parameters, patience=patience)
-    whole = proven | compare(parameters.accepted_path, lambda: baseline.gather(parameters), patience=patience)
-    return [replace(row, claim=f"{name}: {row.claim}") for name, rows in whole.items() for row in rows]
+    found = proven | compare(parameters.accepted_path, lambda: baseline.gather(parameters), patience=patience)
+    return [replace(row, claim=f"{name}: {row.claim}") for name, rows in found.items() for row in rows]
 
 
 def require(proof: Proof) -> None:
-    """Raise CheckError with the rows that do not hold, where there are some."""
+    """Raise CheckError with the failed rows, if there are any."""
     if failed := [(name, row) for name, rows in proof.items() for row in rows if not row.passed]:
         raise CheckError(
             "every proof to hold",
@@ -106,40 +106,42 @@ def require(proof: Proof) -> None:
 
 
 def prove(parameters: Parameters, *, images: bool = True, patience: Patience | None = None) -> dict[str, list[Result]]:
-    """Return the rows of each section, and of what time changes; what goes wrong with a proof is a row that fails.
+    """Return the rows of each section, and of what changes over time; an error in a check is a row that fails.
 
-    Without `images` nothing is pushed or pulled, and no container is run: then it ends within the seconds of its
-    `patience`. Where somebody has hung, nothing of that is done either.
+    Without `images` it pushes, pulls and runs nothing, and ends within the seconds of its `patience`. The same applies
+    if something has hung.
     """
     names, patience = overview.sections(parameters), patience or Patience()
-    hasty = parameters.model_copy(update={"timeout_seconds": min(parameters.timeout_seconds, _ANSWER_SECONDS)})
+    short_timeout = parameters.model_copy(update={"timeout_seconds": min(parameters.timeout_seconds, _ANSWER_SECONDS)})
     parts: dict[tuple[str, str], Callable[[], list[Result]]]
-    parts = {(name, _PLANNED): partial(_plan_again, name, hasty) for name in names}
-    parts |= {(name, _CHECKED): partial(_check_again, name, hasty) for name in names}
-    parts |= {(LASTING, claim): check for claim, check in _lasting(hasty).items()}
+    parts = {(name, _PLANNED): partial(_plan_again, name, short_timeout) for name in names}
+    parts |= {(name, _CHECKED): partial(_check_again, name, short_timeout) for name in names}
+    parts |= {(LASTING, claim): check for claim, check in _lasting(short_timeout).items()}
     with patience.spent(keep=_FOR_COMPARING):
-        proven = _beside(parts, patience)
-    rows = {part: [_unended(part[1])] if found is None else found for part, found in proven.items()}
-    found = {name: _both(rows[name, _PLANNED], rows[name, _CHECKED]) for name in names}
+        proven = _run_in_parallel(parts, patience)
+    rows = {part: [_timed_out(part[1])] if found is None else found for part, found in proven.items()}
+    found = {name: _merged(rows[name, _PLANNED], rows[name, _CHECKED]) for name in names}
     found[LASTING] = [row for (section, _), part in rows.items() if section == LASTING for row in part]
     hung = sorted(patience.hung) or [f"{name}, {claim}" for (name, claim), part in proven.items() if part is None]
     for name in names if images else ():
         if name in _SPLIT:
-            found[name] += [_untried(hung)] if hung else _tried(_IMAGES, name, _SPLIT[name][1], parameters)
-    return _once(found)
+            found[name] += [_skipped(hung)] if hung else _tried(_IMAGES, name, _SPLIT[name][1], parameters)
+    return _without_repeats(found)
 
 
-def _beside(parts: Mapping[_Key, Callable[[], list[Result]]], patience: Patience) -> dict[_Key, list[Result] | None]:
-    """Return what each part gives, all of them made beside each other; None for one that has not ended in time.
+def _run_in_parallel(
+    parts: Mapping[_Key, Callable[[], list[Result]]], patience: Patience
+) -> dict[_Key, list[Result] | None]:
+    """Run all parts in parallel and return their rows; None for a part that has not ended in time.
 
-    Nothing waits for that one any more, not even the end of this process.
+    Nothing waits for such a part, not even the exit of this process.
     """
     found: dict[_Key, list[Result]] = {}
 
-    def make(key: _Key) -> None:
+    def run(key: _Key) -> None:
         found[key] = parts[key]()
 
-    threads = [threading.Thread(target=make, args=(key,), daemon=True) for key in parts]
+    threads = [threading.Thread(target=run, args=(key,), daemon=True) for key in parts]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -147,66 +149,65 @@ def _beside(parts: Mapping[_Key, Callable[[], list[Result]]], patience: Patience
     return {key: found.get(key) for key in parts}
 
 
-def _unended(claim: str) -> Result:
+def _timed_out(claim: str) -> Result:
     return works(claim, expected="an end in time", found="none: something hangs", remedy=_HANGS)
 
 
-def _untried(hung: Sequence[str]) -> Result:
+def _skipped(hung: Sequence[str]) -> Result:
     return works(
         _IMAGES, expected="to be tried", found=f"not tried, since this hangs: {', '.join(hung)}", remedy=_HANGS
     )
 
 
-def _once(found: Mapping[str, Sequence[Result]]) -> dict[str, list[Result]]:
-    """Return the rows without those that an earlier section has too: what two claim of one registry is shown once."""
+def _without_repeats(found: Mapping[str, Sequence[Result]]) -> dict[str, list[Result]]:
+    """Return the rows without those that an earlier section also has: each claim about a registry appears once."""
     seen: set[tuple[str, str, str]] = set()
     kept: dict[str, list[Result]] = {}
     for name, rows in found.items():
         kept[name] = [row for row in rows if row.claim == _PLANNED or (row.claim, row.expected, row.found) not in seen]
-        if name != "20-basic-registry":  # another registry than that of the later sections
+        if name != "20-basic-registry":  # another registry than in the later sections
             seen |= {(row.claim, row.expected, row.found) for row in rows}
     return kept
 
 
-def _both(planned: list[Result], checked: list[Result]) -> list[Result]:
-    """Return the rows of a section; where plan and check end in the same error, it is told once."""
+def _merged(planned: list[Result], checked: list[Result]) -> list[Result]:
+    """Return the rows of a section; an error that both plan and check raise appears once."""
     known = [(row.expected, row.found) for row in planned]
     return [*planned, *(row for row in checked if row.passed or (row.expected, row.found) not in known)]
 
 
 def _plan_again(name: str, parameters: Parameters) -> list[Result]:
-    """Return the row that says whether planning a section again finds nothing to change."""
-    behind = overview.section(name)
+    """Return the row on whether a new plan of a section is empty."""
+    section = overview.section(name)
 
     def planned(parameters: Parameters) -> list[Result]:
-        left = behind.plan(parameters, behind.gather(parameters))
-        found = f"{len(left)} changes" + "".join(f"; {change}" for change in left)
+        changes = section.plan(parameters, section.gather(parameters))
+        found = f"{len(changes)} changes" + "".join(f"; {change}" for change in changes)
         return [works(_PLANNED, expected="0 changes", found=found, remedy=_AGAIN.format(name))]
 
     return _tried(_PLANNED, name, planned, parameters)
 
 
 def _check_again(name: str, parameters: Parameters) -> list[Result]:
-    """Return the rows of a section's own check, as far as it needs neither container nor image."""
+    """Return the rows of a section's check, or of its part that needs neither a container nor an image."""
     check = _SPLIT[name][0] if name in _SPLIT else overview.section(name).check
     return _tried(_CHECKED, name, check, parameters)
 
 
 def _tried(claim: str, name: str, check: Callable[..., list[Result]], *arguments: Parameters) -> list[Result]:
-    """Return the rows of a check, or one that fails with the claim, where the check itself does."""
+    """Return the rows of a check or, if it raises an error, one row with the claim that fails."""
     try:
         return check(*arguments)
     except RunbookError as error:
         return [works(claim, expected=error.expected, found=error.found, remedy=error.remedy)]
-    except Exception as error:  # noqa: BLE001 (whatever breaks a proof, it does not hold)
-        said = (
-            engine.words(error) if isinstance(error, DockerException | OSError) else f"{type(error).__name__}: {error}"
-        )
-        return [works(claim, expected="an answer", found=said, remedy=_AGAIN.format(name))]
+    except Exception as error:  # noqa: BLE001 (any error fails the proof)
+        of_engine = isinstance(error, DockerException | OSError)
+        text = engine.words(error) if of_engine else f"{type(error).__name__}: {error}"
+        return [works(claim, expected="an answer", found=text, remedy=_AGAIN.format(name))]
 
 
 def _lasting(parameters: Parameters) -> dict[str, Callable[[], list[Result]]]:
-    """Return the checks of what only time, or somebody else, changes, each by its claim."""
+    """Return the checks of what changes over time or by other people, keyed by claim."""
     parts: Mapping[str, tuple[str, Check]] = {
         "the dates of the certificates": ("30-certificates", _check_days),
         "the authority's key": ("30-certificates", _check_key),
@@ -237,28 +238,28 @@ def _check_days(parameters: Parameters) -> list[Result]:
 
 
 def check_days(claim: str, certificate: tls.Certificate, *, days: int, now: datetime.datetime, remedy: str) -> Result:
-    """Return the result of a claim that a certificate is valid now, and will be for so many days."""
-    left = (certificate.not_after - now).days
+    """Return the result of a claim that a certificate is valid now and for `days` more days."""
+    days_left = (certificate.not_after - now).days
     dates = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
-    is_valid = certificate.not_before <= now and left >= days
+    is_valid = certificate.not_before <= now and days_left >= days
     expected = f"valid for at least {days} days more"
-    found = f"{left} days left, {dates}"
+    found = f"{days_left} days left, {dates}"
     return Result(
         claim=f"{claim}, dates", expected=expected, found=found, passed=is_valid, refusal=False, remedy=remedy
     )
 
 
 def _check_key(parameters: Parameters) -> list[Result]:
-    """Return the row of the key that the next renewal needs, as far as it can be read without its passphrase."""
+    """Return the row of the key for the next renewal, as far as it is readable without its passphrase."""
     if parameters.certificate_source == "own":
         return []
     return [check_key(certificates.gather(parameters).authority_key, f"in {parameters.ca_key_path}")]
 
 
 def check_key(state: str, where: str) -> Result:
-    """Return the result of the claim that the authority's key, in a state that facts tell, is that of its certificate.
+    """Return the result of the claim that the authority's key matches its certificate; `state` is from the facts.
 
-    One that is locked by a passphrase which nobody gives passes: nobody can tell.
+    A key whose passphrase is not given passes, since it cannot be checked.
     """
     return Result(
         claim=f"the authority's key {where}, for the next renewal",
@@ -292,7 +293,7 @@ def _check_trust(parameters: Parameters) -> list[Result]:
 
 
 def _check_uploads(parameters: Parameters) -> list[Result]:
-    """Return the rows of what strangers must not, and a user must be able to send; nothing of it is stored."""
+    """Return the rows of uploads: refused without a login, accepted with it; nothing is stored."""
     client = engine.require(parameters.timeout_seconds)
     found = compose.registry_containers(client, parameters.compose_project)
     if not found:
@@ -304,17 +305,17 @@ def _check_uploads(parameters: Parameters) -> list[Result]:
     try:
         return check_uploads(push_pull.registry_of(parameters), repository, size=_UPLOAD_BYTES, remedy=remedy)
     finally:
-        with suppress(HostError):  # a container that does not run has taken no upload either
+        with suppress(HostError):  # a container that is not running has received no upload
             stored.remove_repository(repository, ())
 
 
 def check_uploads(known: api.Registry, repository: str, *, size: int, remedy: str) -> list[Result]:
-    """Return the rows: no catalogue and no upload without a login; with it, an upload that is sent and cancelled."""
-    stranger = replace(known, login=None)
-    catalogue = stranger.ask("/v2/_catalog")
+    """Return the rows: no catalogue and no upload without a login; with it, an upload that is cancelled."""
+    anonymous = replace(known, login=None)
+    catalogue = anonymous.ask("/v2/_catalog")
     return [
         refused("the catalogue, without a login", expected="401", found=str(catalogue), remedy=remedy),
-        refused("a push, without a login", expected="401", found=stranger.try_upload(repository, 1), remedy=remedy),
+        refused("a push, without a login", expected="401", found=anonymous.try_upload(repository, 1), remedy=remedy),
         works(
             f"an upload of {size / 2**20:g} MB, cancelled before it is stored",
             expected="cancelled",
@@ -327,14 +328,14 @@ def check_uploads(known: api.Registry, repository: str, *, size: int, remedy: st
 def compare(
     path: Path, gather_state: Callable[[], State], *, patience: Patience | None = None
 ) -> dict[str, list[Result]]:
-    """Return the rows of the comparison with the state in a file; no section where none was accepted yet."""
+    """Return the rows of the comparison with the baseline in a file; no section if there is no baseline."""
     patience, claim = patience or Patience(), "the comparison with the accepted state"
 
     def compared() -> list[Result]:
-        kept = files.read_text(path)
-        return [] if kept is None else baseline.compare(baseline.read(kept), gather_state())
+        text = files.read_text(path)
+        return [] if text is None else baseline.compare(baseline.read(text), gather_state())
 
     with patience.spent():
-        rows = _beside({claim: partial(_tried, claim, "75-prove", compared)}, patience)[claim]
-    rows = [_unended(claim)] if rows is None else rows
+        rows = _run_in_parallel({claim: partial(_tried, claim, "75-prove", compared)}, patience)[claim]
+    rows = [_timed_out(claim)] if rows is None else rows
     return {COMPARED: rows} if rows else {}

@@ -1,6 +1,6 @@
-"""The accepted state: what a proof found when somebody said that it is right so; a later proof is compared with it.
+"""The baseline: the state that a proof found when the user accepted it; later proofs are compared with it.
 
-One text by name, such as `engine: 26.1.5`: shown as it is, compared as it is. No secret is among them.
+It maps names to texts, such as `engine: 26.1.5`, which are shown and compared unchanged. It holds no secret.
 """
 
 import datetime
@@ -8,6 +8,7 @@ import hashlib
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ STORED = "what is stored, at least"
 
 
 class Accepted(BaseModel):
-    """What the file of an accepted state holds, written as JSON."""
+    """The content of a baseline file, in JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -46,7 +47,7 @@ class Accepted(BaseModel):
 
 
 def read(text: str) -> Accepted:
-    """Return what a file's text holds; raises HostError for a text of another form."""
+    """Return the baseline in a file's text; raises HostError for a malformed text."""
     try:
         return Accepted.model_validate_json(text)
     except ValidationError as error:
@@ -55,32 +56,26 @@ def read(text: str) -> Accepted:
 
 
 def plan(path: Path, before: str | None, accepted: Accepted) -> list[Change]:
-    """Return the changes that keep a state as the accepted one; empty where the file says the same already.
-
-    The folder of a state that is not there is made for this user alone.
-    """
-    try:
-        is_kept = before is not None and read(before).state == accepted.state
-    except HostError:
-        is_kept = False
-    if is_kept:
-        return []
+    """Return the change that stores a baseline; empty if the file already has the same state."""
+    with suppress(HostError):
+        if before is not None and read(before).state == accepted.state:
+            return []
     return [WriteFile(path=path, before=before, after=accepted.model_dump_json(indent=2) + "\n", mode=0o600)]
 
 
 def path_elsewhere(registry: str) -> Path:
-    """Return the file for the accepted state of a registry elsewhere, HOST[:PORT], in this user's state folder."""
+    """Return the baseline file of a remote registry, HOST[:PORT], in this user's state folder."""
     name = re.sub(r"[^a-z0-9.-]", "_", registry)
     return Path(platformdirs.user_state_path("registry-runbook"), "accepted", f"{name}.json")
 
 
 def folder_for(path: Path) -> list[Change]:
-    """Return the change that makes the folder of a file where it is missing."""
+    """Return the change that makes a file's folder, for this user alone; empty if it exists."""
     return [] if path.parent.is_dir() else [MakeDirectory(path=path.parent, mode=0o700)]
 
 
 def compare(accepted: Accepted, found: State) -> list[Result]:
-    """Return one result for each thing that was accepted: it passes where it is as it was then, or more is stored."""
+    """Return one result for each item of the baseline: it passes if the item is unchanged, or more is stored."""
     return [
         Result(
             claim=f"as on {accepted.accepted:%Y-%m-%d}: {name}",
@@ -95,15 +90,15 @@ def compare(accepted: Accepted, found: State) -> list[Result]:
 
 
 def _is_as_much(found: str, accepted: str) -> bool:
-    """Return whether no number in what is found is less than that which was accepted."""
+    """Return whether each number in `found` is at least the accepted one."""
     numbers = [list(map(int, re.findall(r"\d+", text))) for text in (found, accepted)]
     return len(numbers[0]) == len(numbers[1]) and all(now >= then for now, then in zip(*numbers, strict=True))
 
 
 def gather(parameters: Parameters) -> State:
-    """Return how the registry, its container and its engine are now.
+    """Return the current state of the registry, its container and its engine.
 
-    Raises MissingError where no engine answers, HostError where no container of the registry is there.
+    Raises MissingError if no engine responds, HostError if the registry has no container.
     """
     client = engine.require(parameters.timeout_seconds)
     found = compose.registry_containers(client, parameters.compose_project)
@@ -149,7 +144,7 @@ def _certificates(parameters: Parameters) -> State:
 
 
 def certificate(served: bytes) -> State:
-    """Return what is compared of a server certificate (DER)."""
+    """Return the compared items of a server certificate (DER)."""
     if not served:
         return {"the certificate that is served": _NONE}
     found = tls.describe(x509.load_der_x509_certificate(served))

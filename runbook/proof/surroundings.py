@@ -1,7 +1,7 @@
-"""What stands around the registry: who could change what it relies on, and reach it beside the way that is meant.
+"""The registry's surroundings: who could change what it relies on, or reach it by an unintended path.
 
-Also what its container may do, whether what it has stored is whole, and whether a client from outside gets to it.
-The proof has a row for each claim, the diagnosis a cause. More than 250 lines, since each is looked at by its own.
+Also its container's rights, the integrity of its storage, and its reachability for an external client. Each claim is a
+row of the proof and a cause of the diagnosis. More than 250 lines, since each claim has its own check.
 """
 
 import hashlib
@@ -35,17 +35,17 @@ _PLUGINS = tuple(Path(f"/usr/{name}/docker/cli-plugins/docker-compose") for name
 _UNITS = ("docker.service", "docker.socket", "containerd.service", f"{proof_timer.NAME}.service")
 _CONTAINERD = Path("/run/containerd/containerd.sock")
 _KEY = b"PRIVATE KEY-----"  # RFC 7468, and the older forms
-_NEARLY = 0.9  # of what may be open: then the next clients are refused
-_FILES, _FILE_BYTES = 5000, 1 << 20  # that are searched for keys, and how much of each
+_NEARLY = 0.9  # of the limit of open files: above it, the next clients would be refused
+_FILES, _FILE_BYTES = 5000, 1 << 20  # the files to search for keys, and the bytes read of each
 
 
 class UnseenError(Exception):
-    """Something cannot be seen here, by this user; says why."""
+    """Something is not visible to this user on this host; its text is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """What is claimed; `find` returns what speaks against it, and raises UnseenError where it cannot be seen."""
+    """A claim; `find` returns what contradicts it, and raises UnseenError if that is not visible."""
 
     claim: str
     find: Callable[[engine.Client, Parameters], list[str]]
@@ -53,7 +53,7 @@ class Claim:
 
 
 def check(client: engine.Client, parameters: Parameters, claim: Claim) -> Result:
-    """Return the row of a claim; it passes where nothing speaks against it, and where nobody can see, which it says."""
+    """Return the row of a claim; it passes if nothing contradicts it or, with a note, if that is not visible."""
     try:
         found, expected = "; ".join(claim.find(client, parameters)) or _HOLDS, _HOLDS
     except UnseenError as error:
@@ -64,7 +64,7 @@ def check(client: engine.Client, parameters: Parameters, claim: Claim) -> Result
 
 
 def _inspected(client: engine.Client, parameters: Parameters) -> Mapping[str, Any]:
-    """Return what `docker inspect` says of the registry's container; raises UnseenError where it is not seen here."""
+    """Return the `docker inspect` data of the registry's container; raises UnseenError if it is not visible."""
     _require_here(client)
     found = compose.registry_containers(client, parameters.compose_project)
     if not found:
@@ -74,7 +74,7 @@ def _inspected(client: engine.Client, parameters: Parameters) -> Mapping[str, An
 
 
 def _require_here(client: engine.Client) -> None:
-    """Raise UnseenError where the engine's processes and files are not this host's."""
+    """Raise UnseenError if the engine's processes and files are not on this host."""
     if engine.is_desktop(client):
         raise UnseenError("the engine is in a virtual machine")
     if elsewhere := engine.elsewhere():
@@ -90,7 +90,7 @@ def _process(client: engine.Client, parameters: Parameters) -> psutil.Process:
 
 
 def folder_of(client: engine.Client, parameters: Parameters) -> Path:
-    """Return the folder that the registry stores in, as its process sees it; raises UnseenError where nobody may."""
+    """Return the registry's storage folder, through its process; raises UnseenError if this user may not read it."""
     found = Path(f"/proc/{_process(client, parameters).pid}/root", storage.ROOT.relative_to("/"))
     if not os.access(found, os.R_OK | os.X_OK):
         raise UnseenError("only root sees what the container sees")
@@ -98,7 +98,7 @@ def folder_of(client: engine.Client, parameters: Parameters) -> Path:
 
 
 def changed_by_others(client: engine.Client, parameters: Parameters) -> list[str]:
-    """Return what the registry relies on and others than root could change, and how."""
+    """Return what the registry relies on that users other than root could change, and how."""
     _require_here(client)
     private, mounted = Path(parameters.private_directory), Path(parameters.configuration_directory)
     information: Mapping[str, Any] = client.info()
@@ -128,18 +128,18 @@ def _units() -> Iterator[Path]:
 
 
 def _volume(information: Mapping[str, Any], parameters: Parameters) -> Path:
-    """Return the folder above the volume's; what is in that is the registry's own, whoever it runs as."""
+    """Return the parent of the volume's data folder; its content belongs to the registry, whatever its user."""
     name = compose.volume_name(parameters.compose_project, parameters.data_volume)
     return Path(information["DockerRootDir"], "volumes", name)
 
 
 def exposed_keys(client: engine.Client, parameters: Parameters) -> list[str]:
-    """Return the files with a private key that a container or another host gets, but for those that the runbook made.
+    """Return the files with a private key that a container or another host can read, except the runbook's own.
 
-    The index names what another deployment of the runbook has left.
+    The ledger also names the keys of other deployments.
     """
     own = {str(parameters.certificate_path), parameters.own_key_file, parameters.own_certificate_file}
-    with suppress(HostError):  # the ledger is root's, as are those keys
+    with suppress(HostError):  # only root can read the ledger, and those keys
         own |= {entry.thing.name for entry in ledger.read()}
     named = (parameters.configuration_directory, parameters.client_kit_directory, parameters.basic_data_directory)
     folders = [*map(Path, named)]
@@ -151,7 +151,7 @@ def exposed_keys(client: engine.Client, parameters: Parameters) -> list[str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder, but for the images that a registry has stored there."""
+    """Yield the files in a folder, except the images that a registry has stored there."""
     for place, folders, names in os.walk(folder):
         if place == str(folder) and Path(place, "docker", "registry").is_dir():
             folders.remove("docker")
@@ -164,86 +164,86 @@ def _has_key(path: Path) -> bool:
             return False
         with path.open("rb") as file:
             return _KEY in file.read(_FILE_BYTES)
-    except OSError:  # gone by now, or nothing that this user sees
+    except OSError:  # it is gone, or not visible to this user
         return False
 
 
 def more_rights(client: engine.Client, parameters: Parameters) -> list[str]:
-    """Return what the registry's container may do beyond what the Compose file asks for."""
+    """Return the rights of the registry's container beyond those in the Compose file."""
     _inspected(client, parameters)
     return list(section.more_rights(client, parameters))
 
 
 def neighbours(client: engine.Client, parameters: Parameters) -> list[str]:
-    """Return the other containers that have the registry's volume, folders or network, running or not.
+    """Return the other containers, running or not, that have the registry's volume, folders or network.
 
-    One that has a folder above those read-only, as a program that watches the host has `/`, is none of them.
+    A read-only mount of a parent folder does not count: monitoring programs mount `/` that way.
     """
     _require_here(client)
-    ours = {found.name for found in compose.registry_containers(client, parameters.compose_project)}
+    ours = {item.name for item in compose.registry_containers(client, parameters.compose_project)}
     basic = {parameters.basic_container: [Path(parameters.basic_data_directory)]}
     volume = compose.volume_name(parameters.compose_project, parameters.data_volume)
     own_network = compose.default_network(parameters.compose_project)
     named = (parameters.configuration_directory, parameters.private_directory, parameters.basic_data_directory)
     places = [*map(Path, named), _volume(client.info(), parameters)]
-    told: list[str] = []
+    found: list[str] = []
     for item in client.api.containers(all=True):
         name = item["Names"][0].removeprefix("/")
         if name in ours:
             continue
-        theirs = [place for place in places if place not in basic.get(name, ())]
-        mounts = [m for m in item["Mounts"] if m.get("Name") == volume or _reaches(m, theirs)]
-        told += [f"{name} has {m.get('Name') or m['Source']}" for m in mounts]
+        foreign = [place for place in places if place not in basic.get(name, ())]
+        mounts = [m for m in item["Mounts"] if m.get("Name") == volume or _reaches(m, foreign)]
+        found += [f"{name} has {m.get('Name') or m['Source']}" for m in mounts]
         mode = str(item["HostConfig"]["NetworkMode"])
         if own_network in (item["NetworkSettings"]["Networks"] or ()) or _is_of(client, mode, ours):
-            told.append(f"{name} is on {own_network}")
-    return told
+            found.append(f"{name} is on {own_network}")
+    return found
 
 
 def _reaches(mount: Mapping[str, Any], places: Sequence[Path]) -> bool:
-    """Return whether a mount is one of these places or lies in one, or can be written to and is above one."""
+    """Return whether a mount is one of these places or inside one, or is writable and above one."""
     source = Path(mount.get("Source") or "/nowhere")
     return any(source.is_relative_to(place) or (bool(mount["RW"]) and place.is_relative_to(source)) for place in places)
 
 
 def _is_of(client: engine.Client, mode: str, ours: set[str]) -> bool:
-    """Return whether a network mode is that of one of our containers."""
-    kind, _, whose = mode.partition(":")
-    return kind == "container" and any(whose in (name, client.containers.get(name).id) for name in ours)
+    """Return whether a network mode shares the network of one of our containers."""
+    kind, _, container = mode.partition(":")
+    return kind == "container" and any(container in (name, client.containers.get(name).id) for name in ours)
 
 
 def damage(client: engine.Client, parameters: Parameters) -> list[str]:
-    """Return what of a sample of what is stored is not whole."""
+    """Return the damaged items in a sample of the storage."""
     return stored.damage(folder_of(client, parameters))
 
 
 def few_files(client: engine.Client, parameters: Parameters) -> list[str]:
-    """Return how many files the registry may open, where they are too few for it and its clients."""
+    """Return the registry's limit of open files, if it is too low for it and its clients."""
     process = _process(client, parameters)
     try:
-        most, opened = process.rlimit(psutil.RLIMIT_NOFILE)[0], process.num_fds()
+        limit, opened = process.rlimit(psutil.RLIMIT_NOFILE)[0], process.num_fds()
     except psutil.Error as error:
         raise UnseenError("only root sees what the registry may open") from error
-    if most != psutil.RLIM_INFINITY and (most < rights.FILES_AT_LEAST or opened > most * _NEARLY):
-        return [f"{most} files, of which it has {opened} open; at least {rights.FILES_AT_LEAST} are needed"]
+    if limit != psutil.RLIM_INFINITY and (limit < rights.FILES_AT_LEAST or opened > limit * _NEARLY):
+        return [f"{limit} files, of which it has {opened} open; at least {rights.FILES_AT_LEAST} are needed"]
     return []
 
 
 def frozen(client: engine.Client, parameters: Parameters) -> list[str]:
-    """Return the registry's process where somebody has stopped it."""
+    """Return the registry's process if it is stopped."""
     process = _process(client, parameters)
     return [f"process {process.pid} is stopped"] if process.status() == psutil.STATUS_STOPPED else []
 
 
 def not_forwarded(client: engine.Client, parameters: Parameters) -> list[str]:
-    """Return the network card of the registry's address, where the kernel passes on nothing that comes in there."""
+    """Return the interface of the registry's address if the kernel does not forward packets from it."""
     _require_here(client)
-    card = outsider.not_forwarding(network.address_of(parameters.address))
-    return [f"net.ipv4.conf.{card}.forwarding is 0"] if card else []
+    interface = outsider.not_forwarding(network.address_of(parameters.address))
+    return [f"net.ipv4.conf.{interface}.forwarding is 0"] if interface else []
 
 
 def kept_out(client: engine.Client, parameters: Parameters) -> list[str]:
-    """Return what a client from outside gets, where it is not the certificate that this host gets."""
+    """Return what an external client gets, if it is not the certificate that this host gets."""
     _require_here(client)
     address = network.address_of(parameters.address)
     url = f"https://{address}:{parameters.port}/v2/"
@@ -263,8 +263,8 @@ def kept_out(client: engine.Client, parameters: Parameters) -> list[str]:
     expected = hashlib.sha256(served.server_certificate).hexdigest()
     if found == expected:
         return []
-    told = f"another certificate, {found[:16]}…" if re.fullmatch("[0-9a-f]{64}", found) else found
-    return [f"at {address}:{parameters.port} it gets {told}"]
+    text = f"another certificate, {found[:16]}…" if re.fullmatch("[0-9a-f]{64}", found) else found
+    return [f"at {address}:{parameters.port} it gets {text}"]
 
 
 CLAIMS = (
