@@ -67,7 +67,11 @@ def find(parameters: Parameters) -> tuple[Earlier, ...]:
         return ()
     places = files_of(parameters) | dict.fromkeys(_of_other_domains(parameters), "")
     found = [_earlier("file", path, belongs) for path, belongs in places.items() if _is_marked(parameters, path)]
-    found += [*_of_host(parameters), *(_of_engine(parameters) if engine.is_installed() else ()), *_of_nginx()]
+    found += _of_host(parameters)
+    if engine.is_installed():
+        found += _of_engine(parameters)
+    if nginx.read_site() is not None:
+        found.append(_earlier("site", nginx.path()))
     units = [path for path, _ in proof_timer.states()]
     found += [_earlier("file", path) for path in units]
     if proof_timer.TIMER in units:
@@ -150,10 +154,6 @@ def _of_engine(parameters: Parameters) -> list[Earlier]:
         volume = compose.volume_name(project, parameters.data_volume)
         found += [Thing(kind="volume", name=volume, belongs="data"), Thing(kind="project", name=project)]
     return [Earlier(thing=thing) for thing in found]
-
-
-def _of_nginx() -> list[Earlier]:
-    return [] if nginx.read_site() is None else [_earlier("site", nginx.path())]
 
 
 def _is_marked(parameters: Parameters, path: Path) -> bool:  # noqa: PLR0911 (one return a kind of file)

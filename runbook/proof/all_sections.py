@@ -27,7 +27,7 @@ from runbook.proof import baseline, surroundings
 from runbook.proof.baseline import Accepted, State
 from runbook.sections import basic_registry, certificates, host, nginx, push_pull
 from runbook.system.certificates import tls
-from runbook.system.docker import compose, engine, reload
+from runbook.system.docker import engine, reload
 from runbook.system.host import files, network
 from runbook.system.host.patience import Patience
 from runbook.system.registry import api, docker_client, storage
@@ -295,10 +295,7 @@ def _check_trust(parameters: Parameters) -> list[Result]:
 def _check_uploads(parameters: Parameters) -> list[Result]:
     """Return the rows of uploads: refused without a login, accepted with it; nothing is stored."""
     client = engine.require(parameters.timeout_seconds)
-    found = compose.registry_containers(client, parameters.compose_project)
-    if not found:
-        raise HostError("a container of the registry", "none", "run the notebook 50-compose")
-    stored = storage.Storage(client=client, container=found[0].name)
+    stored = storage.Storage(client=client, container=baseline.registry_container(client, parameters).name)
     docker_client.refuse_occupied(stored, parameters.test_reference, "test_reference")
     repository, _ = split_reference(parameters.test_reference)
     remedy = "run the notebooks 40-configuration and 50-compose"

@@ -101,9 +101,7 @@ def gather(parameters: Parameters) -> State:
     Raises MissingError if no engine responds, HostError if the registry has no container.
     """
     client = engine.require(parameters.timeout_seconds)
-    found = compose.registry_containers(client, parameters.compose_project)
-    if not found:
-        raise HostError("a container of the registry", _NONE, "run the notebook 50-compose")
+    found = registry_container(client, parameters)
     return {
         "this host's address": network.address_of(parameters.address),
         **_certificates(parameters),
@@ -112,9 +110,17 @@ def gather(parameters: Parameters) -> State:
         "the firewall's own rules for containers": network.user_rules() or _NONE,
         "the firewall's rules for what comes in": network.rules_for_what_comes_in() or _NONE,
         STORED: _stored(client, parameters),
-        **_container(client, found[0], parameters),
+        **_container(client, found, parameters),
         **_engine(client),
     }
+
+
+def registry_container(client: engine.Client, parameters: Parameters) -> engine.ContainerFacts:
+    """Return the registry's container; raises HostError if there is none."""
+    found = compose.registry_containers(client, parameters.compose_project)
+    if not found:
+        raise HostError("a container of the registry", _NONE, "run the notebook 50-compose")
+    return found[0]
 
 
 def _stored(client: engine.Client, parameters: Parameters) -> str:

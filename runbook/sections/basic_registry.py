@@ -195,23 +195,34 @@ def check_answers(parameters: Parameters) -> list[Result]:
 
 def _check_push_and_pull(proof: docker_client.Proof) -> list[Result]:
     before = proof.in_registry()
-    pushed, registered = proof.push(), proof.in_registry()
-    pulled = proof.pull()
+    round_trip = _check_round_trip(
+        proof,
+        "docker push",
+        "the digest that was pushed is the registry's",
+        "the image is removed, pulled, and has that digest",
+    )
     catalog = json_text.read_object(proof.registry.ask(f"/v2/_catalog?n=100&last={proof.repository[:-1]}").body)
     tags = json_text.read_object(proof.registry.ask(f"/v2/{proof.repository}/tags/list").body)
     absent = proof.registry.ask(f"/v2/{proof.repository}/manifests/nobody-pushed-this")
     return [
         refused("the test image, before the push", expected="404", found=before, remedy=""),
-        works(
-            "docker push", expected="a digest", found="a digest" if pushed.startswith("sha256:") else pushed, remedy=""
-        ),
-        works("the digest that was pushed is the registry's", expected=pushed, found=registered, remedy=""),
-        works("the image is removed, pulled, and has that digest", expected=pushed, found=pulled, remedy=""),
+        *round_trip,
         works(
             "the catalog lists it", expected=True, found=proof.repository in catalog.get("repositories", ()), remedy=""
         ),
         works("its tags", expected=proof.tag, found=", ".join(tags.get("tags") or ()), remedy=""),
         refused("a tag that nobody pushed", expected=404, found=absent.status, remedy=""),
+    ]
+
+
+def _check_round_trip(proof: docker_client.Proof, push: str, digest: str, pull: str) -> list[Result]:
+    """Return the rows of a push, of the digest in the registry, and of a pull, under these claims."""
+    pushed, registered = proof.push(), proof.in_registry()
+    pulled = proof.pull()
+    return [
+        works(push, expected="a digest", found="a digest" if pushed.startswith("sha256:") else pushed, remedy=""),
+        works(digest, expected=pushed, found=registered, remedy=""),
+        works(pull, expected=pushed, found=pulled, remedy=""),
     ]
 
 
@@ -250,20 +261,12 @@ def _proof(
 
 def _check_lan(client: engine.Client, parameters: Parameters, lan: str) -> list[Result]:
     with _proof(client, parameters, lan, test_image=parameters.test_image) as proof:
-        pushed, registered = proof.push(), proof.in_registry()
-        pulled = proof.pull()
-    return [
-        works(
+        return _check_round_trip(
+            proof,
             f"docker push to {lan}, which insecure_registries lists",
-            expected="a digest",
-            found="a digest" if pushed.startswith("sha256:") else pushed,
-            remedy="",
-        ),
-        works(f"the digest that was pushed to {lan} is the registry's", expected=pushed, found=registered, remedy=""),
-        works(
-            f"the image is removed, pulled from {lan}, and has that digest", expected=pushed, found=pulled, remedy=""
-        ),
-    ]
+            f"the digest that was pushed to {lan} is the registry's",
+            f"the image is removed, pulled from {lan}, and has that digest",
+        )
 
 
 def _check_unlisted(client: engine.Client, parameters: Parameters, addresses: Sequence[str]) -> list[Result]:

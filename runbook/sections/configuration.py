@@ -20,6 +20,8 @@ from runbook.system import credentials
 from runbook.system.host import file_state, files, yaml_text
 from runbook.system.registry import config_yml
 
+_FOLDER, _FILE = 0o700, 0o600
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfigurationFacts:
@@ -121,25 +123,22 @@ def gather(parameters: Parameters) -> ConfigurationFacts:
     if password is None and parameters.password_file:
         raise SecretError(f"a password in {parameters.password_file}", "no such file", "correct password_file")
     text = files.read_text(parameters.configuration_path)
-    places = (
-        *_secret_places(parameters),
-        parameters.htpasswd_path.parent,
-        parameters.htpasswd_path,
-        parameters.configuration_path,
-    )
     return ConfigurationFacts(
         text=None if text is None else credentials.conceal(text, (parameters.http_secret_path,)),
         users=tuple(sorted(users)),
         password_known=password is not None,
         password=_state_of_password(users.get(parameters.username), password, parameters.bcrypt_cost),
         http_secret_known=bool(credentials.read_file(parameters.http_secret_path)),
-        modes=tuple((path, files.mode_of(path)) for path in places),
+        modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
         users_state=file_state.state(parameters.htpasswd_path),
     )
 
 
-def _secret_places(parameters: Parameters) -> tuple[Path, ...]:
-    return (Path(parameters.private_directory), parameters.http_secret_path.parent)
+def _wanted_modes(parameters: Parameters) -> dict[Path, int]:
+    """Return the permission bits of each path, folders first."""
+    folders = (Path(parameters.private_directory), parameters.http_secret_path.parent, parameters.htpasswd_path.parent)
+    files_inside = (parameters.htpasswd_path, parameters.configuration_path)
+    return dict.fromkeys(folders, _FOLDER) | dict.fromkeys(files_inside, _FILE)
 
 
 def is_made(facts: ConfigurationFacts) -> bool:
@@ -149,17 +148,16 @@ def is_made(facts: ConfigurationFacts) -> bool:
 
 def plan(parameters: Parameters, facts: ConfigurationFacts) -> list[Change]:
     """Return the changes that bring configuration, users and secrets to the wanted state; empty if there are none."""
-    modes = dict(facts.modes)
-    folders = {*_secret_places(parameters), parameters.htpasswd_path.parent}
+    modes = _wanted_modes(parameters)
     wanted = yaml_text.render(content(parameters))
     written = {parameters.configuration_path} if facts.text != wanted else set()  # WriteFile sets its mode
     changes: list[Change] = [
-        MakeDirectory(path=path, mode=0o700) for path, mode in facts.modes if path in folders and mode is None
+        MakeDirectory(path=path, mode=_FOLDER) for path, mode in facts.modes if mode is None and modes[path] == _FOLDER
     ]
     changes += [
-        SetMode(path=path, before=mode, after=0o700 if path in folders else 0o600)
+        SetMode(path=path, before=mode, after=modes[path])
         for path, mode in facts.modes
-        if mode is not None and mode != (0o700 if path in folders else 0o600) and path not in written
+        if mode is not None and mode != modes[path] and path not in written
     ]
     if not facts.http_secret_known:
         changes.append(GenerateSecret(path=parameters.http_secret_path, purpose="http.secret"))
@@ -173,8 +171,8 @@ def plan(parameters: Parameters, facts: ConfigurationFacts) -> list[Change]:
                 path=parameters.configuration_path,
                 before=facts.text,
                 after=wanted,
-                mode=0o600,
-                keep=modes[parameters.configuration_path] is not None
+                mode=_FILE,
+                keep=dict(facts.modes)[parameters.configuration_path] is not None
                 and not (facts.text or "").startswith(yaml_text.HEADER),
                 secrets=(parameters.http_secret_path,),
             )
