@@ -101,8 +101,8 @@ def _failure(change: Change, error: BaseException, outcomes: Sequence[Outcome], 
         expected, found, remedy = error.expected, error.found, f"{error.remedy}; then "
     elif isinstance(error, KeyboardInterrupt):
         kind, found, remedy = InterruptError, "an interrupt", ""
-    who, how = ports.holder_of(found)
-    found, remedy = f"{found}{who}", f"{how}{remedy}"
+    holder, hint = ports.holder_of(found)
+    found, remedy = f"{found}{holder}", f"{hint}{remedy}"
     done = "; ".join(str(outcome.change) for outcome in outcomes) or "nothing"
     return kind(
         expected,

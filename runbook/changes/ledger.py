@@ -209,8 +209,8 @@ def _write_or_remove(entries: Sequence[Entry]) -> None:
 
 def remove_unfinished() -> None:
     """Remove the partial file that a run left when it was killed while writing the ledger, which is intact."""
-    if (left := files.part_of(_path())).exists():  # a run that changes nothing makes no modifying call
-        files.remove_tree(left)
+    if (part := files.part_of(_path())).exists():  # a run that changes nothing makes no modifying call
+        files.remove_tree(part)
 
 
 def entry(number: int) -> Entry:

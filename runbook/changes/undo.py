@@ -126,9 +126,9 @@ def _leave(entry: Entry) -> str:
     """Leave a thing as it is, with the earlier file beside it: dropping the entry must not lose the backup."""
     if entry.kept is None:
         return ""
-    beside = Path(f"{entry.thing.name}{files.KEPT}")
-    ledger.put_back(entry.kept, beside)
-    return f"what was there before the first run is {beside}"
+    backup = Path(f"{entry.thing.name}{files.KEPT}")
+    ledger.put_back(entry.kept, backup)
+    return f"what was there before the first run is {backup}"
 
 
 def _undo_file(entry: Entry, _timeout_seconds: float) -> None:

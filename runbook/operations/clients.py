@@ -141,11 +141,11 @@ def _push(parameters: Parameters) -> PushClientImage:
 
 def _refuse_occupied(parameters: Parameters, facts: ClientFacts) -> None:
     """Raise HostError if the folder or the image's reference is in use; a folder without the script is not a kit."""
-    theirs = [*facts.others, *(name for name, _ in facts.kit if client_kit.SCRIPT not in dict(facts.kit))]
-    if theirs:
+    foreign = [*facts.others, *(name for name, _ in facts.kit if client_kit.SCRIPT not in dict(facts.kit))]
+    if foreign:
         raise HostError(
             f"nothing in {parameters.client_kit_directory} but the kit: all of it is handed to others",
-            ", ".join(theirs),
+            ", ".join(foreign),
             "move it away, or set client_kit_directory to another folder",
         )
     if facts.in_registry not in (None, client_kit.image().digest):

@@ -95,13 +95,8 @@ def render(command: Sequence[str], *, calendar: str, delay_minutes: int, on_fail
 
 def quoted(command: Sequence[str]) -> str:
     """Return a command for a unit: each word is quoted, and nothing in it is expanded (systemd.syntax(7))."""
-    return " ".join(f'"{_escaped(word)}"' for word in command)
-
-
-def _escaped(text: str) -> str:
-    for character, escape in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$"), ("\n", "\\n")):
-        text = text.replace(character, escape)
-    return text
+    escapes = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$", "\n": "\\n"})
+    return " ".join(f'"{word.translate(escapes)}"' for word in command)
 
 
 def plan(wanted: dict[Path, str], facts: TimerFacts) -> list[Change]:

@@ -223,7 +223,7 @@ def check(parameters: Parameters) -> list[Result]:
     secured = api.ask(f"https://127.0.0.1:{parameters.port}/v2/", tls=tls.trusting_anybody())
     basic = api.ask(f"http://127.0.0.1:{parameters.basic_port}/v2/")
     entries = ledger.read()
-    left = {entry.thing.belongs for entry in entries}
+    remaining = {entry.thing.belongs for entry in entries}
     named = set(parameters.also_remove)
     others = [
         entry.thing.name for entry in entries if entry.thing.belongs in named | {""} and not _is_above(entry, entries)
@@ -234,7 +234,12 @@ def check(parameters: Parameters) -> list[Result]:
         refused("the registry over TLS", expected="no registry", found=_who(secured, own), remedy=_LISTENING),
         refused("the basic registry", expected="no registry", found=_who(basic, own), remedy=_LISTENING),
         *[
-            works(f"{name}, which was named", expected="gone", found="there" if name in left else "gone", remedy=_AGAIN)
+            works(
+                f"{name}, which was named",
+                expected="gone",
+                found="there" if name in remaining else "gone",
+                remedy=_AGAIN,
+            )
             for name in parameters.also_remove
         ],
     ]

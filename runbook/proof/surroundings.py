@@ -103,21 +103,18 @@ def changed_by_others(client: engine.Client, parameters: Parameters) -> list[str
     private, mounted = Path(parameters.private_directory), Path(parameters.configuration_directory)
     information: Mapping[str, Any] = client.info()
     remapped = any("name=userns" in option for option in information["SecurityOptions"] or ())
+    programs = [Path(program) for name in _PROGRAMS if (program := commands.which(name))]
     found = owners.changed_by_others(
         (
             Path(parameters.basic_data_directory),
             *(hosts_file.PATH, network.DROP_IN, daemon_json.PATH, engine_flags.DEFAULTS, ledger.FOLDER),
-            *(engine.SOCKET, _CONTAINERD, nginx.PATH, *_PLUGINS, *_programs(), *_units()),
+            *(engine.SOCKET, _CONTAINERD, nginx.PATH, *_PLUGINS, *programs, *_units()),
             Path(information["DockerRootDir"]) if remapped else _volume(information, parameters),
         ),
         trees=(private, mounted, parameters.trust_path.parent),
     )
     warnings = " ".join(information.get("Warnings") or ())
     return [*found, *(f"the engine's API at {place}" for place in re.findall(r"API is accessible on (\S+)", warnings))]
-
-
-def _programs() -> Iterator[Path]:
-    return (Path(found) for name in _PROGRAMS if (found := commands.which(name)))
 
 
 def _units() -> Iterator[Path]:

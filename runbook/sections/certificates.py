@@ -471,6 +471,11 @@ def _handshake(parameters: Parameters, authority: x509.Certificate, *, strict: b
 def note_stricter(server: x509.Certificate, strict: str) -> list[Result]:
     """Return a row for each kind of client that is stricter than the engine and curl; it passes as a note."""
     return [
-        refused(f"the certificate by stricter clients: {who}", expected=why, found=why, remedy="have it issued anew")
-        for who, why in validation.stricter(server, strict)
+        refused(
+            f"the certificate by stricter clients: {client}",
+            expected=reason,
+            found=reason,
+            remedy="have it issued anew",
+        )
+        for client, reason in validation.stricter(server, strict)
     ]

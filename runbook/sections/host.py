@@ -120,8 +120,8 @@ def _gather_engine(
     client = engine.connect(parameters.timeout_seconds)
     if client is None or engine.asked_elsewhere(client):
         return None
-    kept = parameters.http_secret_path.exists()
-    compose.require_own(client, parameters.compose_project, parameters.data_volume, is_kept=kept)
+    is_kept = parameters.http_secret_path.exists()
+    compose.require_own(client, parameters.compose_project, parameters.data_volume, is_kept=is_kept)
     running = [found for found in engine.containers(client) if found.running]
     image = images.find(client, parameters)
     desktop = engine.is_desktop(client)
@@ -233,13 +233,13 @@ def _refuse_taken_ports(parameters: Parameters, facts: HostFacts) -> None:
     ours = {port for port, _, is_ours in publishers if is_ours}
     for listener in facts.listeners:
         if listener.port not in ours and not _is_nginx_in_front(parameters, facts, listener):
-            who, how = ports.holder(listener, holders)
+            holder, hint = ports.holder(listener, holders)
             name = _ports(parameters)[listener.port]
             in_front = "set proxy: nginx, " if (name, listener.process) == ("port", "nginx") else ""
             raise HostError(
                 f"the port {listener.port} to be free",
-                f"{who} listens there",
-                f"{how}, {in_front}or set the parameter {name}",
+                f"{holder} listens there",
+                f"{hint}, {in_front}or set the parameter {name}",
             )
 
 
