@@ -90,21 +90,22 @@ def check_images(parameters: Parameters) -> list[Result]:
     client = engine.require(parameters.timeout_seconds)
     found = _container(client, parameters)
     stored = storage.Storage(client=client, container=found.name)
-    registry = registry_of(parameters)
-    results: list[Result] = []
+    volume = compose.volume_name(parameters.compose_project, parameters.data_volume)
     with docker_client.proof(
         client,
-        registry,
+        registry_of(parameters),
         host=parameters.registry_host,
         reference=parameters.test_reference,
         test_image=parameters.test_image,
         stored=stored,
         timeout_seconds=parameters.timeout_seconds,
     ) as proof:
-        results += _check_images(proof, found, f"{parameters.compose_project}_{parameters.data_volume}")
-        results += _check_trust(parameters, proof)
-        results += _check_delete(parameters, proof)
-        results += _check_logout(parameters, proof)
+        results = [
+            *_check_images(proof, found, volume),
+            *_check_trust(parameters, proof),
+            *_check_delete(parameters, proof),
+            *_check_logout(parameters, proof),
+        ]
     return [*results, _check_nothing_left(parameters, stored)]
 
 
