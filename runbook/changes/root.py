@@ -11,6 +11,7 @@ from typing import Any
 from runbook.changes import ledger
 from runbook.changes.base import Change, from_json
 from runbook.model.errors import RunbookError
+from runbook.system.docker import engine
 from runbook.system.host import lock
 from runbook.system.host.files import mode_of
 
@@ -27,7 +28,12 @@ def main() -> None:
 
 def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
     timeout_seconds, begun = header["timeout_seconds"], tuple[ledger.Entry, ...]()
-    take_lock = functools.cache(lambda: stack.enter_context(lock.hold()))
+
+    @functools.cache
+    def take_lock() -> None:
+        stack.enter_context(lock.hold())
+        ledger.remove_unfinished()
+
     for line in sys.stdin:
         request, data = json.loads(line)
         change, note = from_json(data), ""
@@ -49,7 +55,7 @@ def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
         except RunbookError as error:
             answer = {"expected": error.expected, "found": error.found, "remedy": error.remedy}
         except OSError as error:
-            answer = {"expected": f"to {change}", "found": str(error), "remedy": "remove the cause"}
+            answer = {"expected": f"to {change}", "found": engine.words(error), "remedy": "remove the cause"}
         print(json.dumps(answer), flush=True)  # noqa: T201 (the answer)
 
 

@@ -53,9 +53,10 @@ class RemoveTimer(Change):
         files.require_writable(systemd.UNITS)
 
     def refuse_drift(self) -> None:
-        """Raise ChangedError if a unit has changed since the plan."""
+        """Raise ChangedError if a unit has changed since the plan, other than by removal."""
         for path, before in zip(self.paths, self.before, strict=True):
-            file_state.refuse_changed(path, file_state.state(path), before)
+            if (found := file_state.state(path)) is not None:
+                file_state.refuse_changed(path, found, before)
 
     def by_hand(self) -> str:
         """Return the equivalent shell commands."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from runbook.system.docker import engine
+from runbook.system.host import users
 
 _ACL = "system.posix_acl_access"  # with it, the group bits of the mode are the mask of all its entries
 
@@ -28,14 +29,8 @@ class Owners:
             self._trusted |= self._users_in(grp.getgrnam(engine.GROUP).gr_gid)
 
     def _users_in(self, group: int) -> set[int]:
-        """Return the ids of a group's users; it may have none, such as Debian's `staff`."""
         if group not in self._members:
-            try:
-                named = set(grp.getgrgid(group).gr_mem)
-            except KeyError:
-                named = set()
-            users = pwd.getpwall()
-            self._members[group] = {user.pw_uid for user in users if user.pw_gid == group or user.pw_name in named}
+            self._members[group] = users.in_group(group)
         return self._members[group]
 
     def why(self, path: Path, *, above: bool) -> str:

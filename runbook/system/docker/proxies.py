@@ -13,7 +13,7 @@ from runbook.system.docker import daemon_json, engine_flags
 from runbook.system.host import commands, files
 from runbook.system.host.systemd import Supervisor
 
-_SETTING = re.compile(r"(?i)\bhttps?_proxy\s*=")
+_SETTING = re.compile(r"(?im)^(?!\s*[#;]).*\bhttps?_proxy\s*=")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

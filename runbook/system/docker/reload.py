@@ -93,7 +93,8 @@ def wants_nat_chain(client: engine.Client, flags: Sequence[engine_flags.Flag]) -
 
 
 def _is_off(name: str, flags: Sequence[engine_flags.Flag]) -> bool:
-    by_flag = [flag for flag in flags if flag.name == name and re.search(rf"--{name}[= ]+(?:false|0)\b", flag.line)]
+    off = rf"--{name}=[\"']?(?:0|f|F|false|False|FALSE)\b"  # Go's strconv.ParseBool; a flag takes no word after a space
+    by_flag = [flag for flag in flags if flag.name == name and re.search(off, flag.line)]
     return bool(by_flag) or daemon_json.value(read_file(), name) is False
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from boltons.fileutils import atomic_save
 
 from runbook.model.errors import HostError, RightsError
+from runbook.system.host import users
 
 KEPT = ".before-registry-runbook"  # suffix of the backup of a file that the runbook did not make
 
@@ -140,13 +141,18 @@ def _require_own(place: Path, expected: str) -> None:
     if stat.S_ISLNK(found.st_mode):
         others_may_write = False  # its mode has no meaning (symlink(7))
     else:
-        by_group = found.st_mode & stat.S_IWGRP and found.st_gid not in trusted
+        by_group = found.st_mode & stat.S_IWGRP and not _is_of_one(found.st_gid, trusted)
         is_sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
         others_may_write = bool(by_group or found.st_mode & stat.S_IWOTH) and not is_sticky
     if found.st_uid not in trusted or others_may_write:
         what = f"{place} is user id {found.st_uid}'s, mode {stat.S_IMODE(found.st_mode):04o}"
         remedy = f"take another folder, or make it safe: `chown root {place}`, `chmod go-w {place}`"
         raise HostError(expected, what, remedy)
+
+
+def _is_of_one(group: int, trusted: set[int]) -> bool:
+    """Return whether a group is root's, or has users, all of them trusted; an empty one may get any user tomorrow."""
+    return group == 0 or (bool(found := users.in_group(group)) and found <= trusted)
 
 
 def _above(path: Path) -> list[Path]:

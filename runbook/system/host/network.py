@@ -12,7 +12,7 @@ from runbook.model.errors import HostError, NotReadyError
 from runbook.system.host import commands
 
 DROP_IN = Path("/etc/sysctl.d/99-registry-runbook.conf")  # settings that persist over a reboot
-_CONTAINER_INTERFACES = ("docker", "br-", "veth")
+_CONTAINER_INTERFACE = re.compile(r"docker|veth|br-[0-9a-f]{12}$")  # `br-lan` is a bridge of the operator's
 _INCOMING = re.compile(r"-A (?:PREROUTING|INPUT|FORWARD)\b|:INPUT DROP")
 _OF_ENGINE = re.compile(r"DOCKER|\bdocker\d|\bbr-[0-9a-f]{12}\b|-d 127\.0\.0\.\d+/32 ! -i lo\b")
 
@@ -85,17 +85,21 @@ def host_addresses() -> list[str]:
     return [
         address.address
         for interface, addresses in psutil.net_if_addrs().items()
-        if not interface.startswith(_CONTAINER_INTERFACES)
+        if not _CONTAINER_INTERFACE.match(interface)
         for address in addresses
         if address.family == socket.AF_INET and not ipaddress.ip_address(address.address).is_loopback
     ]
 
 
 def mtu_at(address: str) -> int:
-    """Return the MTU, in bytes, of the interface that has this address."""
+    """Return the MTU, in bytes, of the interface that has this address; raises HostError if none has it."""
     stats = psutil.net_if_stats()
     names = [name for name, found in psutil.net_if_addrs().items() if address in {item.address for item in found}]
-    return min(stats[name].mtu for name in names if name in stats)
+    if not (found := [stats[name].mtu for name in names if name in stats]):
+        raise HostError(
+            f"an interface with the address {address}", "none", "set address to one of this host, or to auto"
+        )
+    return min(found)
 
 
 def addresses_of(name: str, timeout_seconds: float = 3) -> tuple[str, ...]:

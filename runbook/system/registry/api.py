@@ -429,11 +429,14 @@ def _wrong_date(registry: Registry, refused: Answer) -> HostError:
     """Return the error for a certificate that is refused for its dates, with the dates and the time of this host."""
     unverified = certificates.trusting_anybody()
     served = ask(f"{registry.url}/v2/", tls=unverified, server_name=registry.server_name).server_certificate
-    found = certificates.describe(x509.load_der_x509_certificate(served))
+    dates = ""
+    if served:  # the registry may have gone meanwhile
+        found = certificates.describe(x509.load_der_x509_certificate(served))
+        dates = f": it is valid from {found.not_before:%Y-%m-%d %H:%M} to {found.not_after:%Y-%m-%d %H:%M} UTC"
     return HostError(
         f"a certificate at {registry.url} that is valid now, {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC "
         "by this host's clock",
-        f"{refused}: it is valid from {found.not_before:%Y-%m-%d %H:%M} to {found.not_after:%Y-%m-%d %H:%M} UTC",
+        f"{refused}{dates}",
         "set the clock right where it is wrong; else run the notebooks 30-certificates and 50-compose",
     )
 

@@ -1,9 +1,11 @@
 """The engine's proxy: whose names it takes, and where it is set."""
 
+from pathlib import Path
+
 import pytest
 
 from runbook.model.errors import HostError
-from runbook.system.docker import daemon_json, proxies
+from runbook.system.docker import daemon_json, engine_flags, proxies
 from runbook.system.docker.proxies import Proxy, is_exempt
 
 PROXY = Proxy(address="http://10.1.1.1:3128", exempt="localhost", place="/etc/docker/daemon.json")
@@ -35,6 +37,27 @@ def test_is_exempt_is_what_the_engine_reads(exempt: str, *, expected: bool) -> N
 def test_engine_without_a_proxy_for_https_has_none(information: dict[str, object]) -> None:
     """Fails if a proxy for plain HTTP counts: what is for the registry goes over TLS."""
     assert proxies.gather(information, "none") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param('#export http_proxy="http://127.0.0.1:3128/"\n', False, id="comment-of-the-package"),
+        pytest.param('  # HTTPS_PROXY=a\nexport https_proxy="http://a:1"\n', True, id="set"),
+        pytest.param("[Service]\nEnvironment=HTTPS_PROXY=http://a:1 NO_PROXY=b\n", True, id="unit"),
+        pytest.param("[Service]\n;Environment=HTTPS_PROXY=http://a:1\n", False, id="comment-of-a-unit"),
+    ],
+)
+def test_proxy_is_not_said_to_be_set_where_it_is_commented_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, *, expected: bool
+) -> None:
+    """Fails if the remedy names the package's own example as the place to change."""
+    defaults = tmp_path / "docker"
+    defaults.write_text(text, encoding="ascii")
+    monkeypatch.setattr(engine_flags, "DEFAULTS", defaults)
+    found = proxies.gather({"HttpsProxy": "http://a:1"}, "none")
+    assert found is not None
+    assert (found.place == str(defaults)) is expected
 
 
 def test_proxy_is_shown_without_its_login() -> None:

@@ -70,6 +70,9 @@ NO_CHAINS, NO_PROXY = "--iptables=false", "--userland-proxy=false"
         pytest.param('{"iptables": false}', NO_PROXY, True, id="file-and-flag"),
         pytest.param(None, f"{NO_CHAINS} {NO_PROXY}", True, id="flags"),
         pytest.param(None, f"--iptables=true {NO_PROXY}", False, id="flag-that-is-on"),
+        pytest.param(None, f"--iptables=F {NO_PROXY}", True, id="as-go-reads-it"),
+        pytest.param(None, "--iptables=0 --userland-proxy='FALSE'", True, id="number-and-quotes"),
+        pytest.param(None, f"--iptables=01 {NO_PROXY}", False, id="no-truth"),
         pytest.param('{"iptables": true, "userland-proxy": false}', "", False, id="key-that-is-on"),
     ],
 )

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from runbook.model.errors import HostError
-from runbook.system.host import files
+from runbook.system.host import files, users
 from tests.conftest import somebody_else
 
 # A process that is gone between its temporary file and the rename, as a killed run is.
 KILLED = """
 import os, pathlib, signal, sys
-from runbook.system.host import files
+from runbook.system.host import files, users
 os.rename = os.replace = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 files.write(pathlib.Path(sys.argv[1]), b"torn", 0o600)
 """
@@ -233,7 +233,7 @@ def test_require_writable_finds_what_root_may_not_change(tmp_path: Path, what: s
 MOUNTED = """
 import os, pathlib, sys
 from runbook.model.errors import HostError
-from runbook.system.host import files
+from runbook.system.host import files, users
 path = pathlib.Path(sys.argv[1])
 for call in (lambda: files.require_place_for_file(path), lambda: files.write(path, bytes(100_000), 0o600)):
     try:
@@ -368,7 +368,11 @@ def test_way_of_one_s_own_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     os.chown(folder, OTHER, OTHER)
     folder.chmod(0o775)
     monkeypatch.setenv("SUDO_UID", str(OTHER))
+    monkeypatch.setattr(users, "in_group", lambda group: {group})
     files.require_place_for_file(folder / "below" / "f")
+    monkeypatch.setattr(users, "in_group", lambda group: {group, group + 1})
+    with pytest.raises(HostError, match="in folders that no other user can change"):
+        files.require_place_for_file(folder / "below" / "f")
 
 
 @pytest.mark.parametrize("target", ["a file", "nothing", "a folder", "itself"])
