@@ -1,4 +1,4 @@
-"""What is wrong: messages that people meet, their causes, the check of each, and the remedy.
+"""Diagnosis: known messages, their causes, a check for each cause, and its remedy.
 
 Imports `proof` and what it imports.
 """

@@ -1,4 +1,4 @@
-"""The answer: the causes of a message, or of whatever is wrong here, each checked now, the confirmed ones first."""
+"""The answer to a message, or to no message at all: the possible causes, each checked now, confirmed ones first."""
 
 import re
 import shlex
@@ -14,35 +14,37 @@ from .catalogue import Cause, Message, causes, causes_of, excerpt, find, plain
 from .situation import Finding, Situation, look
 
 _ORDER = {True: 0, None: 1, False: 2}
-_WORDS = {True: "confirmed", None: "undecided", False: "ruled out"}
+_STATUSES = {True: "confirmed", None: "undecided", False: "ruled out"}
 _TONES: dict[bool | None, tables.Tone] = {True: "bad", None: "open", False: ""}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A cause, and what its check found."""
+    """A cause and the finding of its check."""
 
     cause: Cause
     finding: Finding
 
     @property
     def remedy(self) -> str:
-        """What removes the cause: what the check found to be done, else what holds for the cause."""
-        first, then = self.finding.remedy, self.cause.notebook
-        then = f", then run the notebook {then}" if then else ""
-        return f"{first[:1].upper()}{first[1:]}{then}." if first else self.cause.remedy
+        """What removes the cause: the finding's remedy and then the notebook, or else the cause's own remedy."""
+        first = self.finding.remedy
+        if not first:
+            return self.cause.remedy
+        then = f", then run the notebook {self.cause.notebook}" if self.cause.notebook else ""
+        return f"{first[:1].upper()}{first[1:]}{then}."
 
     @property
     def notebook(self) -> str:
-        """The notebook that carries the remedy out; empty where a person must do something else first."""
+        """The notebook that carries out the remedy; empty if a person has to act first."""
         return "" if self.finding.remedy else self.cause.notebook
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """The known messages in what was asked, and the causes in order; `asked` is whether there was a message at all.
+    """The known messages in a text, and their causes in order; `asked` is whether there was a text.
 
-    `others` are the registries that it speaks of, where none of them is this host's.
+    `others` are the registries that the text names, if none of them is this host's.
     """
 
     asked: bool
@@ -52,16 +54,16 @@ class Answer:
 
     @property
     def confirmed(self) -> tuple[Judged, ...]:
-        """The causes that are confirmed, roots first."""
+        """The confirmed causes, roots first."""
         return tuple(item for item in self.judged if item.finding.confirmed)
 
     @property
     def all_is_well(self) -> bool:
-        """Whether nothing wrong was found, and nothing unknown was asked."""
+        """Whether no cause is confirmed and the message, if there was one, is known."""
         return not self.confirmed and (bool(self.messages) or not self.asked)
 
     def as_data(self, options: Sequence[str] = ()) -> dict[str, object]:
-        """Return it as plain data, for JSON."""
+        """Return the answer as plain data for JSON; `options` are those of the commands in it."""
         return {
             "asked": self.asked,
             "messages": [message.name for message in self.messages],
@@ -82,10 +84,10 @@ class Answer:
         }
 
     def table(self, options: Sequence[str] = ()) -> tables.Table:
-        """Return the table: with a known message all of its causes, else the confirmed ones."""
+        """Return the table of the causes: all causes of a known message, otherwise the confirmed ones."""
         shown = self.judged if self.messages else self.confirmed
         rows = tuple(
-            (_WORDS[item.finding.confirmed], item.cause.text, item.finding.found, *_to_do(item, options))
+            (_STATUSES[item.finding.confirmed], item.cause.text, item.finding.found, *_to_do(item, options))
             for item in shown
         )
         return tables.Table(
@@ -101,7 +103,7 @@ class Answer:
 
     @property
     def heading(self) -> str:
-        """What the table is about, in a sentence."""
+        """The table's caption."""
         if self.messages:
             known = "Known: " + "; ".join(f"“{message.name}”" for message in self.messages)
             others = ", ".join(self.others)
@@ -112,18 +114,18 @@ class Answer:
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """What could not be looked at, where the table does not show it; nothing where all was."""
+        """The undecided causes by reason, one line each; empty for a known message, whose table shows them."""
         if self.messages:
             return ()
-        left: dict[str, list[str]] = {}
+        names_by_reason: dict[str, list[str]] = {}
         for item in self.judged:
             if item.finding.confirmed is None:
-                left.setdefault(item.finding.found, []).append(item.cause.name)
-        return tuple(f"not looked at, for {why}: {', '.join(names)}" for why, names in left.items())
+                names_by_reason.setdefault(item.finding.found, []).append(item.cause.name)
+        return tuple(f"not looked at, for {reason}: {', '.join(names)}" for reason, names in names_by_reason.items())
 
 
 def command(notebook: str, options: Sequence[str] = ()) -> str:
-    """Return the command that carries out a remedy by a notebook, empty where that is left to a person."""
+    """Return the command that runs a notebook; empty without a notebook."""
     return shlex.join(["registry-runbook", "run", notebook, *options]) if notebook else ""
 
 
@@ -136,22 +138,23 @@ def _to_do(item: Judged, options: Sequence[str]) -> tuple[str, str]:
 def diagnose(message: str, parameters: Parameters) -> Answer:
     """Return the causes of the known messages in a text, each checked now: confirmed, then undecided, then ruled out.
 
-    Without a known message, all causes are looked for that are faults by themselves. Nothing on this host is changed.
+    Without a known message, this checks all causes that are faults by themselves. It changes nothing on this host.
     """
     message = redact(plain(message))
     found = find(message)
     situation = Situation(parameters, message=excerpt(message, found))
-    looked_for = causes_of(found) if found else [cause for cause in causes() if not cause.asked]
-    judged = [Judged(cause=cause, finding=look(cause.check, situation)) for cause in looked_for]
+    to_check = causes_of(found) if found else [cause for cause in causes() if not cause.asked]
+    judged = [Judged(cause=cause, finding=look(cause.check, situation)) for cause in to_check]
     if not found:
         judged = _without_repetition(judged)
     judged.sort(key=lambda item: _ORDER[item.finding.confirmed])
-    others = _others(situation)
-    return Answer(asked=bool(message.strip()), messages=tuple(found), judged=tuple(judged), others=others)
+    return Answer(
+        asked=bool(message.strip()), messages=tuple(found), judged=tuple(judged), others=_other_registries(situation)
+    )
 
 
-def _others(situation: Situation) -> tuple[str, ...]:
-    """Return the registries that the message names; none where this host's is among them."""
+def _other_registries(situation: Situation) -> tuple[str, ...]:
+    """Return the registries that the message names; none if this host's is among them."""
     parameters = situation.parameters
     names = re.findall(_REGISTRIES, situation.message)
     own = {parameters.domain, *parameters.extra_names, *parameters.extra_addresses, *network.host_addresses()}
@@ -164,14 +167,15 @@ _REGISTRIES = r"https?://([\w.-]{1,255}(?::\d{1,5})?)/v[12]/"
 
 
 def _without_repetition(judged: Sequence[Judged]) -> list[Judged]:
-    """Return what was judged without what says again that a notebook would change what a cause before it names.
+    """Return the causes without the general ones that only repeat a confirmed specific cause.
 
-    A notebook that refuses is told all the same, with what to do first, unless a cause before it found just that.
+    A general cause repeats it if both name the same notebook. One whose notebook refuses names none: it repeats a
+    specific cause only if that found the reason of the refusal.
     """
-    before = [item for item in judged if item.finding.confirmed and not item.cause.general]
-    named, found = {item.notebook for item in before}, [item.finding.found for item in before]
+    specific = [item for item in judged if item.finding.confirmed and not item.cause.general]
+    notebooks, findings = {item.notebook for item in specific}, [item.finding.found for item in specific]
 
     def repeats(item: Judged) -> bool:
-        return item.notebook in named if item.notebook else item.finding.refusal in found
+        return item.notebook in notebooks if item.notebook else item.finding.refusal in findings
 
     return [item for item in judged if not (item.cause.general and repeats(item))]

@@ -1,4 +1,4 @@
-"""The catalogue as data: messages that people meet, and their causes, each with the one check that confirms it."""
+"""The catalogue as data: known messages, and their causes, each with the check that confirms it."""
 
 import importlib
 import re
@@ -18,11 +18,11 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cause:
-    """Why something is wrong, how it is confirmed, and what removes it.
+    """A cause, the check that confirms it, and the remedy that removes it.
 
-    `notebook` carries the remedy out, after what the remedy leaves to a person; it is empty where all of it is left.
-    `asked` marks a cause that is looked for only where a message points to it: without one, it is no fault. `general`
-    marks one whose check plans a whole notebook.
+    `notebook` carries out the remedy, after its manual steps; it is empty if all steps are manual.
+    `asked` marks a cause that is no fault by itself: it is checked only if a message points to it.
+    `general` marks a cause whose check plans a whole notebook.
     """
 
     name: str
@@ -35,16 +35,16 @@ class Cause:
 
     @property
     def looks(self) -> str:
-        """What the check does, in a sentence."""
+        """A sentence on what the check does: the first line of its docstring."""
         return (self.check.__doc__ or "").partition("\n")[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """A message that people meet: `name` is its words without what is particular, `example` the real ones.
+    """A known message: `name` is its text without the variable parts, `example` a real message.
 
-    `pattern` is a regular expression that finds it in a text; `versions` says who says so; `not_reproduced` says why
-    the tests do not bring it about, and is empty where they do.
+    `pattern` is a regular expression that finds it in a text. `versions` lists the programs that print it.
+    `not_reproduced` is the reason why the tests do not reproduce it, empty if they do.
     """
 
     name: str
@@ -75,27 +75,27 @@ def _check(name: str) -> Check:
 
 @cache
 def messages() -> tuple[Message, ...]:
-    """Return all messages, in their order."""
+    """Return all messages, in the order of the catalogue."""
     return tuple(Message(**{**entry, "causes": tuple(entry["causes"])}) for entry in _entries("message"))
 
 
 @cache
 def _expression(pattern: str) -> re.Pattern[str]:
-    """Return a pattern in lower case: on a text in lower case, that takes a third of the time."""
-    return re.compile(re.sub(r"(\\.)|([A-Z]+)", lambda at: at[1] or at[2].lower(), pattern))
+    """Compile a pattern in lower case: on a lower-case text, the search takes a third of the time."""
+    return re.compile(re.sub(r"(\\.)|([A-Z]+)", lambda match: match[1] or match[2].lower(), pattern))
 
 
 def plain(text: str) -> str:
-    """Return a text without what programs put around a message: colours, beginnings of lines, escapes of quotes.
+    """Return a text without colours, line prefixes and escaped quotes.
 
-    Beginnings are those of Compose, BuildKit, journald and runners of CI jobs. Source of the colours: ECMA-48.
+    Line prefixes are those of Compose, BuildKit, journald and CI runners. Source of the colours: ECMA-48.
     """
-    text = _BEGINNINGS.sub("", _COLOURS.sub("", text))
+    text = _PREFIXES.sub("", _COLOURS.sub("", text))
     return re.sub(r"\\+([\"'])", r"\1", text).translate(_QUOTES)
 
 
 _COLOURS = re.compile(r"\x1b(?:\[[\d;?]*[ -/]?[@-~]|\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\))")
-_BEGINNINGS = re.compile(
+_PREFIXES = re.compile(
     r"(?m)^(?:[\w.-]{1,100} {1,40}\| ?|#\d{1,5} (?:\d{1,6}\.\d{1,6} )?|\d{4}-\d\d-\d\dT[\d:.]{8,18}Z? |"
     r"[A-Z][a-z]{2} [ \d]\d [\d:]{8} \S{1,200} [\w.-]{1,100}\[\d{1,10}\]: )"
 )
@@ -103,27 +103,31 @@ _QUOTES = str.maketrans(dict.fromkeys("\u201c\u201d\u201e", '"') | dict.fromkeys
 
 
 def _unwrapped(text: str) -> str:
-    """Return a text in one line: a terminal, or who pastes, breaks lines anywhere."""
+    """Return a text as one line: terminals and pasting break lines anywhere."""
     return re.sub(r"\s+", " ", text)
 
 
 def find(text: str) -> list[Message]:
-    """Return the known messages in a text of one or many lines, in the order of the catalogue."""
+    """Return the known messages in a text, in the order of the catalogue."""
     lowered = _unwrapped(text).lower()
     return [message for message in messages() if _expression(message.pattern).search(lowered)]
 
 
 def excerpt(text: str, found: Sequence[Message]) -> str:
-    """Return what checks read of a text: a long one's parts around the first place of each message, or its start."""
+    """Return the part of a text that checks read.
+
+    A text of up to 20,000 characters is returned whole. Of a longer one, this returns 2,000 characters on each side of
+    the start of each message's first match, or the first 2,000 characters if there is none.
+    """
     if len(text) <= _LONG:
         return text
     unwrapped = _unwrapped(text)
     lowered = unwrapped.lower()
-    places = [at.start() for message in found if (at := _expression(message.pattern).search(lowered))]
-    return "\n".join(unwrapped[max(0, place - _AROUND) : place + _AROUND] for place in places or [0])
+    starts = [match.start() for message in found if (match := _expression(message.pattern).search(lowered))]
+    return "\n".join(unwrapped[max(0, start - _AROUND) : start + _AROUND] for start in starts or [0])
 
 
 def causes_of(found: Sequence[Message]) -> list[Cause]:
-    """Return the causes that messages may have, roots first."""
+    """Return the possible causes of messages, roots first."""
     names = {name for message in found for name in message.causes}
     return [cause for cause in causes() if cause.name in names]

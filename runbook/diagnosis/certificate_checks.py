@@ -21,18 +21,21 @@ from .situation import Finding, Situation, UntoldError, no, yes
 _CERTS_D = Path("/etc/docker/certs.d")
 
 
-def _judged(situation: Situation) -> Iterator[tuple[str, x509.Certificate]]:
-    """Yield the server certificates that count, each with where it is: on disk, and as served where that is another."""
+def _server_certificates(situation: Situation) -> Iterator[tuple[str, x509.Certificate]]:
+    """Yield the server certificate on disk, and the served one if it differs, each after its place."""
     on_disk = situation.chain[0]
     yield "on disk", on_disk
     if situation.served is not None and situation.served != on_disk:
         yield "as served", situation.served
 
 
+def _missing(path: Path) -> Finding:
+    return yes(f"there is no {path}") if files.read_text(path) is None else no(f"{path} is there")
+
+
 def missing(situation: Situation) -> Finding:
     """Look for the file with the server's key and certificate."""
-    path = situation.parameters.certificate_path
-    return yes(f"there is no {path}") if files.read_text(path) is None else no(f"{path} is there")
+    return _missing(situation.parameters.certificate_path)
 
 
 def unreadable(situation: Situation) -> Finding:
@@ -57,33 +60,32 @@ def key_of_another(situation: Situation) -> Finding:
 
 def expired(situation: Situation) -> Finding:
     """Compare the last day of the server certificate, on disk and as served, with this host's clock."""
-    for where, found in _judged(situation):
+    for where, found in _server_certificates(situation):
         if found.not_valid_after_utc < situation.now:
-            told = f"it expired on {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-            return yes(f"the server certificate {where}: {told}, and it is {situation.now:%Y-%m-%d %H:%M}")
+            expiry = f"it expired on {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+            return yes(f"the server certificate {where}: {expiry}, and it is {situation.now:%Y-%m-%d %H:%M}")
     return no(f"it is valid until {situation.chain[0].not_valid_after_utc:%Y-%m-%d}")
 
 
 def not_yet_valid(situation: Situation) -> Finding:
     """Compare the first day of the server certificate, on disk and as served, with this host's clock."""
-    for where, found in _judged(situation):
+    for where, found in _server_certificates(situation):
         if found.not_valid_before_utc > situation.now:
-            told = f"it is valid from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-            return yes(f"the server certificate {where}: {told}, and it is {situation.now:%Y-%m-%d %H:%M}")
+            start = f"it is valid from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+            return yes(f"the server certificate {where}: {start}, and it is {situation.now:%Y-%m-%d %H:%M}")
     return no(f"it is valid from {situation.chain[0].not_valid_before_utc:%Y-%m-%d}")
 
 
 def expires_soon(situation: Situation) -> Finding:
     """Compare the last day of the server certificate with `renew_before_days`."""
-    last = situation.chain[0].not_valid_after_utc
-    left = (last - situation.now).days
-    soon = datetime.timedelta(0) <= last - situation.now < datetime.timedelta(situation.parameters.renew_before_days)
-    return yes(f"it expires in {left} days") if soon else no(f"{left} days are left")
+    left = situation.chain[0].not_valid_after_utc - situation.now
+    soon = datetime.timedelta(0) <= left < datetime.timedelta(situation.parameters.renew_before_days)
+    return yes(f"it expires in {left.days} days") if soon else no(f"{left.days} days are left")
 
 
 def no_names(situation: Situation) -> Finding:
     """Look for a subject alternative name in the server certificate."""
-    for where, found in _judged(situation):
+    for where, found in _server_certificates(situation):
         described = tls.describe(found)
         if not described.dns_names and not described.addresses:
             return yes(f"the server certificate {where} has none; its subject is {described.subject}")
@@ -94,12 +96,12 @@ def name_missing(situation: Situation) -> Finding:
     """Look for the registry's names in the server certificate."""
     parameters = situation.parameters
     wanted = (parameters.domain, *parameters.extra_names)
-    for where, found in _judged(situation):
+    for where, found in _server_certificates(situation):
         described = tls.describe(found)
-        lacking = [name for name in wanted if not tls.covers(described, name)]
-        if lacking:
-            has = ", ".join(described.dns_names) or "no host name"
-            return yes(f"the server certificate {where} is for {has}, not for {', '.join(lacking)}")
+        absent = [name for name in wanted if not tls.covers(described, name)]
+        if absent:
+            names = ", ".join(described.dns_names) or "no host name"
+            return yes(f"the server certificate {where} is for {names}, not for {', '.join(absent)}")
     return no(f"it is for {', '.join(wanted)}")
 
 
@@ -108,26 +110,25 @@ def address_missing(situation: Situation) -> Finding:
     parameters = situation.parameters
     own = () if parameters.certificate_source == "own" else (situation.address,)
     wanted = (*own, *parameters.extra_addresses)
-    for where, found in _judged(situation):
+    for where, found in _server_certificates(situation):
         addresses = tls.describe(found).addresses
-        lacking = [item for item in wanted if str(ipaddress.ip_address(item)) not in addresses]
-        if lacking:
-            has = ", ".join(addresses) or "no address"
-            return yes(f"the server certificate {where} is for {has}, not for {', '.join(lacking)}")
+        absent = [item for item in wanted if str(ipaddress.ip_address(item)) not in addresses]
+        if absent:
+            names = ", ".join(addresses) or "no address"
+            return yes(f"the server certificate {where} is for {names}, not for {', '.join(absent)}")
     return no("it has the addresses that it is to have")
 
 
 def of_another_authority(situation: Situation) -> Finding:
     """Verify the server certificate, on disk and as served, with the authority's key."""
     authority = situation.authority
-    for where, found in _judged(situation):
+    for where, found in _server_certificates(situation):
         if validation.paths(found, situation.chain[1:], [authority]):
             continue
+        issuer = found.issuer.rfc4514_string() or "nobody who is named"
         if found.issuer == authority.subject:
-            return yes(f"the server certificate {where} is signed by another authority of the same name")
-        return yes(
-            f"the server certificate {where} is signed by {found.issuer.rfc4514_string() or 'nobody who is named'}"
-        )
+            issuer = "another authority of the same name"
+        return yes(f"the server certificate {where} is signed by {issuer}")
     return no("the authority on disk has signed it")
 
 
@@ -136,8 +137,7 @@ def intermediate_missing(situation: Situation) -> Finding:
     server, *rest = situation.chain
     if server == situation.authority or server.issuer == situation.authority.subject:
         return no("the authority itself has signed it")
-    there = {certificate.subject for certificate in rest}
-    if server.issuer in there:
+    if server.issuer in {certificate.subject for certificate in rest}:
         return no("the intermediate is in the file")
     return yes(f"{server.issuer.rfc4514_string()} is neither in the file nor the authority")
 
@@ -148,17 +148,13 @@ def served_is_another(situation: Situation) -> Finding:
         raise UntoldError(f"nothing is served over TLS: {situation.anonymous}")
     if situation.served == situation.chain[0]:
         return no("the certificate on disk is served")
-    return yes(f"served is {tls.fingerprint(situation.served)[:16]}…, on disk {_short(situation.chain[0])}")
-
-
-def _short(certificate: x509.Certificate) -> str:
-    return f"{tls.fingerprint(certificate)[:16]}…"
+    served, on_disk = tls.fingerprint(situation.served), tls.fingerprint(situation.chain[0])
+    return yes(f"served is {served[:16]}…, on disk {on_disk[:16]}…")
 
 
 def authority_missing(situation: Situation) -> Finding:
     """Look for the authority's certificate."""
-    path = situation.parameters.ca_certificate_path
-    return yes(f"there is no {path}") if files.read_text(path) is None else no(f"{path} is there")
+    return _missing(situation.parameters.ca_certificate_path)
 
 
 def authority_key_missing(situation: Situation) -> Finding:
@@ -188,8 +184,7 @@ def authority_expired(situation: Situation) -> Finding:
 
 def trust_missing(situation: Situation) -> Finding:
     """Look for the authority where the engine looks for it, under exactly this host and port."""
-    path = situation.parameters.trust_path
-    return yes(f"there is no {path}") if files.read_text(path) is None else no(f"{path} is there")
+    return _missing(situation.parameters.trust_path)
 
 
 def trust_in_another(situation: Situation) -> Finding:
@@ -201,26 +196,26 @@ def trust_in_another(situation: Situation) -> Finding:
         return yes(f"{path} holds no certificate")
     if situation.authority in trusted:
         return no(f"{path} is the authority")
-    same = trusted[0].subject == situation.authority.subject
-    return yes(f"{path} is another certificate{' of the same name' if same else ''} than the authority's")
+    same_name = trusted[0].subject == situation.authority.subject
+    return yes(f"{path} is another certificate{' of the same name' if same_name else ''} than the authority's")
 
 
 def trust_folder_misnamed(situation: Situation) -> Finding:
     """Look for folders of certs.d that have the registry's name, but another port or none."""
     parameters = situation.parameters
-    near = [name for name in files.names_in(_CERTS_D) if name.partition(":")[0] == parameters.domain]
-    if parameters.registry_host in near:
+    folders = [name for name in files.names_in(_CERTS_D) if name.partition(":")[0] == parameters.domain]
+    if not folders:
+        return no("there is none like it")
+    if parameters.registry_host in folders:
         return no(f"there is {_CERTS_D}/{parameters.registry_host}")
-    return yes(f"there is {', '.join(near)}, not {parameters.registry_host}") if near else no("there is none like it")
+    return yes(f"there is {', '.join(folders)}, not {parameters.registry_host}")
 
 
 def trust_folder_has_key(situation: Situation) -> Finding:
     """Look for keys and client certificates in the registry's folder of certs.d."""
     folder = situation.parameters.trust_path.parent
-    found = [name for name in files.names_in(folder) if name.endswith((".key", ".cert"))]
-    return (
-        yes(f"{folder} holds {', '.join(found)}") if found else no(f"{folder} holds no key and no client certificate")
-    )
+    found = ", ".join(name for name in files.names_in(folder) if name.endswith((".key", ".cert")))
+    return yes(f"{folder} holds {found}") if found else no(f"{folder} holds no key and no client certificate")
 
 
 def modes(situation: Situation) -> Finding:
@@ -236,21 +231,21 @@ def modes(situation: Situation) -> Finding:
 
 def weak(situation: Situation) -> Finding:
     """Look at digest and key of the server certificate, and of the authority's."""
-    for where, found in (*_judged(situation), ("of the authority", situation.authority)):
+    for where, found in (*_server_certificates(situation), ("of the authority", situation.authority)):
         digest, key = found.signature_hash_algorithm, found.public_key()
         if isinstance(digest, hashes.SHA1 | hashes.MD5) and found.issuer != found.subject:
             return yes(f"the certificate {where} is signed with {digest.name}")
-        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_BITS:
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _MINIMUM_RSA_BITS:
             return yes(f"the certificate {where} has {key.key_size} bits")
     return no("digests and keys are of today")
 
 
-_LEAST_BITS = 2048
+_MINIMUM_RSA_BITS = 2048
 
 
 def not_for_servers(situation: Situation) -> Finding:
     """Look at the extended key usage of the server certificate."""
-    for where, found in _judged(situation):
+    for where, found in _server_certificates(situation):
         try:
             usage = found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         except x509.ExtensionNotFound:

@@ -1,4 +1,4 @@
-"""Checks of what a client is told: its login, and the words that the message itself holds."""
+"""Checks of clients: their logins and settings, and what the message itself names."""
 
 import os
 import platform
@@ -33,18 +33,15 @@ def name_has_capitals(situation: Situation) -> Finding:
 
 def name_invalid(situation: Situation) -> Finding:
     """Compare the repository that the message names with what the specification allows."""
-    found = re.search(r"[\w.-]+(?::\d+)?/([\w./-]+)", situation.message)
-    if found is None:
-        raise UntoldError("the message names no image")
-    good = re.fullmatch(rf"{_NAME}(?:/{_NAME})*", found[1])
-    return no(f"{found[1]} is a name that the specification allows") if good else yes(f"{found[1]} is no such name")
+    repository = situation.named(r"[\w.-]+(?::\d+)?/([\w./-]+)", "image")[1]
+    if re.fullmatch(rf"{_NAME}(?:/{_NAME})*", repository):
+        return no(f"{repository} is a name that the specification allows")
+    return yes(f"{repository} is no such name")
 
 
 def tag_not_local(situation: Situation) -> Finding:
     """Ask the engine for images under the name that the message has."""
-    named = re.search(r"locally with the tag: (\S+)|tag does not exist: (\S+)", situation.message)
-    if named is None:
-        raise UntoldError("the message names no image")
+    named = situation.named(r"locally with the tag: (\S+)|tag does not exist: (\S+)", "image")
     name = named[1] or named[2]
     found = [tag for image in situation.require_engine().images.list(name) for tag in image.tags]
     return no(f"there is {', '.join(found)}") if found else yes(f"this engine has no image under {name}")
@@ -52,12 +49,11 @@ def tag_not_local(situation: Situation) -> Finding:
 
 def named_elsewhere(situation: Situation) -> Finding:
     """Look whether the image's name in the message is one of the public registry's: it has no other host."""
-    found = re.search(r"(?:\[|for |/)(docker\.io/[\w./-]+)|access denied for ([\w./-]+)", situation.message)
-    if found is None:
-        raise UntoldError("the message names no image; see what was pushed or pulled")
-    name = found[1] or found[2]
+    pattern = r"(?:\[|for |/)(docker\.io/[\w./-]+)|access denied for ([\w./-]+)"
+    named = situation.named(pattern, "image; see what was pushed or pulled")
+    name = named[1] or named[2]
     host = name.partition("/")[0]
-    if found[1] is None and ("." in host or ":" in host):
+    if named[1] is None and ("." in host or ":" in host):
         return no(f"{name} is one of {host}")
     return yes(f"{name} means the public registry's, not {situation.parameters.registry_host}'s")
 
@@ -85,17 +81,16 @@ def no_terminal(situation: Situation) -> Finding:
 
 def api_version(situation: Situation) -> Finding:
     """Look for a version of the engine's interface that this environment asks for."""
-    told = os.environ.get("DOCKER_API_VERSION")
-    known = situation.require_engine().version()
-    least, most = str(known["MinAPIVersion"]), str(known["ApiVersion"])
-    spoken = f"the engine speaks {least} to {most}"
-    if told:
-        return yes(f"DOCKER_API_VERSION is {told}; {spoken}")
+    requested = os.environ.get("DOCKER_API_VERSION")
+    engine_version = situation.require_engine().version()
+    lowest, highest = str(engine_version["MinAPIVersion"]), str(engine_version["ApiVersion"])
+    supported = f"the engine speaks {lowest} to {highest}"
+    if requested:
+        return yes(f"DOCKER_API_VERSION is {requested}; {supported}")
     named = re.search(r"client version (\S+) is", situation.message)
-    if named is None:
-        return no(spoken)
-    fits = _version(least) <= _version(named[1]) <= _version(most)
-    return no(spoken) if fits else yes(f"the client asked for {named[1]}, and {spoken}")
+    if named is None or _version(lowest) <= _version(named[1]) <= _version(highest):
+        return no(supported)
+    return yes(f"the client asked for {named[1]}, and {supported}")
 
 
 def _version(text: str) -> list[int]:
@@ -104,14 +99,12 @@ def _version(text: str) -> list[int]:
 
 def container_name_taken(situation: Situation) -> Finding:
     """Ask the engine for the container whose name the message has."""
-    named = re.search(r'container name "?/?([\w.-]+)"? is already in use', situation.message)
-    if named is None:
-        raise UntoldError("the message names no container")
-    found = engine.container(situation.require_engine(), named[1])
+    name = situation.named(r'container name "?/?([\w.-]+)"? is already in use', "container")[1]
+    found = engine.container(situation.require_engine(), name)
     if found is None:
-        return no(f"there is no container {named[1]} now")
+        return no(f"there is no container {name} now")
     ours = found.label(engine.LABEL) is not None
-    return yes(f"there is a container {named[1]}, {'of the runbook' if ours else 'made by other means'}")
+    return yes(f"there is a container {name}, {'of the runbook' if ours else 'made by other means'}")
 
 
 def htpasswd_not_in_image(situation: Situation) -> Finding:
@@ -138,16 +131,16 @@ _BUILDER = "buildx_buildkit_"
 
 def policy_refuses(situation: Situation) -> Finding:
     """Read the policy by which Podman and skopeo take an image: this user's, or the host's."""
-    places = [Path(os.path.expanduser(place)) for place in POLICIES]  # noqa: PTH111 (no error for a user without a home)
-    path = next((path for path in places if path.is_file()), None)
+    paths = [Path(os.path.expanduser(path)) for path in POLICIES]  # noqa: PTH111 (no error for a user without a home)
+    path = next((path for path in paths if path.is_file()), None)
     if path is None:
         return yes("there is no policy.json")
     policy = json_text.read_object(files.read_text(path) or "")
-    of_docker = policy.get("transports", {}).get("docker", {})
-    rules = of_docker.get(situation.parameters.registry_host, policy.get("default")) or ()
+    docker_rules = policy.get("transports", {}).get("docker", {})
+    rules = docker_rules.get(situation.parameters.registry_host, policy.get("default")) or ()
     kinds = [str(rule.get("type")) for rule in rules]
-    told = f"{path} has {', '.join(kinds) or 'no rule'} for it"
-    return no(told) if kinds == ["insecureAcceptAnything"] else yes(told)
+    text = f"{path} has {', '.join(kinds) or 'no rule'} for it"
+    return no(text) if kinds == ["insecureAcceptAnything"] else yes(text)
 
 
 POLICIES = ("~/.config/containers/policy.json", "/etc/containers/policy.json")
@@ -155,30 +148,27 @@ POLICIES = ("~/.config/containers/policy.json", "/etc/containers/policy.json")
 
 def another_platform(situation: Situation) -> Finding:
     """Compare the platform that the message names with this host's processor."""
-    named = re.search(r"linux/(\w+)|architecture \"?(\w+)", situation.message)
-    if named is None:
-        raise UntoldError("the message names no platform")
+    named = situation.named(r"linux/(\w+)|architecture \"?(\w+)", "platform")
     wanted, own = named[1] or named[2], _PLATFORMS.get(platform.machine(), platform.machine())
-    told = f"{wanted} was asked for; this host is {own}"
-    return yes(told) if wanted == own else no(told)
+    text = f"{wanted} was asked for; this host is {own}"
+    return yes(text) if wanted == own else no(text)
 
 
-_PLATFORMS = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # Go's names of them
+_PLATFORMS = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # Go's names
 
 
 def password_kept_plain(situation: Situation) -> Finding:
     """Look in the Docker client's config.json for logins that no helper keeps."""
-    kept = [host for host, login in (situation.client_settings.get("auths") or {}).items() if login.get("auth")]
-    return yes(f"it holds the login of {', '.join(kept)}") if kept else no("it holds none")
+    hosts = [host for host, login in (situation.client_settings.get("auths") or {}).items() if login.get("auth")]
+    return yes(f"it holds the login of {', '.join(hosts)}") if hosts else no("it holds none")
 
 
 def network_of_another(situation: Situation) -> Finding:
     """Ask the engine whether the network or volume that the message names carries the runbook's label."""
-    named = re.search(r'(network|volume) "?([\w.-]+)"? (?:was found|already exists)', situation.message)
-    if named is None:
-        raise UntoldError("the message names no network and no volume")
-    ask = engine.network_labels if named[1] == "network" else engine.volume_labels
-    labels = ask(situation.require_engine(), named[2])
+    pattern = r'(network|volume) "?([\w.-]+)"? (?:was found|already exists)'
+    kind, name = situation.named(pattern, "network and no volume").groups()
+    read_labels = engine.network_labels if kind == "network" else engine.volume_labels
+    labels = read_labels(situation.require_engine(), name)
     if labels is None:
-        return no(f"there is no {named[1]} {named[2]} now")
-    return no("the runbook made it") if engine.LABEL in labels else yes(f"{named[1]} {named[2]} is not the runbook's")
+        return no(f"there is no {kind} {name} now")
+    return no("the runbook made it") if engine.LABEL in labels else yes(f"{kind} {name} is not the runbook's")

@@ -1,4 +1,4 @@
-"""Checks of config.yml and of the users in htpasswd, as they are on disk."""
+"""Checks of config.yml and htpasswd on disk."""
 
 import re
 import stat
@@ -16,7 +16,7 @@ from .situation import Finding, Situation, UntoldError, no, yes
 
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 _HASHES = {"$apr1$": "MD5", "{SHA}": "SHA-1", "$5$": "SHA-256", "$6$": "SHA-512", "$1$": "MD5"}
-_UNCHANGED = "as the parameters say"
+_AS_SET = "as the parameters say"
 
 
 def configuration_missing(situation: Situation) -> Finding:
@@ -25,9 +25,9 @@ def configuration_missing(situation: Situation) -> Finding:
 
 
 def _missing(path: Path) -> Finding:
-    """Return whether there is no file at a path, with what to do where something else is: a link, or a folder.
+    """Return whether there is no regular file at a path, with a remedy if there is a link or a folder.
 
-    An engine makes a folder, for a file to mount that is not there.
+    The engine creates a folder for a mounted file that does not exist.
     """
     kind = files.kind_of(path)
     if kind is not None and not stat.S_ISREG(kind):
@@ -83,7 +83,7 @@ def delete_is_another(situation: Situation) -> Finding:
     """Compare `storage.delete.enabled` with the parameter."""
     found = bool(_at(situation, "storage", "delete", "enabled"))
     wanted = situation.parameters.delete_enabled
-    return no(f"it is {found}, {_UNCHANGED}") if found == wanted else yes(f"it is {found}, to be {wanted}")
+    return no(f"it is {found}, {_AS_SET}") if found == wanted else yes(f"it is {found}, to be {wanted}")
 
 
 def delete_off(situation: Situation) -> Finding:
@@ -94,9 +94,9 @@ def delete_off(situation: Situation) -> Finding:
 
 def read_only_mode(situation: Situation) -> Finding:
     """Look for the registry's maintenance mode in config.yml and in the container's environment."""
-    told = _at(situation, "storage", "maintenance", "readonly", "enabled")
-    named = [entry for entry in situation.container.environment if "MAINTENANCE_READONLY" in entry]
-    return yes("storage.maintenance.readonly is on") if told or named else no("it is not in maintenance")
+    in_file = _at(situation, "storage", "maintenance", "readonly", "enabled")
+    in_environment = any("MAINTENANCE_READONLY" in entry for entry in situation.container.environment)
+    return yes("storage.maintenance.readonly is on") if in_file or in_environment else no("it is not in maintenance")
 
 
 def host_is_another(situation: Situation) -> Finding:
@@ -117,13 +117,15 @@ def tls_off(situation: Situation) -> Finding:
 
 def certificate_path_wrong(situation: Situation) -> Finding:
     """Look whether the files that config.yml names are in the folder that the container mounts."""
-    inside = config_yml.INSIDE
-    names = [_at(situation, "http", "tls", "certificate"), _at(situation, "http", "tls", "key")]
-    names.append(_at(situation, "auth", "htpasswd", "path"))
-    paths = [Path(str(name)) for name in names if name]
-    own = Path(situation.parameters.configuration_directory)
-    gone = [path for path in paths if not path.is_relative_to(inside) or not (own / path.relative_to(inside)).exists()]
-    return yes(f"{', '.join(map(str, gone))} is not there") if gone else no("the files that it names are there")
+    inside, outside = config_yml.INSIDE, Path(situation.parameters.configuration_directory)
+    keys = (("http", "tls", "certificate"), ("http", "tls", "key"), ("auth", "htpasswd", "path"))
+    paths = [Path(str(name)) for name in (_at(situation, *key) for key in keys) if name]
+    missing = [
+        str(path)
+        for path in paths
+        if not path.is_relative_to(inside) or not (outside / path.relative_to(inside)).exists()
+    ]
+    return yes(f"{', '.join(missing)} is not there") if missing else no("the files that it names are there")
 
 
 def http_secret_is_another(situation: Situation) -> Finding:
@@ -138,17 +140,14 @@ def configuration_is_another(situation: Situation) -> Finding:
     """Compare config.yml with what the parameters make."""
     wanted = configuration.content(situation.parameters)
     differing = _differing(situation.configuration, wanted)
-    return yes(f"{', '.join(differing)} differ") if differing else no(f"it is {_UNCHANGED}")
+    return yes(f"{', '.join(differing)} differ") if differing else no(f"it is {_AS_SET}")
 
 
 def _differing(found: object, wanted: object, above: str = "") -> list[str]:
-    """Return the names of what differs; no value, since one may be secret."""
+    """Return the dotted keys whose values differ, without the values: one may be secret."""
     if isinstance(found, dict) and isinstance(wanted, dict):
-        return [
-            name
-            for key in {**wanted, **found}
-            for name in _differing(found.get(key), wanted.get(key), f"{above}.{key}")
-        ]
+        keys = wanted | found
+        return [name for key in keys for name in _differing(found.get(key), wanted.get(key), f"{above}.{key}")]
     return [] if found == wanted else [above.removeprefix(".")]
 
 
@@ -165,7 +164,7 @@ def users_missing(situation: Situation) -> Finding:
 
 
 def _entries(situation: Situation) -> list[tuple[int, str, str]]:
-    """Return line number, user and hash of each line of htpasswd; the user is empty where the line is malformed."""
+    """Return line number, user and hash of each line of htpasswd; the user is empty if the line has no colon."""
     path = situation.parameters.htpasswd_path
     situation.text(path)
     lines = [(number, line.strip()) for number, line in enumerate(files.lines(path), 1)]
@@ -192,25 +191,25 @@ def users_not_bcrypt(situation: Situation) -> Finding:
 def user_twice(situation: Situation) -> Finding:
     """Look for a user who stands in htpasswd twice, of whom the last counts."""
     names = [user for _, user, _ in _entries(situation)]
-    twice = sorted({user for user in names if user and names.count(user) > 1})
-    return yes(f"{', '.join(twice)} stands there twice") if twice else no("each user stands there once")
+    repeated = sorted({user for user in names if user and names.count(user) > 1})
+    return yes(f"{', '.join(repeated)} stands there twice") if repeated else no("each user stands there once")
 
 
 def user_unknown(situation: Situation) -> Finding:
     """Look for the user in htpasswd."""
     user = situation.parameters.username
-    there = user in [found for _, found, _ in _entries(situation)]
-    return no(f"{user} is there") if there else yes(f"there is no {user} in it")
+    is_listed = user in [name for _, name, _ in _entries(situation)]
+    return no(f"{user} is there") if is_listed else yes(f"there is no {user} in it")
 
 
 def password_is_another(situation: Situation) -> Finding:
     """Compare the kept password with the user's bcrypt hash, none of which is shown."""
     parameters = situation.parameters
-    kept = credentials.find_password(parameters.password_path)
-    if kept is None:
+    password = credentials.find_password(parameters.password_path)
+    if password is None:
         raise UntoldError(f"no password is kept in {parameters.password_path}")
     hashes = [hashed for _, user, hashed in _entries(situation) if user == parameters.username]
     if not hashes or not _BCRYPT.fullmatch(hashes[-1]):
         raise UntoldError(f"{parameters.username} has no bcrypt hash")
-    fits = bcrypt.checkpw(kept.encode(), hashes[-1].encode())
+    fits = bcrypt.checkpw(password.encode(), hashes[-1].encode())
     return no("the kept password fits") if fits else yes(f"the kept password is not that of {parameters.username}")

@@ -1,4 +1,4 @@
-"""Checks of the registry's container and of Compose: whether it is there, runs, and is made from what it is to be."""
+"""Checks of Compose and of the registry's container: its presence, its state and what it was created from."""
 
 import re
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from .situation import Finding, Situation, UntoldError, no, yes
 
 _POLICY = "unless-stopped"
 _ALL = "0.0.0.0"  # noqa: S104 (compared, not bound)
+_COMPOSE_FILE = r"(/[\w./-]+\.ya?ml)"
 
 
 def compose_missing(situation: Situation) -> Finding:
@@ -52,7 +53,7 @@ def compose_other_name(situation: Situation) -> Finding:
 
 def compose_file_named_broken(situation: Situation) -> Finding:
     """Let Compose read the file that the message names."""
-    named = re.search(r"(/[\w./-]+\.ya?ml)", situation.message)
+    named = re.search(_COMPOSE_FILE, situation.message)
     if named is None or not Path(named[1]).is_file():
         raise UntoldError("the message names no file that is here")
     argv = (*compose.require(), "--file", named[1], "config", "--quiet")
@@ -62,7 +63,7 @@ def compose_file_named_broken(situation: Situation) -> Finding:
 
 def compose_file_has_version(situation: Situation) -> Finding:
     """Look for `version` in the file that the message names, else in the runbook's."""
-    named = re.search(r"(/[\w./-]+\.ya?ml)", situation.message)
+    named = re.search(_COMPOSE_FILE, situation.message)
     path = Path(named[1]) if named else situation.parameters.compose_path
     found = re.search(r"(?m)^version\s*:", situation.text(path))
     return yes(f"{path} has it") if found else no(f"{path} has none")
@@ -73,16 +74,15 @@ def compose_other_folder(situation: Situation) -> Finding:
     names = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
     folders = (Path.cwd(), *Path.cwd().parents)
     found = [folder / name for folder in folders for name in names if (folder / name).exists()]
-    told = f"the registry's is {situation.parameters.compose_path}"
-    return no(f"there is {found[0]}") if found else yes(f"there is none in {folders[0]}; {told}")
+    if found:
+        return no(f"there is {found[0]}")
+    return yes(f"there is none in {folders[0]}; the registry's is {situation.parameters.compose_path}")
 
 
 def mount_is_folder(situation: Situation) -> Finding:
     """Look what is at the path that the message wants to mount."""
-    named = re.search(r'mounting "(/[^"]+)"', situation.message)
-    if named is None:
-        raise UntoldError("the message names no path")
-    return yes(f"{named[1]} is a folder") if Path(named[1]).is_dir() else no(f"{named[1]} is no folder")
+    path = situation.named(r'mounting "(/[^"]+)"', "path")[1]
+    return yes(f"{path} is a folder") if Path(path).is_dir() else no(f"{path} is no folder")
 
 
 def container_missing(situation: Situation) -> Finding:
@@ -92,21 +92,21 @@ def container_missing(situation: Situation) -> Finding:
         return no(f"there is {situation.container.name}")
     volume = compose.volume_name(project, situation.parameters.data_volume)
     has_volume = engine.volume_labels(situation.require_engine(), volume) is not None
-    beside = f"but its volume {volume}" if has_volume else f"and no volume {volume}"
-    return yes(f"there is no container {compose.SERVICE} of the Compose project {project}, {beside}")
+    rest = f"but its volume {volume}" if has_volume else f"and no volume {volume}"
+    return yes(f"there is no container {compose.SERVICE} of the Compose project {project}, {rest}")
 
 
 def container_twice(situation: Situation) -> Finding:
     """Count the containers in the registry's Compose project, whoever made them."""
-    there = compose.containers(situation.require_engine(), situation.parameters.compose_project)
-    foreign = [found.name for found in there if not found.label(engine.LABEL)]
-    if not there[1:]:
-        return no(f"there is {len(there)}")
-    names = ", ".join(f"{found.name} (not of the runbook)" if found.name in foreign else found.name for found in there)
-    first = (
+    found = compose.containers(situation.require_engine(), situation.parameters.compose_project)
+    if len(found) <= 1:
+        return no(f"there is {len(found)}")
+    foreign = [item.name for item in found if not item.label(engine.LABEL)]
+    names = ", ".join(f"{item.name} (not of the runbook)" if item.name in foreign else item.name for item in found)
+    remedy = (
         f"remove it where nobody needs it: `docker rm -f {' '.join(foreign)}`; or set compose_project to another name"
     )
-    return yes(f"there are {names}", first if foreign else "")
+    return yes(f"there are {names}", remedy if foreign else "")
 
 
 def container_restarts(situation: Situation) -> Finding:
@@ -128,8 +128,8 @@ def off_network(situation: Situation) -> Finding:
     """Ask the engine for the networks of the registry's container."""
     wanted = compose.default_network(situation.parameters.compose_project)
     found = situation.container.networks
-    told = f"it is on {', '.join(found) or 'no network'}"
-    return no(told) if wanted in found else yes(f"{told}, to be on {wanted}")
+    text = f"it is on {', '.join(found) or 'no network'}"
+    return no(text) if wanted in found else yes(f"{text}, to be on {wanted}")
 
 
 def container_paused(situation: Situation) -> Finding:
@@ -139,7 +139,7 @@ def container_paused(situation: Situation) -> Finding:
 
 
 def last_words(situation: Situation) -> str:
-    """Return the registry's last complaint in its log, as the end of a sentence; empty where it has none."""
+    """Return the last error in the registry's log, as the end of a sentence; empty if there is none."""
     lines = [line for line in situation.log.splitlines() if re.search(r"level=(?:error|fatal)|panic|error", line)]
     return f"; its last words: {lines[-1].strip()}" if lines else ""
 
@@ -154,10 +154,10 @@ def other_image(situation: Situation) -> Finding:
     """Compare the image that the container runs with the one that is asked for."""
     if situation.image is None:
         raise UntoldError("the image that is asked for is not on this host")
-    runs = str(situation.inspected["Config"]["Image"])
+    running = f"it runs {situation.inspected['Config']['Image']}"
     if situation.container.image_id == situation.image.image_id:
-        return no(f"it runs {runs}")
-    return yes(f"it runs {runs} ({situation.container.image_id[:19]}…), to be {situation.image.reference}")
+        return no(running)
+    return yes(f"{running} ({situation.container.image_id[:19]}…), to be {situation.image.reference}")
 
 
 def image_missing(situation: Situation) -> Finding:
@@ -168,12 +168,12 @@ def image_missing(situation: Situation) -> Finding:
 
 def configuration_not_read(situation: Situation) -> Finding:
     """Look whether the container is told the path of config.yml, and has our folder there."""
-    told = [*(situation.inspected["Config"]["Entrypoint"] or ()), *(situation.inspected["Config"]["Cmd"] or ())]
+    argv = [*(situation.inspected["Config"]["Entrypoint"] or ()), *(situation.inspected["Config"]["Cmd"] or ())]
     path = f"{config_yml.INSIDE}/config.yml"
-    if path not in told:
-        return yes(f"its command is `{' '.join(told)}`, which does not name {path}; 3.x reads its own file elsewhere")
-    mounted = f"{situation.parameters.configuration_directory}:{config_yml.INSIDE}"
-    if not any(bind.startswith(mounted) for bind in situation.container.binds):
+    if path not in argv:
+        return yes(f"its command is `{' '.join(argv)}`, which does not name {path}; 3.x reads its own file elsewhere")
+    mount = f"{situation.parameters.configuration_directory}:{config_yml.INSIDE}"
+    if not any(bind.startswith(mount) for bind in situation.container.binds):
         return yes(f"{situation.parameters.configuration_directory} is not mounted in it")
     return no(f"it is told {path}")
 
@@ -186,12 +186,12 @@ def overridden(situation: Situation) -> Finding:
 
 def configuration_not_loaded(situation: Situation) -> Finding:
     """Compare the container's start with the times of config.yml and the certificate, which it reads only then."""
-    parameters = situation.parameters
-    behind = parameters.proxy == "nginx"
-    paths = (parameters.configuration_path, *(() if behind else (parameters.certificate_path,)))
-    later = [str(path) for path in paths if path.exists() and files.changed_at(path) > situation.container.started]
+    paths = [situation.parameters.configuration_path]
+    if situation.parameters.proxy != "nginx":
+        paths.append(situation.parameters.certificate_path)
+    newer = [str(path) for path in paths if path.exists() and files.changed_at(path) > situation.container.started]
     started = f"{situation.container.started:%Y-%m-%d %H:%M:%S} UTC"
-    return yes(f"{', '.join(later)} is newer than its start, {started}") if later else no(f"it started at {started}")
+    return yes(f"{', '.join(newer)} is newer than its start, {started}") if newer else no(f"it started at {started}")
 
 
 def other_port(situation: Situation) -> Finding:
@@ -199,13 +199,13 @@ def other_port(situation: Situation) -> Finding:
     parameters = situation.parameters
     wanted = parameters.backend_port if parameters.proxy == "nginx" else parameters.port
     found = sorted({port for _, port, _ in situation.container.publish})
-    told = f"it publishes {', '.join(map(str, found)) or 'no port'}"
-    return no(told) if wanted in found else yes(f"{told}, to be {wanted}")
+    text = f"it publishes {', '.join(map(str, found)) or 'no port'}"
+    return no(text) if wanted in found else yes(f"{text}, to be {wanted}")
 
 
 def other_volume(situation: Situation) -> Finding:
     """Compare the volume that holds the images with that of the Compose file."""
-    wanted = f"{situation.parameters.compose_project}_{situation.parameters.data_volume}"
+    wanted = compose.volume_name(situation.parameters.compose_project, situation.parameters.data_volume)
     found = dict(situation.container.volumes).get(str(storage.ROOT), "no volume")
     return no(f"it is {found}") if found == wanted else yes(f"it is {found}, to be {wanted}")
 
@@ -214,23 +214,23 @@ def basic_open(situation: Situation) -> Finding:
     """Compare the address that the basic registry listens on with the one that the parameters say."""
     wanted = situation.parameters.basic_address
     found = engine.container(situation.require_engine(), situation.parameters.basic_container)
-    listens = sorted({address or _ALL for address, _, _ in found.publish}) if found and found.running else []
-    told = f"it listens on {', '.join(listens) or 'no address'}"
-    return yes(f"{told}, to be {wanted}") if set(listens) - {wanted} else no(told)
+    addresses = sorted({address or _ALL for address, _, _ in found.publish}) if found and found.running else []
+    text = f"it listens on {', '.join(addresses) or 'no address'}"
+    return yes(f"{text}, to be {wanted}") if set(addresses) - {wanted} else no(text)
 
 
 def accepted_is_another(situation: Situation) -> Finding:
     """Compare what is here with what somebody accepted, as `prove` does."""
-    kept = files.read_text(situation.parameters.accepted_path)
-    if kept is None:
+    accepted = files.read_text(situation.parameters.accepted_path)
+    if accepted is None:
         return no("nothing was accepted")
-    rows = baseline.compare(baseline.read(kept), baseline.gather(situation.parameters))
-    drifted = [f"{row.claim}: {row.found}, not {row.expected}" for row in rows if not row.passed]
-    return yes("; ".join(drifted)) if drifted else no("it is as it was accepted")
+    rows = baseline.compare(baseline.read(accepted), baseline.gather(situation.parameters))
+    drift = [f"{row.claim}: {row.found}, not {row.expected}" for row in rows if not row.passed]
+    return yes("; ".join(drift)) if drift else no("it is as it was accepted")
 
 
 def differs(section: ModuleType) -> Callable[[Situation], Finding]:
-    """Return the check that plans a section, and confirms where it would change something."""
+    """Return the check that plans a section and confirms a cause if it would change something."""
 
     def check(situation: Situation) -> Finding:
         try:
@@ -240,8 +240,8 @@ def differs(section: ModuleType) -> Callable[[Situation], Finding]:
         except RightsError as error:
             raise UntoldError(error.found) from error
         except (CommandError, HostError, SecretError) as error:
-            refused = redact(f"it refuses: expected {error.expected}, found {error.found}")
-            return yes(refused, error.remedy, redact(error.found))
+            refusal = redact(f"it refuses: expected {error.expected}, found {error.found}")
+            return yes(refusal, error.remedy, redact(error.found))
         return yes(f"it would {'; '.join(map(str, found))}") if found else no("it would change nothing")
 
     check.__doc__ = "Plan the notebook, and see whether it would change something."
@@ -265,8 +265,8 @@ def compose_1(situation: Situation) -> Finding:
 
 def traces_are_sent(situation: Situation) -> Finding:
     """Look for the variable in the container's environment that ends it."""
-    ended = f"{_TRACES}={config_yml.ENVIRONMENT[_TRACES]}" in situation.container.environment
-    return no(f"{_TRACES} ends it") if ended else yes(f"{situation.container.name} does not have {_TRACES}")
+    disabled = f"{_TRACES}={config_yml.ENVIRONMENT[_TRACES]}" in situation.container.environment
+    return no(f"{_TRACES} ends it") if disabled else yes(f"{situation.container.name} does not have {_TRACES}")
 
 
 _TRACES = "OTEL_TRACES_EXPORTER"

@@ -1,4 +1,4 @@
-"""Checks of the engine: whether it runs, what keeps it from starting, and what it is told to do."""
+"""Checks of the engine: whether it runs, what prevents its start, and its configuration."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from runbook.system.host import files, json_text, systemd
 from .situation import Finding, Situation, UntoldError, no, untold, yes
 
 _FLAGS_ONLY = {"registry-mirror", "insecure-registry", "insecure-registrys"}
-_IMAGE_STORE_LISTS_NO_MORE = 29  # with the containerd image store, an insecure registry is not always taken for one
+_IGNORES_LIST_FROM = 29  # version from which the containerd image store does not always honour insecure-registries
 
 
 def _last_start(situation: Situation) -> str:
-    """Return the engine's log since its last start, or attempt of one."""
+    """Return the engine's log since its last start or start attempt."""
     return re.split(r'msg="Starting up"', situation.journal)[-1]
 
 
@@ -39,15 +39,14 @@ def not_allowed(situation: Situation) -> Finding:
 
 def elsewhere(situation: Situation) -> Finding:
     """Look whether the client is told to speak to another engine than this host's."""
-    asked = "" if situation.client else engine.elsewhere()  # a client of Docker Desktop's is no other one
-    return yes(f"the client asks {redact(asked)}") if asked else no("the client asks this host")
+    other_engine = "" if situation.client else engine.elsewhere()  # Docker Desktop's client reaches this host's engine
+    return yes(f"the client asks {redact(other_engine)}") if other_engine else no("the client asks this host")
 
 
 def hangs(situation: Situation) -> Finding:
     """Ask the engine, and wait three seconds."""
-    if "says nothing" in situation.engine_obstacle:
-        return yes(situation.engine_obstacle)
-    return no("it answers") if situation.client else no(situation.engine_obstacle)
+    obstacle = situation.engine_obstacle
+    return yes(obstacle) if "says nothing" in obstacle else no(obstacle or "it answers")
 
 
 def masked(situation: Situation) -> Finding:
@@ -105,9 +104,10 @@ def unknown_key(situation: Situation) -> Finding:
         return no(f"there is no {daemon_json.PATH}")
     keys = json_text.read(text or "{}")
     wrong = [key for key in keys if key in _FLAGS_ONLY]
-    complaints = _last_start(situation) + situation.message
-    told = re.findall(r"don't match any configuration option: ([^\"\n]+)", complaints)
-    wrong += [key for key in re.split(r",\s*", told[-1].strip()) if key in keys] if told else []
+    log = _last_start(situation) + situation.message
+    reported = re.findall(r"don't match any configuration option: ([^\"\n]+)", log)
+    if reported:
+        wrong += [key for key in re.split(r",\s*", reported[-1].strip()) if key in keys]
     return yes(f"{daemon_json.PATH} has {', '.join(dict.fromkeys(wrong))}") if wrong else no("it knows all of its keys")
 
 
@@ -125,7 +125,7 @@ def wrong_value(situation: Situation) -> Finding:
 def flag_and_file(situation: Situation) -> Finding:
     """Compare the flags that the engine is started with with the keys of daemon.json."""
     flag = None
-    with suppress(HostError):  # a text that is no JSON is a cause of its own
+    with suppress(HostError):  # invalid JSON is another cause
         flag = engine_flags.repeated(situation.daemon_json, situation.flags)
     return no("no key is a flag too") if flag is None else yes(engine_flags.both(flag))
 
@@ -136,8 +136,8 @@ def unknown_flag(situation: Situation) -> Finding:
         engine_flags.refuse(None, situation.flags)
     except HostError as error:
         return yes(error.found)
-    told = re.search(r"unknown (?:shorthand )?flag: \S+", _last_start(situation))
-    return yes(told[0]) if told and not situation.client else no("its flags are those that it knows")
+    reported = re.search(r"unknown (?:shorthand )?flag: \S+", _last_start(situation))
+    return yes(reported[0]) if reported and not situation.client else no("its flags are those that it knows")
 
 
 def start_limit(situation: Situation) -> Finding:
@@ -158,27 +158,29 @@ def not_at_boot(situation: Situation) -> Finding:
 
 def data_root_full(situation: Situation) -> Finding:
     """Measure the room where the engine keeps images and containers."""
-    root = str(situation.engine_information["DockerRootDir"]) if situation.client else "/var/lib/docker"
-    return room(root)
+    return room(str(situation.engine_information["DockerRootDir"]) if situation.client else "/var/lib/docker")
 
 
 def temporary_full(situation: Situation) -> Finding:
     """Measure the room in the folder for temporary files."""
     del situation
-    return room(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 (looked at, not written to)
+    return room(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 (read, not written to)
 
 
 def room(path: str) -> Finding:
-    """Return whether a file system has less than 32 MB, or no inode, left; one without a limit of those says 0 of 0."""
+    """Return whether a file system has less than 32 MB or no inode left.
+
+    A file system without an inode limit reports 0 of 0.
+    """
     found = os.statvfs(path)
-    free = found.f_bavail * found.f_frsize
-    told = f"{free // 1_000_000} MB are free at {path}"
     if found.f_files and not found.f_favail:
         return yes(f"no inode is free at {path}")
-    return yes(told) if free < _LITTLE_BYTES else no(told)
+    free = found.f_bavail * found.f_frsize
+    text = f"{free // 1_000_000} MB are free at {path}"
+    return yes(text) if free < _MINIMUM_FREE_BYTES else no(text)
 
 
-_LITTLE_BYTES = 32_000_000
+_MINIMUM_FREE_BYTES = 32_000_000
 
 
 def lists_registry_insecure(situation: Situation) -> Finding:
@@ -192,8 +194,8 @@ def image_store_ignores_list(situation: Situation) -> Finding:
     """Look whether this is an engine 29 or later, with containerd's image store and a list of insecure registries."""
     version = str(situation.require_engine().version()["Version"])
     store = "io.containerd.snapshotter" in json.dumps(situation.engine_information.get("DriverStatus"))
-    told = f"engine {version}, {'with' if store else 'without'} the containerd image store"
-    return yes(told) if int(version.partition(".")[0]) >= _IMAGE_STORE_LISTS_NO_MORE and store else no(told)
+    text = f"engine {version}, {'with' if store else 'without'} the containerd image store"
+    return yes(text) if int(version.partition(".")[0]) >= _IGNORES_LIST_FROM and store else no(text)
 
 
 def basic_is_not_listed(situation: Situation) -> Finding:
@@ -201,20 +203,20 @@ def basic_is_not_listed(situation: Situation) -> Finding:
     listed = situation.engine_information["RegistryConfig"]
     insecure = [name for name, index in listed["IndexConfigs"].items() if not index["Secure"]]
     named = re.findall(r"https://([\w.-]+(?::\d+)?)/v[12]/", situation.message)
-    asked = named or [f"{situation.address}:{situation.parameters.basic_port}"]
-    lacking = [host for host in asked if host not in insecure]
-    if not lacking:
-        return no(f"it lists {', '.join(asked)}")
+    wanted = named or [f"{situation.address}:{situation.parameters.basic_port}"]
+    absent = [host for host in wanted if host not in insecure]
+    if not absent:
+        return no(f"it lists {', '.join(wanted)}")
     if not named:
         raise UntoldError(f"the message names no registry; the engine lists {', '.join(insecure) or 'none'}")
-    return yes(f"it does not list {', '.join(dict.fromkeys(lacking))}")
+    return yes(f"it does not list {', '.join(dict.fromkeys(absent))}")
 
 
 def helper_missing(situation: Situation) -> Finding:
     """Look for the programs that the Docker client's config.json keeps logins with."""
     settings = situation.client_settings
-    wanted = [settings.get("credsStore"), *(settings.get("credHelpers") or {}).values()]
-    programs = [f"docker-credential-{name}" for name in wanted if name]
+    helpers = [settings.get("credsStore"), *(settings.get("credHelpers") or {}).values()]
+    programs = [f"docker-credential-{name}" for name in helpers if name]
     missing = [name for name in programs if shutil.which(name) is None]
     return yes(f"there is no {', '.join(missing)}") if missing else no("it names no helper that is not here")
 
@@ -246,16 +248,17 @@ def runtime_missing(situation: Situation) -> Finding:
     named = re.search(r"runtime (?:name: |specified )?\"?([\w.-]+)", situation.message)
     file = json_text.read_object(situation.daemon_json or "{}")
     wanted = named[1] if named else str(file.get("default-runtime", "runc"))
-    has = situation.engine_information.get("Runtimes") if situation.client else file.get("runtimes")
-    known = {"runc", "io.containerd.runc.v2", *(has or {})}
-    told = f"{wanted} is asked for; there is {', '.join(sorted(known))}"
-    return no(told) if wanted in known else yes(told)
+    configured = situation.engine_information.get("Runtimes") if situation.client else file.get("runtimes")
+    known = {"runc", "io.containerd.runc.v2", *(configured or {})}
+    text = f"{wanted} is asked for; there is {', '.join(sorted(known))}"
+    return no(text) if wanted in known else yes(text)
 
 
 def address_pools_used(situation: Situation) -> Finding:
     """Count the engine's networks: with its usual pools it has room for some thirty."""
-    found = len(situation.require_engine().networks.list(filters={"driver": "bridge"}))
-    return yes(f"it has {found} bridge networks") if found >= _MANY_NETWORKS else no(f"it has {found} bridge networks")
+    count = len(situation.require_engine().networks.list(filters={"driver": "bridge"}))
+    text = f"it has {count} bridge networks"
+    return yes(text) if count >= _MANY_NETWORKS else no(text)
 
 
-_MANY_NETWORKS = 28  # of 31; others on this host, a VPN's, take room too
+_MANY_NETWORKS = 28  # of 31; networks of other programs on this host, such as a VPN, take address ranges too

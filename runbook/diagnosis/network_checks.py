@@ -1,22 +1,21 @@
-"""Checks of the way to the registry: kernel, chains, ports, names, proxies, the clock."""
+"""Checks of the connection to the registry: kernel, chains, ports, names, proxies, the clock."""
 
 import ipaddress
 import os
 import re
 import socket
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 
 from runbook.model.errors import HostError
 from runbook.sections.host import FORWARDING
 from runbook.system import nginx
-from runbook.system.docker import compose, engine, engine_flags, ports, proxies, reload
-from runbook.system.host import commands, files, hosts_file, network, systemd
+from runbook.system.docker import compose, engine, ports, proxies, reload
+from runbook.system.host import commands, files, hosts_file, network
 
 from .situation import Finding, Situation, UntoldError, no, yes
 
-_SECONDS = 3.0
+_SECONDS = 3.0  # timeout of a connection
 _PUBLIC = "registry-1.docker.io"
 
 
@@ -30,9 +29,8 @@ def forwarding_off(situation: Situation) -> Finding:
 def forwarding_not_kept(situation: Situation) -> Finding:
     """Look for the setting in the runbook's drop-in."""
     del situation
-    found = files.read_text(network.DROP_IN) or ""
-    kept = f"{FORWARDING} = 1" in found
-    return no(f"{network.DROP_IN} sets it at boot") if kept else yes(f"{network.DROP_IN} does not set it at boot")
+    is_set = f"{FORWARDING} = 1" in (files.read_text(network.DROP_IN) or "")
+    return no(f"{network.DROP_IN} sets it at boot") if is_set else yes(f"{network.DROP_IN} does not set it at boot")
 
 
 def nat_chain_gone(situation: Situation) -> Finding:
@@ -41,8 +39,7 @@ def nat_chain_gone(situation: Situation) -> Finding:
         return no("the engine of Docker Desktop keeps its chains to itself")
     if network.has_nat_chain("DOCKER"):
         return no("the chain DOCKER is in the nat table")
-    flags = engine_flags.gather(systemd.supervisor())
-    if not reload.wants_nat_chain(situation.require_engine(), flags):
+    if not reload.wants_nat_chain(situation.require_engine(), situation.flags):
         return no("this engine keeps none: its firewall is nftables, or its `iptables` is off")
     return yes("there is no chain DOCKER in the nat table")
 
@@ -52,8 +49,8 @@ def port_taken(situation: Situation) -> Finding:
     parameters = situation.parameters
     expected = ("nginx",) if parameters.proxy == "nginx" else ()
     others = [item for item in situation.listeners if item.process not in (*expected, *ports.OF_ENGINE)]
-    told = ", ".join(map(str, situation.listeners)) or "nobody"
-    return yes(f"{told} listens on port {parameters.port}") if others else no(f"{told} listens on it")
+    listeners = ", ".join(map(str, situation.listeners)) or "nobody"
+    return yes(f"{listeners} listens on port {parameters.port}") if others else no(f"{listeners} listens on it")
 
 
 def named_port_taken(situation: Situation) -> Finding:
@@ -66,8 +63,8 @@ def named_port_taken(situation: Situation) -> Finding:
     if not found:
         return no(f"nobody listens on port {port} now")
     publishers = ports.publishers(situation.client, found) if situation.client else []
-    who, how = ports.holder(found[0], {outside: item.name for outside, item in publishers})
-    return yes(f"{who} listens on port {port}", f"{how}, or take another port")
+    holder, remedy = ports.holder(found[0], {published: item.name for published, item in publishers})
+    return yes(f"{holder} listens on port {port}", f"{remedy}, or take another port")
 
 
 def port_of_container(situation: Situation) -> Finding:
@@ -89,7 +86,7 @@ def hosts_file_not_read(situation: Situation) -> Finding:
 
 
 def _resolved(situation: Situation) -> tuple[str, ...]:
-    """Return the addresses of the registry's name; raises UntoldError where a line in /etc/hosts has no effect."""
+    """Return the addresses of the registry's name; raises UntoldError if a line in /etc/hosts has no effect."""
     if hosts_file_not_read(situation).confirmed:
         raise UntoldError("names are not looked up in /etc/hosts")
     return situation.resolved
@@ -106,8 +103,8 @@ def name_on_loopback(situation: Situation) -> Finding:
     """Look the registry's name up, and see whether it leads to this host's loopback."""
     found = _resolved(situation)
     loopback = [item for item in found if ipaddress.ip_address(item.partition("%")[0]).is_loopback]
-    told = f"{situation.parameters.domain} stands for {', '.join(found) or 'nothing'}"
-    return yes(told) if loopback else no(told)
+    text = f"{situation.parameters.domain} stands for {', '.join(found) or 'nothing'}"
+    return yes(text) if loopback else no(text)
 
 
 def name_elsewhere(situation: Situation) -> Finding:
@@ -115,8 +112,8 @@ def name_elsewhere(situation: Situation) -> Finding:
     domain, found = situation.parameters.domain, _resolved(situation)
     if not found:
         raise UntoldError(f"nobody here knows {domain}")
-    told = f"{domain} stands for {', '.join(found)}, to be {situation.address}"
-    return no(told) if situation.address in found else yes(told)
+    text = f"{domain} stands for {', '.join(found)}, to be {situation.address}"
+    return no(text) if situation.address in found else yes(text)
 
 
 def name_after_address(situation: Situation) -> Finding:
@@ -137,30 +134,29 @@ def address_gone(situation: Situation) -> Finding:
 
 def unreachable(situation: Situation) -> Finding:
     """Open a connection to the registry's port at its address."""
-    place = (situation.address, situation.parameters.port)
+    address, port = situation.address, situation.parameters.port
+    return _connect(address, port, f"port {port} at {address}")
+
+
+def _connect(host: str, port: int, name: str, when: str = "") -> Finding:
+    """Open a connection, and confirm the cause if that fails. The finding calls the port `name`."""
     try:
-        with closing(socket.create_connection(place, timeout=_SECONDS)):
-            return no(f"port {place[1]} at {place[0]} takes connections")
+        socket.create_connection((host, port), timeout=_SECONDS).close()
     except OSError as error:
-        return yes(f"port {place[1]} at {place[0]}: {error.strerror or error}")
+        return yes(f"{name}: {error.strerror or error}")
+    return no(f"{name} takes connections{when}")
 
 
 def named_address_refuses(situation: Situation) -> Finding:
     """Open a connection to the address that the message names."""
     named = re.search(r"dial tcp \[?([\d.a-f:]+?)\]?:(\d+): ", situation.message)
-    named = named or re.search(r"connect to (\S+) port (\d+)", situation.message)
-    if named is None:
-        raise UntoldError("the message names no address")
-    try:
-        with closing(socket.create_connection((named[1], int(named[2])), timeout=_SECONDS)):
-            return no(f"port {named[2]} at {named[1]} takes connections now")
-    except OSError as error:
-        return yes(f"port {named[2]} at {named[1]}: {error.strerror or error}")
+    named = named or situation.named(r"connect to (\S+) port (\d+)", "address")
+    return _connect(named[1], int(named[2]), f"port {named[2]} at {named[1]}", " now")
 
 
 def engine_proxy(situation: Situation) -> Finding:
     """Look in `docker info` for a proxy that the engine sends its requests to this registry through."""
-    found = proxies.gather(situation.engine_information, systemd.supervisor())
+    found = proxies.gather(situation.engine_information, situation.supervisor)
     if found is None:
         return no("the engine has no proxy")
     is_exempt = proxies.is_exempt(situation.parameters.domain, situation.parameters.port, found.exempt)
@@ -183,45 +179,38 @@ def public_registry_unreachable(situation: Situation) -> Finding:
     del situation
     if not network.addresses_of(_PUBLIC):
         return yes(f"no name server here knows {_PUBLIC}")
-    try:
-        with closing(socket.create_connection((_PUBLIC, 443), timeout=_SECONDS)):
-            return no(f"{_PUBLIC} takes connections")
-    except OSError as error:
-        return yes(f"{_PUBLIC}: {error.strerror or error}")
+    return _connect(_PUBLIC, 443, _PUBLIC)
 
 
 def no_name_server(situation: Situation) -> Finding:
     """Look for a name server in resolv.conf."""
     del situation
-    found = re.findall(r"(?m)^nameserver\s+(\S+)", files.read_text(_resolv()) or "")
-    return no(f"{_resolv()} names {', '.join(found)}") if found else yes(f"{_resolv()} names none")
-
-
-def _resolv() -> Path:
-    return Path("/etc/resolv.conf").resolve()  # it is a link where systemd-resolved runs
+    path = Path("/etc/resolv.conf").resolve()  # systemd-resolved makes it a link
+    found = re.findall(r"(?m)^nameserver\s+(\S+)", files.read_text(path) or "")
+    return no(f"{path} names {', '.join(found)}") if found else yes(f"{path} names none")
 
 
 def clock_behind(situation: Situation) -> Finding:
     """Compare this host's clock with the beginning of the authority, and with the times of files.
 
-    A server certificate that begins later, in a file that does not, was issued so.
+    The beginning of the server certificate is no evidence: it may have been issued with a later one.
     """
-    begins = {
+    past = {
         "the server certificate was written": files.changed_at(situation.parameters.certificate_path),
         "the authority is valid from": situation.authority.not_valid_before_utc,
         "config.yml was written": files.changed_at(situation.parameters.configuration_path),
     }
-    ahead = [f"{told} {at:%Y-%m-%d %H:%M}" for told, at in begins.items() if at > situation.now]
-    told = f"this host's clock says {situation.now:%Y-%m-%d %H:%M} UTC"
-    return yes(f"{told}, and {'; '.join(ahead)}") if ahead else no(told)
+    ahead = [f"{event} {time:%Y-%m-%d %H:%M}" for event, time in past.items() if time > situation.now]
+    text = f"this host's clock says {situation.now:%Y-%m-%d %H:%M} UTC"
+    return yes(f"{text}, and {'; '.join(ahead)}") if ahead else no(text)
 
 
 def network_takes_larger(situation: Situation) -> Finding:
     """Compare the largest packet of the registry's network with that of the interface with its address."""
     inside = compose.network_mtu(situation.require_engine(), situation.parameters.compose_project) or 0
     outside = network.mtu_at(situation.address)
-    told = f"{inside} bytes inside, {outside} outside"
-    return yes(told) if inside > outside else no(told)
+    text = f"{inside} bytes inside, {outside} outside"
+    return yes(text) if inside > outside else no(text)
 
 
 # nginx in front.
@@ -265,11 +254,11 @@ def nginx_headers(situation: Situation) -> Finding:
     sites = _sites(situation)
     if not sites:
         return _foreign_proxy(situation, "its headers cannot be read")
+    wanted = {"Host": r"\$(?:http_host|host)", "X-Forwarded-Proto": r"(?:\$scheme|https)"}
     for path, text in sites.items():
-        wanted = {"Host": r"\$(?:http_host|host)", "X-Forwarded-Proto": r"(?:\$scheme|https)"}
-        lacks = [name for name, value in wanted.items() if not re.search(rf"proxy_set_header\s+{name}\s+{value}", text)]
-        if lacks:
-            return yes(f"{path} does not set {', '.join(lacks)}")
+        unset = [name for name, value in wanted.items() if not re.search(rf"proxy_set_header\s+{name}\s+{value}", text)]
+        if unset:
+            return yes(f"{path} does not set {', '.join(unset)}")
     return no("Host and X-Forwarded-Proto are set")
 
 
@@ -283,18 +272,18 @@ def nginx_passes_elsewhere(situation: Situation) -> Finding:
 
 
 def _sites(situation: Situation) -> Mapping[Path, str]:
-    """Return the text of each site of nginx that names the registry, by its path."""
+    """Return the text of each nginx site that names the registry, by its path."""
     name = re.compile(rf"server_name[^;]*\s{re.escape(situation.parameters.domain)}[\s;]")
     paths = [path for place in nginx.PLACES for path in sorted(place.parent.glob("*")) if path.is_file()]
     found = {path: path.read_text(encoding="utf-8", errors="replace") for path in paths}
     return {path: text for path, text in found.items() if name.search(text)}
 
 
-def _foreign_proxy(situation: Situation, why: str) -> Finding:
-    """Return what to say where no nginx of this host has the registry's name."""
+def _foreign_proxy(situation: Situation, obstacle: str) -> Finding:
+    """Rule the cause out if no proxy is in front of the registry; raises UntoldError if one of another host is."""
     server = situation.anonymous.headers.get("server", "")
     if server:
-        raise UntoldError(f"{server} stands in front of the registry, and {why} from here")
+        raise UntoldError(f"{server} stands in front of the registry, and {obstacle} from here")
     return no("no proxy of this host has the registry's name")
 
 

@@ -1,4 +1,4 @@
-"""The page of all messages, docs/messages.md: `registry-runbook diagnose --page >docs/messages.md` writes it."""
+"""The reference of all messages, docs/messages.md; `registry-runbook diagnose --page >docs/messages.md` writes it."""
 
 from .catalogue import Cause, Message, causes, causes_of, messages
 
@@ -26,15 +26,15 @@ def text() -> str:
     """Return the page as Markdown."""
     known = messages()
     reproduced = sum(not message.not_reproduced for message in known)
-    named = {name for message in known for name in message.causes}
-    silent = [cause for cause in causes() if cause.name not in named]
+    with_message = causes_of(known)
+    without_message = [cause for cause in causes() if cause not in with_message]
     return "\n".join(
         (
             _HEAD.format(reproduced=reproduced, count=len(known)),
             *(_section(message) for message in known),
             "## Without a message\n",
             "These have no message of their own; `registry-runbook diagnose` without one looks for them too.\n",
-            _table(silent),
+            _table(without_message),
         )
     )
 
@@ -55,8 +55,8 @@ def _table(found: list[Cause]) -> str:
     return "\n".join((*head, *rows)) + "\n"
 
 
-def _cell(words: str) -> str:
-    return words.replace("|", "\\|")
+def _cell(content: str) -> str:
+    return content.replace("|", "\\|")
 
 
 def _notebook(cause: Cause) -> str:

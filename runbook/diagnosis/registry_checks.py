@@ -1,4 +1,4 @@
-"""Checks of the registry from outside: what it stores, and what it answers."""
+"""Checks of the registry from outside: its storage and its responses."""
 
 import os
 import re
@@ -21,15 +21,16 @@ _OK, _UNAUTHORIZED, _SERVER_ERROR = 200, 401, 500
 def storage_full(situation: Situation) -> Finding:
     """Measure the room where the registry stores images, as it sees it."""
     found = room(str(situation.inside / storage.ROOT.relative_to("/")))
-    told = found.found.replace(str(situation.inside), "")
-    return yes(told) if found.confirmed else no(told)
+    text = found.found.replace(str(situation.inside), "")
+    return yes(text) if found.confirmed else no(text)
 
 
 def storage_read_only(situation: Situation) -> Finding:
     """Look whether the registry may write where it stores images."""
     mounts = [mount for mount in situation.inspected["Mounts"] if mount["Destination"] == str(storage.ROOT)]
-    is_rootfs = not mounts  # else a root that is read-only does not keep the registry from its storage
-    if any(not mount["RW"] for mount in mounts) or (is_rootfs and situation.inspected["HostConfig"]["ReadonlyRootfs"]):
+    # A read-only root file system matters only if the storage is no mount.
+    is_read_only = not mounts and situation.inspected["HostConfig"]["ReadonlyRootfs"]
+    if is_read_only or any(not mount["RW"] for mount in mounts):
         return yes("it is mounted read-only into the container")
     layout = ("docker", "docker/registry/v2/repositories", "docker/registry/v2/blobs")
     root = situation.inside / storage.ROOT.relative_to("/")
@@ -48,26 +49,26 @@ def reference_absent(situation: Situation) -> Finding:
     if situation.reference is None:
         raise UntoldError(f"the message names no image of {situation.parameters.registry_host}")
     repository, tag = situation.reference
-    answer = _ask_known(situation, f"/v2/{repository}/manifests/{tag}", method="HEAD")
+    answer = _ask_with_login(situation, f"/v2/{repository}/manifests/{tag}", method="HEAD")
     if answer.status == _OK:
         return no(f"{repository}:{tag} is there")
     return yes(f"{repository} has no {tag}: it answers {answer}")
 
 
-def _ask_known(situation: Situation, path: str, *, method: str = "GET") -> api.Answer:
-    """Ask with the kept login, which is sent only to who has the authority's certificate, and only to the registry.
+def _ask_with_login(situation: Situation, path: str, *, method: str = "GET") -> api.Answer:
+    """Return the registry's response to the stored login, which goes only to a server with the authority's certificate.
 
-    The registry's name is asked for in the handshake and in the request: of the sites of a proxy that have the address,
-    another one must not get the login.
+    The TLS handshake and the request both name the registry: no other site of a proxy at that address may get the
+    login. Raises UntoldError without a stored password.
     """
     parameters = situation.parameters
-    kept = credentials.find_password(parameters.password_path)
-    if kept is None:
+    password = credentials.find_password(parameters.password_path)
+    if password is None:
         raise UntoldError(f"no password is kept in {parameters.password_path}")
     return api.ask(
         f"https://{situation.address}:{parameters.port}{path}",
         method=method,
-        login=(parameters.username, kept),
+        login=(parameters.username, password),
         tls=tls.trusting(tls.certificate_text(situation.authority).decode()),
         server_name=parameters.domain,
         host=parameters.registry_host,
@@ -76,11 +77,11 @@ def _ask_known(situation: Situation, path: str, *, method: str = "GET") -> api.A
 
 def other_secrets(situation: Situation) -> Finding:
     """Look in the log for uploads that another start, or another replica, of the registry began."""
-    told = re.search(r"invalid secret|blob upload (?:unknown|invalid)", situation.log)
-    return yes(f"its log says `{told[0]}`") if told else no("its log says nothing of it")
+    found = re.search(r"invalid secret|blob upload (?:unknown|invalid)", situation.log)
+    return yes(f"its log says `{found[0]}`") if found else no("its log says nothing of it")
 
 
-# What it answers.
+# Its responses.
 
 
 def speaks_plain_http(situation: Situation) -> Finding:
@@ -94,12 +95,10 @@ def speaks_plain_http(situation: Situation) -> Finding:
 
 def named_speaks_plain_http(situation: Situation) -> Finding:
     """Ask at the address that the message names over plain HTTP."""
-    named = re.search(r"https?://([\w.-]+:\d+)", situation.message)
-    if named is None:
-        raise UntoldError("the message names no HOST:PORT")
-    found = api.ask(f"http://{named[1]}/v2/", timeout_seconds=3)
-    plain = found.status is not None and "HTTP request to an HTTPS server" not in found.body
-    return yes(f"{named[1]} answers {found} over plain HTTP") if plain else no(f"{named[1]}: {found}")
+    host = situation.named(r"https?://([\w.-]+:\d+)", "HOST:PORT")[1]
+    found = api.ask(f"http://{host}/v2/", timeout_seconds=3)
+    is_plain = found.status is not None and "HTTP request to an HTTPS server" not in found.body
+    return yes(f"{host} answers {found} over plain HTTP") if is_plain else no(f"{host}: {found}")
 
 
 def speaks_tls(situation: Situation) -> Finding:
@@ -121,10 +120,8 @@ def silent(situation: Situation) -> Finding:
 
 def open_to_all(situation: Situation) -> Finding:
     """Ask the registry without a login."""
-    found = situation.anonymous.status
-    return (
-        yes("it answers 200 to somebody without a login") if found == _OK else no(f"it answers {situation.anonymous}")
-    )
+    found = situation.anonymous
+    return yes("it answers 200 to somebody without a login") if found.status == _OK else no(f"it answers {found}")
 
 
 def broken_inside(situation: Situation) -> Finding:
@@ -132,7 +129,7 @@ def broken_inside(situation: Situation) -> Finding:
     found = situation.anonymous
     if found.status in (_OK, _UNAUTHORIZED) and situation.verified.status is not None:
         repository, _ = split_reference(situation.parameters.test_reference)
-        found = _ask_known(situation, f"/v2/{repository}/tags/list")  # it looks into its storage for that
+        found = _ask_with_login(situation, f"/v2/{repository}/tags/list")  # the registry has to read its storage
     if situation.parameters.proxy == "nginx" and situation.front_complaint:
         return no("it is the nginx in front that has no connection left")
     broken = found.status is not None and found.status >= _SERVER_ERROR
@@ -157,7 +154,7 @@ def login_refused(situation: Situation) -> Finding:
     """Ask the registry with the kept login, if the authority on disk vouches for who answers."""
     if situation.verified.status is None:
         raise UntoldError(f"it is not asked with a password: {situation.verified}")
-    found = _ask_known(situation, "/v2/")
+    found = _ask_with_login(situation, "/v2/")
     return no(f"it answers {found}") if found.status == _OK else yes(f"it answers {found} to the kept login")
 
 
