@@ -1,4 +1,4 @@
-"""The table of the notebooks: what each is, which module is behind it, when it runs, and what is said of it."""
+"""The table of the notebooks: title, module, kind, when each runs, its parameters and its descriptions."""
 
 import functools
 import tomllib
@@ -15,7 +15,7 @@ Kind = Literal["state", "operation", "look"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notebook:
-    """A row of `catalogue.toml`, which says what each field means; `module` is a name below `runbook`."""
+    """A row of `catalogue.toml`, which explains the fields; `module` is a name below `runbook`."""
 
     name: str
     title: str
@@ -33,16 +33,16 @@ class Notebook:
 
 @functools.cache
 def notebooks() -> tuple[Notebook, ...]:
-    """Return all notebooks, in their order."""
+    """Return all notebooks in the order of the table."""
     rows = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["notebook"]
     return TypeAdapter(tuple[Notebook, ...]).validate_python(rows)
 
 
 def names() -> list[str]:
-    """Return the names of all notebooks, in their order."""
+    """Return the names of all notebooks in the order of the table."""
     return [notebook.name for notebook in notebooks()]
 
 
 def find(name: str) -> Notebook:
-    """Return the notebook of a name; raises KeyError where there is none."""
+    """Return the notebook of a name; raises KeyError if there is none."""
     return {notebook.name: notebook for notebook in notebooks()}[name]

@@ -1,4 +1,4 @@
-"""The state of every section, read from the host without changing anything."""
+"""The state of each section, read from the host without changing anything."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _TONES: Mapping[StateName, Tone] = {"done": "good", "to do": "open", "differs": 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """A section's state: `changes` are those of its plan, `reason` says why it waits or refuses."""
+    """A section's state; `changes` are those of its plan, `reason` is why it waits or refuses."""
 
     notebook: str
     name: StateName
@@ -32,38 +32,38 @@ class State:
 
 
 def sections(parameters: Parameters) -> list[str]:
-    """Return the sections that lead to a proven registry: those that always run, and that of the proxy asked for."""
+    """Return the sections that lead to a proven registry: those that always run, and that of the proxy, if any."""
     runs = {"always", parameters.proxy}
     return [item.name for item in catalogue.notebooks() if item.kind == "state" and item.runs in runs]
 
 
 def way(parameters: Parameters) -> list[str]:
-    """Return the notebooks that lead to a proven registry, the index first; the others run only when named."""
+    """Return the notebooks that run by default, the index first; the others run only if named."""
     return ["00-index", *sections(parameters)]
 
 
 def section(notebook: str) -> contract.State:
-    """Return the module behind a notebook: that of 20-basic-registry is `runbook.sections.basic_registry`."""
+    """Return a notebook's module; for 20-basic-registry it is `runbook.sections.basic_registry`."""
     return cast("contract.State", importlib.import_module(f"runbook.{catalogue.find(notebook).module}"))
 
 
 def state(notebook: str, parameters: Parameters) -> State:
-    """Return a section's state; a section that waits for another, or refuses, says so instead of raising."""
-    behind = section(notebook)
+    """Return a section's state. If a section waits for another or refuses, that is its state; nothing is raised."""
+    module = section(notebook)
     try:
-        facts = behind.gather(parameters)
-        changes = tuple(behind.plan(parameters, facts))
+        facts = module.gather(parameters)
+        changes = tuple(module.plan(parameters, facts))
     except MissingError as error:
         return State(notebook=notebook, name="waits", reason=str(error))
     except RunbookError as error:
         return State(notebook=notebook, name="refuses", reason=str(error))
     if not changes:
         return State(notebook=notebook, name="done")
-    return State(notebook=notebook, name="differs" if behind.is_made(facts) else "to do", changes=changes)
+    return State(notebook=notebook, name="differs" if module.is_made(facts) else "to do", changes=changes)
 
 
 def states_table(states: Sequence[State]) -> Table:
-    """Return the table of the states: `differs` means that the section was carried out, and is no longer as planned."""
+    """Return the table of the states; `differs` means that the section was applied and no longer matches its plan."""
     return Table(
         headings=("Notebook", "State", "Changes to make", "Why"),
         rows=tuple((item.notebook, item.name, str(len(item.changes)), item.reason) for item in states),
@@ -75,16 +75,15 @@ def states_table(states: Sequence[State]) -> Table:
 
 
 def left_over(parameters: Parameters) -> list[Entry]:
-    """Return the entries of the ledger that these parameters do not need: of another domain, port or project, say."""
+    """Return the ledger's entries that these parameters do not need, for example those of another domain or port."""
     needed = earlier.names_of(parameters)
-    folders = {str(above) for name in needed for above in Path(name).parents}
+    needed |= {str(folder) for name in needed for folder in Path(name).parents}
     kinds = ("file", "folder", "container", "project", "volume")
-    names = needed | folders
-    return [entry for entry in ledger.read() if entry.thing.kind in kinds and entry.thing.name not in names]
+    return [entry for entry in ledger.read() if entry.thing.kind in kinds and entry.thing.name not in needed]
 
 
 def left_over_table(parameters: Parameters) -> Table:
-    """Return the table of what the runbook made on this host and these parameters do not need."""
+    """Return the table of what the runbook created on this host and these parameters do not need."""
     try:
         entries = left_over(parameters)
     except HostError as error:
@@ -97,7 +96,7 @@ def left_over_table(parameters: Parameters) -> Table:
 
 
 def host_table(parameters: Parameters) -> Table:
-    """Return the table of what this host is and has."""
+    """Return the table of facts about this host."""
     facts = host.gather(parameters)
     rows = (
         ("distribution", f"{facts.distribution} {facts.release}".strip()),
