@@ -1,4 +1,4 @@
-"""What the cells of notebooks call, the forms, the server of JupyterLab, and notebooks as HTML.
+"""The functions that notebook cells call, the forms, the JupyterLab server, and notebooks as HTML.
 
 Imports `diagnosis` and what it imports.
 """

@@ -1,4 +1,4 @@
-"""What the cells of a notebook call: load, plan, apply, verify. Each shows its table."""
+"""The functions that notebook cells call: load, plan, apply, verify. Each shows a table."""
 
 import dataclasses
 import html
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runbook.diagnosis.answer import Answer
 
 _DIAGNOSIS_SECONDS = 5.0
-# Names that the cells themselves set, and IPython's own: no parameters, when a Load cell is run a second time.
+# Names that cells and IPython set: they are no parameters if the Load cell runs a second time.
 _NOT_PARAMETERS = {"parameters", "changes", "states", "In", "Out", "exit", "quit", "open", "get_ipython"}
 
 
@@ -39,7 +39,7 @@ def show(shown: tables.Table | Drawing) -> None:
 
 
 def is_interactive() -> bool:
-    """Return whether a person sits before this cell: its front end can be asked (as in JupyterLab), papermill's cannot.
+    """Return whether a person runs this cell: JupyterLab allows requests for input, papermill does not.
 
     Source: jupyter-client.readthedocs.io, "Messaging in Jupyter", allow_stdin of an execute_request.
     """
@@ -50,29 +50,28 @@ def is_interactive() -> bool:
 
 
 def load(namespace: Mapping[str, object]) -> Parameters:
-    """Return the parameters that stand in a notebook's namespace, and show them.
+    """Return the parameters in a notebook's namespace, checked, and show them.
 
-    Call it with `globals()`, before the notebook sets names of its own, so that a misspelt name is seen: papermill only
-    warns of it. Where a person runs the notebook, what the form of 00-index has written counts for each name that the
-    Parameters cell leaves at its default. Raises ParameterError for the first name or value refused.
+    Call it with `globals()` before the notebook sets other names: it refuses a misspelt parameter, of which papermill
+    only warns. In an interactive run, the file that the form of 00-index writes replaces each value that the Parameters
+    cell leaves at its default. Raises ParameterError for the first unknown name or invalid value.
     """
     given = {
         name: value
         for name, value in namespace.items()
         if not name.startswith("_") and name not in _NOT_PARAMETERS and not isinstance(value, ModuleType)
     }
-    written = _written()
-    for name, field in Parameters.model_fields.items():
-        if name in written and name in given and given[name] == field.default:
-            given[name] = written[name]
+    for name, value in _form_values().items():
+        if name in given and given[name] == Parameters.model_fields[name].default:
+            given[name] = value
     parameters = read(given, where="set in the cell under the heading Parameters, by papermill, or in a parameter file")
     for table in tables.parameters_tables({name: getattr(parameters, name) for name in given}):
         show(table)
     return parameters
 
 
-def _written() -> dict[str, object]:
-    """Return the values of parameters/mine.yml, checked; none in a headless run, which is given its file by name."""
+def _form_values() -> dict[str, object]:
+    """Return the values of parameters/mine.yml, checked; none in a headless run, which names its parameter file."""
     if not is_interactive() or not MINE.exists():
         return {}
     values = load_file(MINE)
@@ -81,21 +80,20 @@ def _written() -> dict[str, object]:
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
-    """Raise HostError for what the engine or the host refuses, with its own words in it."""
+def _host_errors() -> Iterator[None]:
+    """Raise HostError, with the original text, for an error of the engine or of the host."""
     try:
         yield
     except (DockerException, OSError, RecursionError) as error:
-        said = engine.words(error)
         remedy = "see the engine's log (`journalctl -u docker`), then run this notebook again"
-        raise HostError("this host and its engine to do what they are asked", said, remedy) from error
+        raise HostError("this host and its engine to do what they are asked", engine.words(error), remedy) from error
 
 
 @contextmanager
 def _diagnosed(parameters: Parameters) -> Iterator[None]:
-    """Show, before an error whose words the catalogue of messages knows, the causes that are confirmed here and now.
+    """Show the confirmed causes of an error that the catalogue of messages knows, and raise the error unchanged.
 
-    The error itself goes on as it was, whatever becomes of its diagnosis, which is not waited for longer than seconds.
+    The diagnosis has five seconds; a failure or a timeout of it is ignored.
     """
     try:
         yield
@@ -112,10 +110,10 @@ def _diagnosed(parameters: Parameters) -> Iterator[None]:
 
 
 def _diagnose(message: str, parameters: Parameters, found: "list[Answer]") -> None:
-    """Add the diagnosis of a message to `found`, if it is known and a cause of it is confirmed."""
-    from runbook.diagnosis.answer import diagnose  # noqa: PLC0415 (only a cell that failed needs it)
+    """Add the diagnosis of a message to `found` if the message is known and a cause is confirmed."""
+    from runbook.diagnosis.answer import diagnose  # noqa: PLC0415 (only a failed cell needs it)
 
-    with suppress(Exception):  # whatever it is, it must not stand in the way of the error
+    with suppress(Exception):  # a failed diagnosis must not hide the error
         answer = diagnose(message, parameters)
         if answer.messages and answer.confirmed:
             found.append(answer)
@@ -124,40 +122,35 @@ def _diagnose(message: str, parameters: Parameters, found: "list[Answer]") -> No
 def plan(section: Operation, parameters: Parameters) -> list[Change]:
     """Return a section's changes, and show them; nothing is changed.
 
-    In mode `plan`, what an earlier notebook has to provide first is named in place of the plan; otherwise MissingError.
+    If an earlier notebook has to run first, mode `plan` shows that in place of the plan. Mode `apply` raises
+    MissingError.
     """
     with _diagnosed(parameters):
-        return _plan(section, parameters)
-
-
-def _plan(section: Operation, parameters: Parameters) -> list[Change]:
-    try:
-        with _in_our_words():
-            changes = section.plan(parameters, section.gather(parameters))
-            changes = [*_begin_ledger(changes, parameters), *changes]
-    except MissingError as error:
-        if parameters.mode == "apply":
-            raise
-        empty = f"Cannot be planned yet: {error}"
-        show(
-            tables.Table(headings=(), rows=(), empty=empty, record={"kind": "plan", "changes": [], "waits": str(error)})
-        )
-        return []
-    show(tables.changes_table(changes))
-    return changes
+        try:
+            with _host_errors():
+                changes = section.plan(parameters, section.gather(parameters))
+                changes = [*_begin_ledger(changes, parameters), *changes]
+        except MissingError as error:
+            if parameters.mode == "apply":
+                raise
+            changes, record = [], {"kind": "plan", "changes": [], "waits": str(error)}
+            show(tables.Table(headings=(), rows=(), empty=f"Cannot be planned yet: {error}", record=record))
+        else:
+            show(tables.changes_table(changes))
+        return changes
 
 
 def _begin_ledger(changes: Sequence[Change], parameters: Parameters) -> list[Change]:
-    """Return the change that begins this host's ledger, where an earlier version has set it up."""
+    """Return the change that creates the ledger of a host that an earlier version has set up; otherwise none."""
     if not changes or isinstance(changes[0], EnterEarlier):
         return []
     return [EnterEarlier(found=found)] if (found := earlier.find(parameters)) else []
 
 
 def apply(changes: Sequence[Change], parameters: Parameters) -> None:
-    """Make the changes, and show what became of them; in mode `plan` nothing is made.
+    """Apply the changes, and show their outcomes, also after a failure; mode `plan` changes nothing.
 
-    In JupyterLab the change that is being made is shown meanwhile. What was made is shown where one fails, too.
+    JupyterLab shows a progress bar with the current change.
     """
     if parameters.mode == "plan":
         show(tables.Table(headings=(), rows=(), empty="Nothing was changed: the mode is plan."))
@@ -172,9 +165,9 @@ def apply(changes: Sequence[Change], parameters: Parameters) -> None:
 
 @contextmanager
 def _progress(count: int) -> Iterator[Callable[[int, Change], None] | None]:
-    """Give what shows a change before it is made, and take it away at the end; None where nobody looks on.
+    """Yield the function that shows a change before it is applied, and clear the output at the end.
 
-    papermill and nbval would keep what was shown.
+    Yields None in a headless run: papermill and nbval would store the output.
     """
     if not is_interactive():
         yield None
@@ -196,45 +189,37 @@ def _progress(count: int) -> Iterator[Callable[[int, Change], None] | None]:
 def verify(
     section: Operation, parameters: Parameters, *, draw: Callable[[Sequence[Result]], Drawing] | None = None
 ) -> None:
-    """Show a section's proof, from outside, and what `draw` makes of it; in mode `plan` nothing is checked.
+    """Show a section's proof, and the picture that `draw` makes of it; mode `plan` checks nothing.
 
-    The first row plans again: a host that complies has nothing left to change. Raises CheckError where a row fails.
+    Raises CheckError if a row fails.
     """
     with _diagnosed(parameters):
-        _verify(section, parameters, draw)
+        results = []
+        if parameters.mode == "apply":
+            with lock.hold():  # a proof pushes and removes
+                results = prove(section, parameters)
+        show(tables.results_table(results))
+        if draw and any(result.asker for result in results):
+            show(draw(results))
+        if failed := [result for result in results if not result.passed]:
+            raise CheckError(
+                "every proof to hold",
+                "; ".join(f"{item.claim}: expected {item.expected}, found {item.found}" for item in failed),
+                "; ".join(dict.fromkeys(item.remedy for item in failed)),
+            )
 
 
-def _verify(section: Operation, parameters: Parameters, draw: Callable[[Sequence[Result]], Drawing] | None) -> None:
-    results = []
-    if parameters.mode == "apply":
-        with lock.hold():  # a proof pushes and removes
-            results = prove(section, parameters)
-    show(tables.results_table(results))
-    if draw and any(result.asker for result in results):
-        show(draw(results))
-    if failed := [result for result in results if not result.passed]:
-        raise CheckError(
-            "every proof to hold",
-            "; ".join(f"{item.claim}: expected {item.expected}, found {item.found}" for item in failed),
-            "; ".join(dict.fromkeys(item.remedy for item in failed)),
-        )
-
-
+@_host_errors()
 def prove(section: Operation, parameters: Parameters) -> list[Result]:
-    """Return a section's proof: that planning again finds nothing to change, and where that holds its own checks."""
-    with _in_our_words():
-        return _prove(section, parameters)
-
-
-def _prove(section: Operation, parameters: Parameters) -> list[Result]:
-    left = section.plan(parameters, section.gather(parameters))
+    """Return a section's proof: a second plan is empty and, if that holds, the section's own checks."""
+    changes = section.plan(parameters, section.gather(parameters))
     remedy = "run this notebook again; if it stays, something else on this host changes it back"
-    if any(isinstance(change, LeftToUser) for change in left):
+    if any(isinstance(change, LeftToUser) for change in changes):
         remedy = "do what the plan leaves to you, then run this notebook again"
     converged = works(
         "planning again finds nothing to change",
         expected="0 changes",
-        found=f"{len(left)} changes" + "".join(f"; {change}" for change in left),
+        found=f"{len(changes)} changes" + "".join(f"; {change}" for change in changes),
         remedy=remedy,
     )
     return [converged, *(section.check(parameters) if converged.passed else ())]

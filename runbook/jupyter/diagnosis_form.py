@@ -1,4 +1,4 @@
-"""The form in 80-diagnosis: a field for a message, and the answer below it."""
+"""The form in 80-diagnosis: a field for a message, with the answer below."""
 
 import html
 
@@ -14,7 +14,7 @@ _FITTING = {"width": "max-content"}
 
 
 def show(parameters: Parameters) -> None:
-    """Show the answer to the parameter `message`; where a person runs the notebook, below a field for another one."""
+    """Show the answer to the parameter `message`; in an interactive run, below a field for another message."""
     if cells.is_interactive():
         IPython.display.display(Form(parameters).box)  # type: ignore[no-untyped-call] # IPython leaves it untyped
     else:
@@ -22,10 +22,10 @@ def show(parameters: Parameters) -> None:
 
 
 class Form:
-    """A field for a message, the button that looks it up, and the answer."""
+    """A field for a message, the button that diagnoses it, and the answer."""
 
     def __init__(self, parameters: Parameters) -> None:
-        """Make the form with the parameter `message` in its field, and answer that at once."""
+        """Create the form with the parameter `message` in its field, and diagnose that at once."""
         self.parameters = parameters
         self.field = ipywidgets.Textarea(
             value=parameters.message,
@@ -41,13 +41,13 @@ class Form:
         self.answer()
 
     def answer(self) -> None:
-        """Look the message in the field up, and show what was found."""
+        """Diagnose the message in the field, and show the answer."""
         self.button.disabled = True
         self.found.value = "<div role='status'>Looking …</div>"
         try:
-            found = diagnose(self.field.value, self.parameters)
-            table = found.table()
-            above = "" if table.rows else f"<p>{html.escape(found.heading)}</p>"
-            self.found.value = f"<div role='status'>{above}{table.html()}</div>"
+            answer = diagnose(self.field.value, self.parameters)
+            table = answer.table()
+            heading = "" if table.rows else f"<p>{html.escape(answer.heading)}</p>"
+            self.found.value = f"<div role='status'>{heading}{table.html()}</div>"
         finally:
             self.button.disabled = False

@@ -1,4 +1,4 @@
-"""The form in 00-index: each parameter with its help and, as one types, its error; it writes a parameter file."""
+"""The form in 00-index: a field for each parameter, validated while the user types; it writes a parameter file."""
 
 import html
 import time
@@ -17,23 +17,23 @@ from runbook.system import credentials
 from runbook.system.host import files
 
 _WHERE = "typed here"
-_THROUGHOUT = 3  # a parameter of more notebooks than this is shown first, and not under one of them
+_THROUGHOUT = 3  # a parameter of more notebooks than this is in the first group
 _INDENT = "calc(14em + 8px)"  # a field's label and the gap after it
 _BELOW = f"margin-left:{_INDENT}; line-height:1.4"
 _BESIDE = "margin-left:8px; line-height:1.4"
 _LABEL = {"description_width": "14em"}
-# As data: a widget that is made in a headless run is stored in the notebook.
+# Layouts as data: a Layout widget created in a headless run would be stored in the notebook.
 _WIDE = {"width": "auto"}
 _FITTING = {"width": "max-content", "margin": f"4px 0 4px {_INDENT}"}
-# A press of a button overtakes what was typed before it: a field sends its next text once the kernel has taken the
-# last one (ipywidgets, WidgetModel.sync), a button sends at once.
-_OVERTAKEN_SECONDS = 3.0
+# A click can arrive before the text that was typed before it: a field sends its next text only after the kernel has
+# processed the last one (ipywidgets, WidgetModel.sync), a button sends at once.
+_LATE_TEXT_SECONDS = 3.0
 FIELDS = tuple(name for name in Parameters.model_fields if name != "message")  # 80-diagnosis has a field for that
 _SCHEMA: Mapping[str, Mapping[str, Any]] = Parameters.model_json_schema()["properties"]
 
 
 def show(parameters: Parameters) -> None:
-    """Show the form, filled with the parameters that count; in a headless run, say where it is to be found."""
+    """Show the form with these parameters; in a headless run, a sentence on where the form appears."""
     if cells.is_interactive():
         IPython.display.display(Form(parameters).box)  # type: ignore[no-untyped-call] # IPython leaves it untyped
     else:
@@ -42,12 +42,15 @@ def show(parameters: Parameters) -> None:
 
 
 def groups() -> dict[str, list[str]]:
-    """Return title -> names of parameters: first those of many notebooks, then each under the first that uses it."""
+    """Return parameter names by group: first those of many notebooks, then each under the first notebook that uses it.
+
+    A notebook that uses all parameters gets only those that no other notebook uses.
+    """
     used = {item.name: item.parameters for item in catalogue.notebooks()[1:]}
     sections = {name: names for name, names in used.items() if names != "all"}
     throughout = [name for name in FIELDS if sum(name in names for names in sections.values()) > _THROUGHOUT]
     found, placed = {"Used throughout": throughout}, set(throughout)
-    for section, names in {**sections, **used}.items():  # one about all of them has only what none of them has
+    for section, names in (sections | used).items():
         own = [name for name in FIELDS if (names == "all" or name in names) and name not in placed]
         placed.update(own)
         if own:
@@ -56,18 +59,18 @@ def groups() -> dict[str, list[str]]:
 
 
 class Form:
-    """One field a parameter, the preview of the file, the button that writes it, and the password."""
+    """A field for each parameter, a preview of the file, the button that writes it, and the password's field."""
 
     def __init__(self, parameters: Parameters) -> None:
-        """Make the form, filled with these parameters, and keep the last ones that were valid."""
+        """Create the form with these parameters; `self.parameters` holds the last valid ones."""
         self.parameters = parameters
         self.fields = {name: _field(name, getattr(parameters, name)) for name in FIELDS}
         self.notes = {name: ipywidgets.HTML() for name in self.fields}
         self.preview, self.written = ipywidgets.HTML(), ipywidgets.HTML()
         self.refused: tuple[str, ...] = ()
-        self.kept_text, self.kept_message = "", ""  # of the file that was written last, and what was said of it
-        self.before: str | None = None  # the file's text before the button was pressed
-        self.takes_until = 0.0  # when what was typed before the last press has surely arrived
+        self.written_text, self.written_message = "", ""  # the last written file, and the message about it
+        self.before: str | None = None  # the file's text before the last click
+        self.takes_until = 0.0  # monotonic time until which text that was typed before the last click can arrive
         self.write = ipywidgets.Button(
             description=f"Write parameters/{MINE.name}", button_style="primary", layout=_FITTING
         )
@@ -78,13 +81,13 @@ class Form:
         titles = groups()
         rows = [[part for name in names for part in (self.fields[name], self.notes[name])] for names in titles.values()]
         accordion = ipywidgets.Accordion(list(map(ipywidgets.VBox, rows)), titles=tuple(titles), selected_index=0)
-        # Above all that grows and shrinks while one types: a button that moves under the pointer is not pressed.
+        # The button is above everything that changes its height: a button that moves under the pointer misses clicks.
         button = ipywidgets.HBox([self.write, self.written])
         self.box = ipywidgets.VBox([button, accordion, self.preview, self.password.box])
         self._check()
 
     def _check(self) -> None:
-        """Show what the model says of what is typed: an error below its field, or the file's text."""
+        """Validate the fields: show each error below its field, or the file's text if there is none."""
         values = {name: _typed(name, field) for name, field in self.fields.items()}
         refused = refusals(values, where=_WHERE)
         self.refused = tuple(refused)
@@ -95,15 +98,15 @@ class Form:
         else:
             self.parameters = read(values, where=_WHERE)
             text = file_text(self.parameters)
-            self.written.value = self.kept_message if text == self.kept_text else ""
+            self.written.value = self.written_message if text == self.written_text else ""
             self.preview.value = f"<div style='{_BELOW}'>parameters/{MINE.name}:<pre>{html.escape(text)}</pre></div>"
             self.password.name_place()
         if time.monotonic() < self.takes_until:
             self._write()
 
     def _press(self) -> None:
-        """Write the file, now and with each text that was typed before, and arrives after."""
-        self.takes_until = time.monotonic() + _OVERTAKEN_SECONDS
+        """Write the file, now and for each text that arrives within the next three seconds."""
+        self.takes_until = time.monotonic() + _LATE_TEXT_SECONDS
         try:
             self.before = files.read_text(MINE)
         except (RunbookError, OSError) as error:
@@ -113,33 +116,33 @@ class Form:
         self._write()
 
     def _write(self) -> None:
-        """Write the file where no value is refused, and keep what was there before the press."""
+        """Write the file unless a value is invalid, and back up the file from before the click."""
         if self.refused:
-            return  # which is said already
+            return  # `_check` shows the errors
         text = file_text(self.parameters)
-        kept = MINE.with_name(f"{MINE.name}.bak")
+        backup = MINE.with_name(f"{MINE.name}.bak")
         is_replaced = self.before not in (None, text)
         try:
             if is_replaced:
-                files.write(kept, str(self.before).encode(), 0o644)
+                files.write(backup, str(self.before).encode(), 0o644)
             files.write(MINE, text.encode(), 0o644)
         except (RunbookError, OSError) as error:
             self.written.value = _error(str(error), place=_BESIDE)
             return
-        beside = f" What was there before is {kept.name}." if is_replaced else ""
-        self.kept_text = text
-        self.written.value = self.kept_message = _done(
-            f"Written: {MINE}.{beside} The notebooks take it from now on, each from its Load cell; "
+        note = f" What was there before is {backup.name}." if is_replaced else ""
+        self.written_text = text
+        self.written.value = self.written_message = _done(
+            f"Written: {MINE}.{note} The notebooks take it from now on, each from its Load cell; "
             f"a run without JupyterLab by ./script/run -f parameters/{MINE.name}.",
             place=_BESIDE,
         )
 
 
 class Password:
-    """The password's field. What is typed leaves the widget at once, so that no saved notebook can hold it."""
+    """The password's field. The typed text leaves the widget at once: no saved notebook can hold it."""
 
     def __init__(self, form: Form) -> None:
-        """Make the field, empty, with its button."""
+        """Create the empty field and its button."""
         self.form, self.typed = form, ""
         self.field = ipywidgets.Password(description="password", style=_LABEL, layout=_WIDE, continuous_update=False)
         self.place, self.said = ipywidgets.HTML(), ipywidgets.HTML()
@@ -149,7 +152,7 @@ class Password:
         self.box = ipywidgets.VBox([self.field, self.place, self.button, self.said])
 
     def name_place(self) -> None:
-        """Say for whom the password is, and which file it goes to."""
+        """Show the user of the password and the file that will hold it."""
         text = f"of {self.form.parameters.username}; it goes into {self.form.parameters.password_path}, a 0600 file"
         self.place.value = _small(html.escape(text))
 
@@ -176,20 +179,20 @@ class Password:
         self.said.value = _done(f"The password is in {path}. 40-configuration gives it to its user.")
 
 
-def _field(name: str, value: Any) -> ipywidgets.Widget:  # noqa: ANN401 (of any parameter)
-    """Return a field for a parameter: choices, a box to tick, one line of text, or as many as there are entries."""
-    own = {"description": name, "style": _LABEL, "layout": _WIDE}
+def _field(name: str, value: Any) -> ipywidgets.Widget:  # noqa: ANN401 (a parameter of any type)
+    """Return the field for a parameter: a dropdown, a checkbox, a text line, or a text area with an entry a line."""
+    options = {"description": name, "style": _LABEL, "layout": _WIDE}
     if "enum" in _SCHEMA[name]:
-        return ipywidgets.Dropdown(options=_SCHEMA[name]["enum"], value=value, **own)
+        return ipywidgets.Dropdown(options=_SCHEMA[name]["enum"], value=value, **options)
     if isinstance(value, bool):
-        return ipywidgets.Checkbox(value=value, **own)
+        return ipywidgets.Checkbox(value=value, **options)
     if isinstance(value, list):
-        return ipywidgets.Textarea(value="\n".join(value), placeholder="one a line", rows=2, **own)
-    return ipywidgets.Text(value=str(value), **own)
+        return ipywidgets.Textarea(value="\n".join(value), placeholder="one a line", rows=2, **options)
+    return ipywidgets.Text(value=str(value), **options)
 
 
 def _typed(name: str, field: ipywidgets.Widget) -> object:
-    """Return the value of a field as the model takes it."""
+    """Return the value of a field in the model's type."""
     if isinstance(field, ipywidgets.Textarea):
         return field.value.split()
     return from_text(name, field.value) if isinstance(field.value, str) else field.value

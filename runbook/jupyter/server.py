@@ -1,4 +1,4 @@
-"""JupyterLab for this host: on its loopback alone, with a token, opening on the index with its contents beside it."""
+"""JupyterLab for this host: on the loopback only, with a token, opening the index with its table of contents."""
 
 import contextlib
 import getpass
@@ -23,19 +23,19 @@ from runbook.system.host import temporary
 LOOPBACK = "127.0.0.1"
 PORT = 8888  # JupyterLab's own
 _WORKSPACE = "runbook"
-_SHORT = Path("/tmp")  # noqa: S108 (a folder of our own in it; the path of a kernel's socket must fit into 107 bytes, unix(7))
+_SHORT = Path("/tmp")  # noqa: S108 (a private folder in it; a kernel's socket path is at most 107 bytes, unix(7))
 _SHIPPED = Path(__file__).with_name("jupyterlab")
 
 
 def has_display() -> bool:
-    """Return whether a browser that is started here would be seen."""
+    """Return whether this session has a display for a browser."""
     return any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def serve(*, port: int | None, browser: bool, say: Callable[[str], None]) -> None:
-    """Serve JupyterLab until it is interrupted, and `say` first how to reach it.
+    """Serve JupyterLab until an interrupt; `say` prints its address first.
 
-    Without a port, JupyterLab's own is taken, or the next free one. Raises HostError where the given one is not free.
+    Without a port, this takes 8888 or the next free one. Raises HostError if the given port is not free.
     """
     if port is not None:
         _refuse_taken(port)
@@ -43,7 +43,7 @@ def serve(*, port: int | None, browser: bool, say: Callable[[str], None]) -> Non
     with _own_folders() as workspaces:
         server = LabApp.initialize_server(argv=_arguments(port, token, workspaces, browser=browser))
         _trust_notebooks(server)
-        for number in (signal.SIGINT, signal.SIGTERM):  # Jupyter's own would ask on a terminal, or leave the kernels
+        for number in (signal.SIGINT, signal.SIGTERM):  # Jupyter's handlers would prompt, or leave kernels running
             signal.signal(number, lambda *_: server.stop(from_signal=True))
         say(_greeting(server.port, token))
         server.start()
@@ -51,10 +51,10 @@ def serve(*, port: int | None, browser: bool, say: Callable[[str], None]) -> Non
 
 
 def _arguments(port: int | None, token: str, workspaces: Path, *, browser: bool) -> list[str]:
-    """Return the server's arguments; they stay inside this process, so that no list of processes shows the token.
+    """Return the server's arguments, which override the operator's Jupyter configuration.
 
-    They win over the operator's own configuration of Jupyter. Kernels talk over sockets in a folder of this user's:
-    over TCP, anybody on this host could listen to them.
+    They stay inside this process: a process list would show the token. Kernels use sockets in a folder of this user:
+    on TCP ports, any user of this host could connect to them.
     """
     return [
         f"--ServerApp.ip={LOOPBACK}",
@@ -87,9 +87,10 @@ def _greeting(port: int, token: str) -> str:
 
 @contextlib.contextmanager
 def _own_folders() -> Iterator[Path]:
-    """Give a folder with the workspace that opens on the index; the operator's own workspaces stay as they are.
+    """Yield a folder with the workspace that opens the index; the operator's own workspaces stay unchanged.
 
-    What the server keeps while it runs, the token among it, is in a folder for this user alone, and goes with it.
+    The server's runtime files, which hold the token, are in a temporary folder that only this user can read.
+    Sets JUPYTER_RUNTIME_DIR and JUPYTER_CONFIG_PATH for this process and its children.
     """
     with temporary.folder(_SHORT) as folder:
         workspaces = folder / "workspaces"
@@ -97,13 +98,13 @@ def _own_folders() -> Iterator[Path]:
         text = (_SHIPPED / "index.jupyterlab-workspace").read_text(encoding="utf-8")
         WorkspacesManager(str(workspaces)).save(_WORKSPACE, text)  # as `jupyter lab workspaces import` does
         os.environ["JUPYTER_RUNTIME_DIR"] = str(folder)
-        path = (os.environ.get("JUPYTER_CONFIG_PATH"), str(_SHIPPED))  # the operator's own settings come first
-        os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, path))
+        paths = (os.environ.get("JUPYTER_CONFIG_PATH"), str(_SHIPPED))  # the operator's own settings come first
+        os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
         yield workspaces
 
 
 def _trust_notebooks(server: ServerApp) -> None:
-    """Let JupyterLab show the stored outputs of the notebooks, which come from where this program comes from."""
+    """Sign the notebooks, which are part of this program: JupyterLab then shows their stored outputs."""
     for name in catalogue.names():
         notebook = nbformat.read(catalogue.NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
         server.contents_manager.notary.sign(notebook)  # type: ignore[no-untyped-call] # as above
