@@ -1,4 +1,4 @@
-"""Run notebooks headless with papermill, and read what they showed as data."""
+"""Run notebooks headless with papermill, and return the data behind their outputs."""
 
 import datetime
 import os
@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from runbook.catalogue import NOTEBOOKS
-from runbook.runs.record.cells import cells, headings, title
+from runbook.runs.record.cells import Cell, cells, headings, title
 from runbook.runs.record.model import NotebookRun
 
 if TYPE_CHECKING:
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 
 
 class Watch(Protocol):
-    """Who is told what a run is doing."""
+    """The progress reporter of a run."""
 
     def begin(self, notebook: str, title: str) -> None:
-        """Take note that a notebook begins."""
+        """Report the start of a notebook."""
 
     def step(self, heading: str, part: float) -> None:
-        """Take note that the code below a heading begins, with this part of the notebook done (0 to 1)."""
+        """Report the start of the code below a heading, and the completed part of the notebook (0 to 1)."""
 
 
-def _parameter_names(notebook: Path) -> set[str]:
-    """Return the names in a notebook's parameters cell: papermill warns of a value that a notebook does not use."""
-    tagged = [cell for cell in cells(notebook) if "parameters" in cell["metadata"].get("tags", ())]
-    return {found for cell in tagged for found in re.findall(r"^(\w+):", cell["source"], re.MULTILINE)}
+def _parameter_names(found: Sequence[Cell]) -> set[str]:
+    """Return the names in a notebook's parameters cell: papermill warns about values for other names."""
+    tagged = [cell for cell in found if "parameters" in cell["metadata"].get("tags", ())]
+    return {name for cell in tagged for name in re.findall(r"^(\w+):", cell["source"], re.MULTILINE)}
 
 
 def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, watch: Watch) -> Iterator[NotebookRun]:
-    """Run notebooks in order and yield what each did, ending after the first that fails or is interrupted.
+    """Run notebooks in order, and yield the result of each. Stop after one that fails or is interrupted.
 
-    Executed notebooks are written to `folder`, 0600: this process's umask becomes 077.
+    Writes the executed notebooks to `folder`, 0600; this process's umask becomes 077.
     """
     from runbook.speed import kernels
 
     os.umask(0o077)
-    with closing(kernels.one_after_another(len(notebooks))) as started:
+    with closing(kernels.one_after_another(len(notebooks))) as ready:
         for notebook in notebooks:
-            done = _run_one(NOTEBOOKS / f"{notebook}.ipynb", values, folder, watch, started)
+            done = _run_one(NOTEBOOKS / f"{notebook}.ipynb", values, folder, watch, ready)
             yield done
             if done.error:
                 return
@@ -58,7 +58,7 @@ def _run_one(
     from runbook.runs.record import executed
 
     output = folder / source.name
-    output.unlink(missing_ok=True)  # of an earlier run: it must not be taken for this one's
+    output.unlink(missing_ok=True)  # an earlier run's output must not count as this run's
     started = datetime.datetime.now(datetime.UTC)
     try:
         heading = title(cells(source))
@@ -68,20 +68,21 @@ def _run_one(
         error = executed.INTERRUPTED
     result, error = executed.ending(error)
     seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-    told = {"result": result, "error": error, "started": started, "seconds": seconds}
+    outcome = {"result": result, "error": error, "started": started, "seconds": seconds}
     try:
-        return executed.read(output).model_copy(update=told)
-    except (FileNotFoundError, ValueError):  # it was interrupted before, or while, the output was written
-        return NotebookRun(notebook=source.stem, title=heading, output=output, **told)
+        return executed.read(output).model_copy(update=outcome)
+    except (FileNotFoundError, ValueError):  # interrupted before or during the write
+        return NotebookRun(notebook=source.stem, title=heading, output=output, **outcome)
 
 
 def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Watch, kernel: "Kernel") -> str | None:
-    """Run a notebook with papermill, and return its error; None where it came to its end."""
+    """Run a notebook with papermill, and return its error; None if it finished."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    used = _parameter_names(source)
-    keeper = _Keeper(output)
+    found = cells(source)
+    used = _parameter_names(found)
+    writer = _Writer(output)
     try:
         with _interrupt_for(kernel) as allow_cell:
             papermill.execute_notebook(
@@ -92,38 +93,38 @@ def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Wa
                 progress_bar=False,
                 km=kernel,
                 request_save_on_cell_execute=False,
-                on_notebook_start=keeper.take,
-                on_cell_start=_teller(len(cells(source)), watch, allow_cell),
-                on_cell_complete=keeper.write,
+                on_notebook_start=writer.take,
+                on_cell_start=_reporter(len(found), watch, allow_cell),
+                on_cell_complete=writer.write,
             )
     except papermill.PapermillExecutionError as failure:
         return f"{failure.ename}: {failure.evalue}"
     except KeyboardInterrupt:
-        keeper.write()
+        writer.write()
         raise
     except DeadKernelError as failure:
-        keeper.write()
+        writer.write()
         return f"expected the kernel to live; found {failure}. To repair: run it again, it goes on from here."
     return None
 
 
-class _Keeper:
-    """Keeps a notebook on disk while it runs, so that one that is cut off is there with all that was done.
+class _Writer:
+    """Writes a notebook during its run: an interrupted run then leaves the outputs up to that point.
 
-    papermill would write it before and after each cell, prose too; this does so while the kernel is at work.
+    papermill would write before and after each cell, Markdown cells too. This writes while the kernel is busy.
     """
 
     def __init__(self, path: Path) -> None:
-        """Take where to write it."""
+        """Store the path of the output."""
         self._path = path
         self._notebook: NotebookNode | None = None
 
     def take(self, notebook: "NotebookNode") -> None:
-        """Take the notebook, which will change: nbclient's hook before the first cell."""
+        """Store the notebook, which nbclient changes in place; nbclient's hook before the first cell."""
         self._notebook = notebook
 
     def write(self, **_: object) -> None:
-        """Write it as it is now: nbclient's hook on_cell_complete, called when a cell's code was sent to the kernel."""
+        """Write the notebook; nbclient's hook on_cell_complete, called once a cell's code was sent to the kernel."""
         from papermill.iorw import write_ipynb
 
         if self._notebook is not None:
@@ -132,19 +133,19 @@ class _Keeper:
 
 @contextmanager
 def _interrupt_for(kernel: "Kernel") -> Iterator[Callable[[], None]]:
-    """Let an interrupt end the cell, not this process: its executor says then what was done; a second one ends all.
+    """Pass the first interrupt to the kernel, whose cell then ends with its outcomes; a second one ends this process.
 
-    Gives the function to call before each cell: it raises KeyboardInterrupt where there was one that no cell took, and
-    so does the end.
+    Yields the function to call before each cell. It raises KeyboardInterrupt after an interrupt that ended no cell, as
+    does the exit of this context.
     """
-    before = signal.getsignal(signal.SIGINT)
+    previous = signal.getsignal(signal.SIGINT)
     interrupted = has_kernel = False
 
     def pass_on(_number: int, _frame: FrameType | None) -> None:
         nonlocal interrupted
         interrupted = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        if has_kernel:  # one that starts would die of it
+        if has_kernel:  # an interrupt would kill a kernel that is starting
             kernel.interrupt()
 
     def allow_cell() -> None:
@@ -159,17 +160,17 @@ def _interrupt_for(kernel: "Kernel") -> Iterator[Callable[[], None]]:
         if interrupted:  # after the last cell
             raise KeyboardInterrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
-def _teller(count: int, watch: Watch, allow_cell: Callable[[], None]) -> Callable[..., None]:
-    """Return nbclient's hook at the start of each cell: it tells the heading above it, or ends an interrupted run."""
-    above = ""
+def _reporter(count: int, watch: Watch, allow_cell: Callable[[], None]) -> Callable[..., None]:
+    """Return nbclient's hook at the start of each cell: it reports the last heading, or ends an interrupted run."""
+    heading = ""
 
-    def tell(cell: Mapping[str, Any], cell_index: int) -> None:
-        nonlocal above
+    def report(cell: Cell, cell_index: int) -> None:
+        nonlocal heading
         allow_cell()
-        above = [above, *headings(cell)][-1]
-        watch.step(above, min(cell_index / count, 1.0))
+        heading = [heading, *headings(cell)][-1]
+        watch.step(heading, min(cell_index / count, 1.0))
 
-    return tell
+    return report

@@ -1,1 +1,1 @@
-"""What a run leaves: its data, and the files that are made of them. Imports `display`, `system` and `model`."""
+"""The record of a run: its data, and the files generated from them. Imports `display`, `system` and `model`."""

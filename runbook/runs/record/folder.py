@@ -1,4 +1,4 @@
-"""The folders of the records, below the XDG state folder or where `--output` says: made, found, written, read."""
+"""The folders of the records, below the XDG state folder or given by `--output`: create, find, write, read."""
 
 import datetime
 import errno
@@ -17,14 +17,14 @@ _NOTEBOOKS = "[0-9][0-9]-*.ipynb"
 
 
 def state_folder() -> Path:
-    """Return the folder that holds the records (XDG Base Directory Specification, `XDG_STATE_HOME`)."""
+    """Return the folder with the records (XDG Base Directory Specification, `XDG_STATE_HOME`)."""
     return Path(platformdirs.user_state_path("registry-runbook"))
 
 
 def make(now: datetime.datetime, output: Path | None) -> Path:
-    """Make the folder of a run's record, 0700, and return it; an `output` that is there keeps its mode.
+    """Create the folder of a run's record, 0700, and return it; an existing `output` keeps its mode.
 
-    Raises HostError where it cannot be made, or where another user could lead elsewhere what is written there.
+    Raises HostError if the folder cannot be created, or if another user could redirect writes to it.
     """
     folder = output or state_folder() / now.strftime("%Y%m%dT%H%M%S.%f")
     try:
@@ -43,7 +43,7 @@ def _not_writable(folder: Path, found: str) -> HostError:
 def all_folders() -> list[Path]:
     """Return the folders below the state folder that hold a record or an executed notebook, newest first."""
     found = state_folder().iterdir() if state_folder().is_dir() else ()
-    return sorted((path for path in found if _holds_run(path)), reverse=True)
+    return sorted(filter(_holds_run, found), reverse=True)
 
 
 def _holds_run(folder: Path) -> bool:
@@ -51,9 +51,9 @@ def _holds_run(folder: Path) -> bool:
 
 
 def find(name: str | None) -> Path:
-    """Return the folder of a run: its path, its name below the state folder, or without a name the newest one.
+    """Return the folder of a run, given its path or its name below the state folder; without a name, the newest one.
 
-    Raises MissingError where there is none.
+    Raises MissingError if there is none.
     """
     known = all_folders()
     if name is None:
@@ -67,10 +67,7 @@ def find(name: str | None) -> Path:
 
 
 def write(record: Record, folder: Path) -> None:
-    """Write `report.json`, `report.html` and `junit.xml`, each for its owner alone.
-
-    Raises HostError where they cannot be written.
-    """
+    """Write `report.json`, `report.html` and `junit.xml`, each 0600; raises HostError if one cannot be written."""
     texts = {DATA: record.as_json().encode(), PAGE: page.text(record).encode(), CASES: junit.text(record)}
     try:
         for name, data in texts.items():
@@ -80,9 +77,9 @@ def write(record: Record, folder: Path) -> None:
 
 
 def read(folder: Path) -> Record:
-    """Return the record in a folder: from `report.json` or, where a run was cut off before it, its notebooks.
+    """Return the record in a folder, from `report.json` or, if the run was cut off before it, from the notebooks.
 
-    Raises HostError where what is there cannot be read.
+    Raises HostError if the record cannot be read.
     """
     path = folder / DATA
     try:
@@ -90,13 +87,12 @@ def read(folder: Path) -> Record:
             return Record.model_validate_json(path.read_bytes())
         return _from_notebooks(folder)
     except (ValueError, OSError) as error:
-        said = str(error).splitlines()[0]
         remedy = f"remove {path}: it is made again from the notebooks" if path.exists() else "look at the notebooks"
-        raise HostError(f"the record of a run in {folder}", said, remedy) from error
+        raise HostError(f"the record of a run in {folder}", str(error).splitlines()[0], remedy) from error
 
 
 def readable(folder: Path) -> Record | None:
-    """Return the record in a folder, None where it cannot be read."""
+    """Return the record in a folder, None if it cannot be read."""
     try:
         return read(folder)
     except HostError:
@@ -104,21 +100,21 @@ def readable(folder: Path) -> Record | None:
 
 
 def _from_notebooks(folder: Path) -> Record:
-    """Return what the executed notebooks alone tell: neither the versions nor the command that goes on."""
+    """Return the record that the executed notebooks give, without versions, host and the command to continue."""
     paths = sorted(folder.glob(_NOTEBOOKS))
-    done: tuple[NotebookRun, ...] = tuple(executed.read(path) for path in paths)
+    runs: tuple[NotebookRun, ...] = tuple(executed.read(path) for path in paths)
     given = {name: value for path in paths for name, value in executed.parameters(path).items()}
-    ending = next((one.result for one in done if one.result != "done"), "done")
+    ending = next((run.result for run in runs if run.result != "done"), "done")
     return Record(
         folder=folder,
         passed=ending == "done",
         result=ending,
         mode="plan" if given.get("mode") == "plan" else "apply",
-        started=min(one.started for one in done),
-        seconds=sum(one.seconds for one in done),
+        started=min(run.started for run in runs),
+        seconds=sum(run.seconds for run in runs),
         go_on=None,
         parameters=given,
         versions={},
         host={},
-        notebooks=done,
+        notebooks=runs,
     )

@@ -1,4 +1,4 @@
-"""The record for programs that read test results: one suite a notebook, one case a claim."""
+"""JUnit XML for programs that read test results: one suite a notebook, one case a claim."""
 
 import datetime
 import re
@@ -13,46 +13,43 @@ _NO_XML = r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # XML 1.0, 
 
 
 def text(record: Record) -> bytes:
-    """Return the record as JUnit XML; characters that XML cannot hold are shown as ?."""
-    return _text(_suite(done) for done in record.notebooks)
+    """Return the record as JUnit XML; characters that XML forbids become question marks."""
+    return _text(_suite(done.notebook, done.started, done.results, _run_case(done)) for done in record.notebooks)
 
 
 def proof_text(sections: Mapping[str, Sequence[Result]], started: datetime.datetime) -> bytes:
     """Return a proof as JUnit XML: one suite a section."""
-    suites = []
-    for name, results in sections.items():
-        suite = TestSuite(name)
-        suite.timestamp = started.isoformat()
-        suite.add_testcases([_case(name, result) for result in results])
-        suites.append(suite)
-    return _text(suites)
+    return _text(_suite(name, started, results) for name, results in sections.items())
 
 
 def _text(suites: Iterable[TestSuite]) -> bytes:
-    whole = JUnitXml("registry-runbook")
+    document = JUnitXml("registry-runbook")
     for suite in suites:
-        whole.add_testsuite(suite)
-    return bytes(whole.tostring())  # type: ignore[no-untyped-call] # junitparser leaves it untyped
+        document.add_testsuite(suite)
+    return bytes(document.tostring())  # type: ignore[no-untyped-call] # junitparser leaves it untyped
 
 
-def _suite(done: NotebookRun) -> TestSuite:
-    suite = TestSuite(done.notebook)
-    suite.timestamp = done.started.isoformat()
-    ran = TestCase(f"{done.notebook} runs to its end", done.notebook, done.seconds)
-    if done.error:
-        ran.result = [Error(_clean(done.error), done.result)]
-    suite.add_testcase(ran)
-    suite.add_testcases([_case(done.notebook, proof) for proof in done.results])
+def _suite(name: str, started: datetime.datetime, claims: Iterable[Proof | Result], *first: TestCase) -> TestSuite:
+    suite = TestSuite(name)
+    suite.timestamp = started.isoformat()
+    suite.add_testcases([*first, *(_case(name, claim) for claim in claims)])
     return suite
 
 
-def _case(section: str, proof: Proof | Result) -> TestCase:
-    case = TestCase(_clean(f"{proof.claim}: {'refused' if proof.refusal else 'works'}"), section, 0.0)
-    if not proof.passed:
-        message = f"expected {proof.expected}; found {proof.found}. To repair: {proof.remedy}."
+def _run_case(done: NotebookRun) -> TestCase:
+    case = TestCase(f"{done.notebook} runs to its end", done.notebook, done.seconds)
+    if done.error:
+        case.result = [Error(_clean(done.error), done.result)]
+    return case
+
+
+def _case(section: str, claim: Proof | Result) -> TestCase:
+    case = TestCase(_clean(f"{claim.claim}: {'refused' if claim.refusal else 'works'}"), section, 0.0)
+    if not claim.passed:
+        message = f"expected {claim.expected}; found {claim.found}. To repair: {claim.remedy}."
         case.result = [Failure(_clean(message), "proof")]
     return case
 
 
-def _clean(said: str) -> str:
-    return re.sub(_NO_XML, "?", said)
+def _clean(message: str) -> str:
+    return re.sub(_NO_XML, "?", message)

@@ -1,4 +1,4 @@
-"""The data of a run: what `report.json` holds and `--json` prints, as report.schema.json beside this says."""
+"""The data of a run: the content of `report.json` and of `--json`; report.schema.json is its schema."""
 
 import json
 from pathlib import Path
@@ -90,12 +90,12 @@ class NotebookRun(BaseModel):
 
     @property
     def changed(self) -> int:
-        """How many changes were made."""
+        """The number of changes that were made."""
         return sum(outcome.state == "done" for outcome in self.outcomes)
 
     @property
     def passed(self) -> int:
-        """How many claims hold."""
+        """The number of claims that hold."""
         return sum(result.passed for result in self.results)
 
 
@@ -117,7 +117,7 @@ class Record(BaseModel):
     notebooks: tuple[NotebookRun, ...]
 
     def as_json(self) -> str:
-        """Return the record's text in `report.json`."""
+        """Return the content of `report.json`."""
         return self.model_dump_json(indent=2) + "\n"
 
 
