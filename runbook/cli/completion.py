@@ -1,4 +1,4 @@
-"""Completion in bash, zsh and fish: the script that a shell reads, and what is offered."""
+"""Completion in bash, zsh and fish: the script for the shell, and the candidates."""
 
 import os
 import shlex
@@ -15,20 +15,20 @@ from runbook.model.parameters import Parameters
 
 SHELLS = ("bash", "zsh", "fish")
 NAME = "registry-runbook"
-_VARIABLE = "_REGISTRY_RUNBOOK_COMPLETE"  # click's name for it
-_FUNCTION = "_registry_runbook_completion"  # as above
+_VARIABLE = "_REGISTRY_RUNBOOK_COMPLETE"  # this name and the next are those that click generates
+_FUNCTION = "_registry_runbook_completion"
 
 
 def script(program: click.Command, shell: str) -> str:
-    """Return the script that makes a shell complete `registry-runbook`, and `script/run` of this project.
+    """Return the script that completes `registry-runbook` and this project's `script/run` in a shell.
 
-    It asks the program beside this Python, so that a key press neither needs a PATH nor sets anything up.
-    Raises KeyError for another shell.
+    It calls the program beside this Python by its path: `script/run` would set up the environment first, and the
+    program need not be on the PATH. Raises KeyError for another shell.
     """
     kind = get_completion_class(shell)
     run = PROJECT / "script" / "run"
-    own = shlex.quote(str(Path(sys.executable).with_name(NAME)))
-    asked, register = {
+    program_path = shlex.quote(str(Path(sys.executable).with_name(NAME)))
+    call, register = {
         "bash": (
             "=bash_complete $1",
             f"complete -o nosort -F {_FUNCTION} ./script/run script/run {shlex.quote(f'{run}')}",
@@ -37,29 +37,29 @@ def script(program: click.Command, shell: str) -> str:
         "fish": (f"(commandline -t) {NAME}", f'complete --no-files --path {run} --arguments "({_FUNCTION})"'),
     }[shell]
     text = kind(program, {}, NAME, _VARIABLE).source() if kind else ""
-    text = text.replace(asked, f"{asked.rpartition(' ')[0]} {own}")
-    text = text.replace(f"    (( ! $+commands[{NAME}] )) && return 1\n", "")  # zsh: it need not be on the PATH
+    text = text.replace(call, f"{call.rpartition(' ')[0]} {program_path}")
+    text = text.replace(f"    (( ! $+commands[{NAME}] )) && return 1\n", "")  # zsh: click requires it on the PATH
     return f"{text.rstrip()}\n{register}\n"
 
 
 def notebooks(_context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return the notebooks whose names begin so, with their titles."""
+    """Return the notebooks whose names begin with `incomplete`, with their titles."""
     return [
         CompletionItem(item.name, help=item.title) for item in catalogue.notebooks() if item.name.startswith(incomplete)
     ]
 
 
 def parameters(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return, after `-p`, the parameters whose names begin so; after a name, the values that it can take."""
-    words = _words_before(context)
-    if words[-2:-1] and words[-2] in {"-p", "--parameters"}:
-        return [CompletionItem(value) for value in _values(words[-1]) if value.startswith(incomplete)]
+    """Return the parameters whose names begin with `incomplete`; after `-p NAME`, the values of that parameter."""
+    arguments = _arguments(context)
+    if arguments[-2:-1] and arguments[-2] in {"-p", "--parameters"}:
+        return [CompletionItem(value) for value in _values(arguments[-1]) if value.startswith(incomplete)]
     fields = Parameters.model_fields.items()
     return [CompletionItem(name, help=field.description) for name, field in fields if name.startswith(incomplete)]
 
 
-def _words_before(context: click.Context) -> list[str]:
-    """Return the words before the one that is completed: click asks for both words of an option alike."""
+def _arguments(context: click.Context) -> list[str]:
+    """Return the arguments before the one to complete: click does not report which of an option's two values it is."""
     kind = get_completion_class(os.environ.get(_VARIABLE, "").partition("_")[0])
     return kind(context.command, {}, NAME, _VARIABLE).get_completion_args()[0] if kind else []
 
@@ -73,7 +73,7 @@ def _values(name: str) -> list[str]:
 
 
 def runs(_context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return the runs whose folders' names begin so, newest first."""
+    """Return the runs whose folder names begin with `incomplete`, newest first."""
     from runbook.runs.record.folder import all_folders
 
     return [CompletionItem(path.name) for path in all_folders() if path.name.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""What `registry-runbook ledger` shows: each entry, how its thing was before, and how it is now."""
+"""The command `registry-runbook ledger`: each entry with its state before the first run and its current state."""
 
 import dataclasses
 import json
@@ -12,15 +12,15 @@ _TONES: dict[str, Tone] = {"as made": "good", "changed since": "bad", "gone": "b
 
 
 def state(entry: Entry) -> str:
-    """Return how an entry's thing is now: as made, being made, changed since, gone, or as before the first run."""
-    there = made.now(entry.thing)
-    if there == entry.before:
+    """Return an entry's current state: as made, being made, changed since, gone, or as before the first run."""
+    current = made.now(entry.thing)
+    if current == entry.before:
         return "as before"
     if entry.made is None:
         return "being made"
-    if entry.thing.kind == "folder" or there == entry.made:
+    if entry.thing.kind == "folder" or current == entry.made:
         return "as made"
-    return "gone" if there is None else "changed since"
+    return "gone" if current is None else "changed since"
 
 
 def as_json() -> str:

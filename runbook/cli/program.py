@@ -23,20 +23,21 @@ from runbook.model.parameters import schema as parameters_schema
 if TYPE_CHECKING:
     from runbook.runs.record.model import Record
 
-_FAILED, _USAGE, _UNSEEN, _INTERRUPTED = 1, 2, 3, 130  # the last one is what shells give for SIGINT
+_FAILED, _USAGE, _NOT_PROVEN, _INTERRUPTED = 1, 2, 3, 130  # exit codes; 130 is the shells' code for SIGINT
 _NAME = "registry-runbook"
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_LONGEST_MESSAGE = 1_000_000  # bytes; of a log that is longer, the start
+_LONGEST_MESSAGE = 1_000_000  # bytes; the rest of a longer log is ignored
 
 
 def checked_values(file: Path, given: Iterable[tuple[str, str]]) -> dict[str, object]:
-    """Return the values of a parameter file with those of the command line over them, all checked."""
+    """Return the values of a parameter file, overridden by those of the command line, all checked."""
     from_file = load_file(file)
     read(from_file, where=f"set in {file}")
-    over = {name: from_text(name, text) for name, text in given}
-    values = from_file | over
-    checked = read(values, where="set on the command line with -p" if over else f"set in {file}")
-    return values | ({"message": checked.message} if "message" in values else {})  # a record keeps what was given
+    overrides = {name: from_text(name, text) for name, text in given}
+    values = from_file | overrides
+    checked = read(values, where="set on the command line with -p" if overrides else f"set in {file}")
+    # The record stores these values: the message as the model redacts it, all others as given.
+    return values | ({"message": checked.message} if "message" in values else {})
 
 
 def _default_file() -> Path:
@@ -45,54 +46,65 @@ def _default_file() -> Path:
     return PROJECT / "parameters" / "local.yml"
 
 
-def _offer(name: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Return what a shell is offered, by that name in `completion`, which is imported only when one asks."""
+def _parameters(file: Path | None, given: Iterable[tuple[str, str]]) -> Parameters:
+    """Return the parameters of a file, by default parameters/local.yml, overridden by those of the command line."""
+    file = file or _default_file()
+    return read(checked_values(file, given), where=f"set in {file} or with -p")
 
-    def offer(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+
+def _parameter_arguments(file: Path | None, given: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the command-line arguments that give this file and these parameters."""
+    return [*(["-f", str(file)] if file else []), *(word for pair in given for word in ("-p", *pair))]
+
+
+def _complete(name: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Return the completer of that name in `completion`, which is imported only when a shell calls it."""
+
+    def complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from runbook.cli import completion
 
         return list(getattr(completion, name)(context, incomplete))
 
-    return offer
+    return complete
 
 
 def _parameter_options(command: Any) -> Any:  # noqa: ANN401 (click's decorators are untyped)
     file = click.option(
-        "-f", "--parameters-file", "file", type=click.Path(path_type=Path), help="Parameter file; parameters/local.yml."
+        "-f", "--parameters-file", "file", type=click.Path(path_type=Path), help="Default: parameters/local.yml."
     )
-    over = click.option(
+    given = click.option(
         "-p",
         "--parameters",
         "given",
         nargs=2,
         multiple=True,
         metavar="NAME VALUE",
-        shell_complete=_offer("parameters"),
-        help="One parameter.",
+        shell_complete=_complete("parameters"),
+        help="Set one parameter.",
     )
-    return file(over(command))
+    return file(given(command))
 
 
 class _Program(click.Group):
-    """The commands; options and notebooks without one are those of `run`."""
+    """The commands. Options and notebooks without a command belong to `run`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `run` in front of what needs it."""
+        """Insert `run` before an option or a notebook without a command."""
         if args and re.match("[-0-9]", args[0]) and args[0] not in {"-h", "--help", "--version"}:
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the commands, and what `run` takes in their place."""
+        """Return the commands, and the options and notebooks of `run`."""
         from runbook.cli import completion
 
         own = super().shell_complete(ctx, incomplete)
         options = run.shell_complete(click.Context(run, parent=ctx), incomplete)
-        seen = {item.value for item in own}
-        return [*own, *(item for item in options if item.value not in seen), *completion.notebooks(ctx, incomplete)]
+        names = {item.value for item in own}
+        return [*own, *(item for item in options if item.value not in names), *completion.notebooks(ctx, incomplete)]
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option(
     "--version",
     is_flag=True,
@@ -108,7 +120,7 @@ def program() -> None:
 
 
 def _warn_of_others() -> None:
-    """Tell root, on standard error, where another user could change what runs here."""
+    """Warn root on standard error if another user could change this code."""
     from runbook.system.host import own_code
 
     try:
@@ -128,12 +140,12 @@ def _version(context: click.Context) -> None:
 
 
 @program.command()
-@click.argument("notebooks", nargs=-1, shell_complete=_offer("notebooks"))
+@click.argument("notebooks", nargs=-1, shell_complete=_complete("notebooks"))
 @_parameter_options
-@click.option("--dry-run", is_flag=True, help="Show the plans and change nothing: -p mode plan.")
+@click.option("--dry-run", is_flag=True, help="Show the plans and change nothing, as -p mode plan.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the record.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("--progress-bar/--no-progress-bar", "bar", default=None, help="A bar, or a line a step; by the terminal.")
+@click.option("--progress-bar/--no-progress-bar", "bar", default=None, help="Show a bar (default: in a terminal).")
 def run(  # noqa: PLR0913 (one argument an option)
     notebooks: tuple[str, ...],
     file: Path | None,
@@ -144,12 +156,12 @@ def run(  # noqa: PLR0913 (one argument an option)
     as_json: bool,
     bar: bool | None,
 ) -> None:
-    """Run NOTEBOOKS (10 to 60 where none is named, in their order), each with its plan, its changes and its proof.
+    """Run NOTEBOOKS, by default 10 to 60 in order: plan, apply and verify each of them.
 
-    55-nginx is among those that are not named only with the parameter proxy: nginx.
+    The default includes 55-nginx only with the parameter proxy: nginx.
 
-    Leaves a record: the executed notebooks, report.html, report.json and junit.xml. Exits with 1 where a notebook
-    failed, with 130 where it was interrupted; the record then holds what was done so far.
+    Writes a record: the executed notebooks, report.html, report.json and junit.xml. Exits with 1 if a notebook failed,
+    with 130 after an interrupt; the record then covers the run up to that point.
     """
     from runbook import catalogue
 
@@ -162,14 +174,12 @@ def run(  # noqa: PLR0913 (one argument an option)
     from runbook.display import overview
     from runbook.runs.record import folder as folders
 
-    way = overview.way(read(values, where="set in the parameter file or with -p"))
-    wanted = notebooks or tuple(way)
-    options = [*(["-f", str(file)] if file else []), *(word for pair in given for word in ("-p", *pair))]
+    default = overview.way(read(values, where="set in the parameter file or with -p"))
     record = _run(
-        wanted,
+        notebooks or tuple(default),
         values,
         folders.make(datetime.datetime.now(datetime.UTC), output),
-        options=[*options, *(["--dry-run"] if dry_run else [])],
+        options=[*_parameter_arguments(file, given), *(["--dry-run"] if dry_run else [])],
         bar=bar,
     )
     if as_json:
@@ -181,7 +191,7 @@ def run(  # noqa: PLR0913 (one argument an option)
 
 
 def _run(
-    wanted: tuple[str, ...], values: dict[str, object], folder: Path, *, options: list[str], bar: bool | None
+    notebooks: tuple[str, ...], values: dict[str, object], folder: Path, *, options: list[str], bar: bool | None
 ) -> "Record":
     """Run the notebooks, write the record, and return it."""
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -198,15 +208,15 @@ def _run(
     known: Future[dict[str, str]] | None = None
     with (
         lock.hold() if parameters.mode == "apply" else nullcontext(),
-        ThreadPoolExecutor(1, initializer=os.nice, initargs=(19,)) as beside,  # the kernels' work comes first
-        progress.telling(len(wanted), bar=progress.wants_bar() if bar is None else bar) as watch,
+        ThreadPoolExecutor(1, initializer=os.nice, initargs=(19,)) as background,  # the kernels have priority
+        progress.telling(len(notebooks), bar=progress.wants_bar() if bar is None else bar) as watch,
     ):
-        for done in runner.run(wanted, values, folder, watch):
-            known = known or beside.submit(versions.versions, parameters)
+        for done in runner.run(notebooks, values, folder, watch):
+            known = known or background.submit(versions.versions, parameters)
             watch.end(done)
             runs.append(done)
     last = runs[-1]
-    go_on = shlex.join(["./script/run", *wanted[len(runs) - 1 :], *options]) if last.error else None
+    go_on = shlex.join(["./script/run", *notebooks[len(runs) - 1 :], *options]) if last.error else None
     record = Record(
         folder=folder,
         passed=last.result == "done",
@@ -227,12 +237,11 @@ def _run(
 @program.command()
 @_parameter_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON.")
-@click.option("--by-hand", "as_commands", is_flag=True, help="Print the commands that do the same, for a root shell.")
+@click.option("--by-hand", "as_commands", is_flag=True, help="Print the equivalent commands for a root shell.")
 def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool, as_commands: bool) -> None:
-    """Show what a run would change, section by section, without running a notebook; exit 1 if a section refuses."""
-    file = file or _default_file()
-    parameters = read(checked_values(file, given), where=f"set in {file} or with -p")
-    from runbook.changes import base  # after it: who has misspelt a name need not wait for all this
+    """Show the changes of a run by section, without running a notebook; exit with 1 if a section refuses."""
+    parameters = _parameters(file, given)
+    from runbook.changes import base  # imported late: the error about a misspelt parameter comes at once
     from runbook.display import overview, tables
 
     states = [overview.state(name, parameters) for name in overview.sections(parameters)]
@@ -265,28 +274,34 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
 
 @program.command()
 @_parameter_options
-@click.option("--no-image", is_flag=True, help="Push and pull nothing, and run no container: done in two seconds.")
-@click.option("--accept", is_flag=True, help="Where all holds, keep what is there now for later proofs to compare.")
-@click.option("--url", metavar="https://HOST[:PORT]", help="Prove a registry elsewhere, whoever made it.")
-@click.option("--ca", type=_FILE, help="With --url: the authority to trust, in PEM; else those of this system.")
-@click.option("--username", help="With --url: the user that may push and pull.")
-@click.option("--password-file", type=_FILE, help="With --url: 0600 file with the password; else RUNBOOK_PASSWORD.")
-@click.option("--days", type=click.IntRange(0), default=30, help="With --url: days that the certificate must last; 30.")
-@click.option("--repository", default="runbook/proof", help="With --url: where the test image goes; runbook/proof.")
+@click.option("--no-image", is_flag=True, help="Skip push, pull and container; takes two seconds.")
 @click.option(
-    "--layer-megabytes", "megabytes", type=click.IntRange(1, 1024), default=2, help="With --url: its size; 2."
+    "--accept", is_flag=True, help="If all proofs hold, store the current state as the baseline of later ones."
 )
+@click.option("--url", metavar="https://HOST[:PORT]", help="Prove a registry on another host, however it was set up.")
+@click.option("--ca", type=_FILE, help="With --url: PEM file of the trusted authority (default: this system's).")
+@click.option("--username", help="With --url: a user with push and pull rights.")
 @click.option(
-    "--wait", type=click.IntRange(0), default=0, metavar="SECONDS", help="Wait so long for a run that goes on; 0."
+    "--password-file", type=_FILE, help="With --url: 0600 file with the password, unless in RUNBOOK_PASSWORD."
 )
+@click.option("--days", type=click.IntRange(0), default=30, help="With --url: days that the certificate must last.")
+@click.option("--repository", default="runbook/proof", help="With --url: repository of the test image.")
+@click.option(
+    "--layer-megabytes",
+    "megabytes",
+    type=click.IntRange(1, 1024),
+    default=2,
+    help="With --url: size of the test image.",
+)
+@click.option("--wait", type=click.IntRange(0), default=0, metavar="SECONDS", help="How long to wait for another run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write the result as JUnit XML too.")
-@click.option("--install-timer", "install", is_flag=True, help="Let systemd run this proof again and again.")
+@click.option("--junit", type=_FILE, help="Also write the result as JUnit XML.")
+@click.option("--install-timer", "install", is_flag=True, help="Install a systemd timer that repeats this proof.")
+@click.option("--on-calendar", "calendar", default="daily", help="With --install-timer: a calendar of systemd.time(7).")
 @click.option(
-    "--on-calendar", "calendar", default="daily", help="With --install-timer: when, by systemd.time(7); daily."
+    "--on-failure", metavar="COMMAND", help="With --install-timer: run this after a failure, without a shell."
 )
-@click.option("--on-failure", metavar="COMMAND", help="With --install-timer: command to run then, by no shell.")
-@click.option("--remove-timer", "remove", is_flag=True, help="Take that timer away.")
+@click.option("--remove-timer", "remove", is_flag=True, help="Remove that timer.")
 def prove(  # noqa: PLR0913 (one argument an option)
     file: Path | None,
     given: tuple[tuple[str, str], ...],
@@ -308,11 +323,11 @@ def prove(  # noqa: PLR0913 (one argument an option)
     on_failure: str | None,
     remove: bool,
 ) -> None:
-    """Prove a finished registry again, and compare it with the state that was accepted.
+    """Prove an existing registry again, and compare it with the accepted state.
 
-    Nothing of the host or the registry is changed but a test repository, which is removed again. Exits with 0 only
-    where all holds, with 1 where something does not, and with 3 where it could not look, since another run goes on or
-    the password is missing. With --url, what HTTP alone shows is proven, of any registry.
+    Changes nothing except a test repository, which it removes again. Exits with 0 only if everything holds, with 1 if
+    something does not, and with 3 if the proof cannot run, because another run is active or the password is missing.
+    With --url, proves what HTTP alone shows, for any registry.
     """
     elsewhere = [name for name, value in (("--ca", ca), ("--username", username)) if value is not None]
     if url is None and (elsewhere or password_file):
@@ -322,18 +337,17 @@ def prove(  # noqa: PLR0913 (one argument an option)
     if (install or remove) and (accept or as_json or junit or (install and remove)):
         raise click.UsageError("a timer is installed or removed by itself, without --accept, --json and --junit")
     file = file or _default_file()
-    parameters = Parameters() if url else read(checked_values(file, given), where=f"set in {file} or with -p")
-    from runbook.cli import prove as prove_command  # after it: who has misspelt a name need not wait for all this
+    parameters = Parameters() if url else _parameters(file, given)
+    from runbook.cli import prove as prove_command  # imported late, as in `plan`
 
     if remove:
         prove_command.remove_timer()
         return
     if url is None:
         subject = prove_command.own(parameters, images=not no_image)
-        arguments = ["-f", str(file.absolute()), *(word for pair in given for word in ("-p", *pair))]
-        arguments += ["--no-image"] if no_image else []
+        arguments = [*_parameter_arguments(file.absolute(), given), *(["--no-image"] if no_image else [])]
     else:
-        with _unseen():
+        with _exit_not_proven():
             subject = prove_command.elsewhere(
                 url,
                 ca=ca,
@@ -350,36 +364,36 @@ def prove(  # noqa: PLR0913 (one argument an option)
     if install:
         prove_command.install_timer(arguments, subject, calendar=calendar, on_failure=on_failure)
         return
-    with _unseen():
-        told = prove_command.run(subject, accept=accept, wait_seconds=wait)
+    with _exit_not_proven():
+        proof = prove_command.run(subject, accept=accept, wait_seconds=wait)
     if junit is not None:
-        prove_command.write_junit(junit, told)
+        prove_command.write_junit(junit, proof)
     if as_json:
-        click.echo(told.as_json(), nl=False)
+        click.echo(proof.as_json(), nl=False)
     else:
-        prove_command.show(told, accept=accept)
-    if not told.passed:
+        prove_command.show(proof, accept=accept)
+    if not proof.passed:
         raise SystemExit(_FAILED)
 
 
 @contextmanager
-def _unseen() -> Iterator[None]:
-    """Exit with 3 where a proof cannot be made, after why: 1 is for one that does not hold."""
+def _exit_not_proven() -> Iterator[None]:
+    """Print the error of a proof that cannot run, and exit with 3: exit code 1 is for a proof that does not hold."""
     try:
         yield
     except (ParameterError, ApplyError):
         raise
     except (RunbookError, OSError) as error:
-        _tell(error)
-        raise SystemExit(_UNSEEN) from error
+        _print_error(error)
+        raise SystemExit(_NOT_PROVEN) from error
 
 
 @program.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 def ledger(*, as_json: bool) -> None:
-    """Show the ledger: what the runbook has made on this host, how that was before, and how it is now.
+    """Show the ledger: what the runbook created on this host, the state before, and the current state.
 
-    90-tear-down undoes it, last entry first. For root, or a user whose sudo asks for no password.
+    90-tear-down undoes the entries, the last one first. Needs root, or a user with passwordless sudo.
     """
     from runbook.cli import ledger as ledger_command
 
@@ -397,26 +411,25 @@ def ledger(*, as_json: bool) -> None:
 def diagnose(
     message: tuple[str, ...], file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool, page: bool
 ) -> None:
-    """Say what is wrong: the causes of a MESSAGE, each checked here and now, the confirmed ones first.
+    """Diagnose a MESSAGE: check each possible cause on this host, and list the confirmed ones first.
 
-    MESSAGE is a line or a whole log; - reads it from standard input, as does a pipe or a file there. Without one, this
-    looks at host, engine, registry, certificates and the way between them. It changes nothing.
+    MESSAGE is a line or a whole log; - reads standard input, as does a pipe or a file there. Without a message, this
+    checks host, engine, registry, certificates and the connection between them. It changes nothing.
 
-    Exits with 0 where nothing wrong was found, with 1 where a cause is confirmed or the message is unknown.
+    Exits with 0 if nothing is wrong, with 1 if a cause is confirmed or the message is unknown.
     """
     if page:
-        from runbook.diagnosis import page as of_messages
+        from runbook.diagnosis import page as messages_page
 
-        click.echo(of_messages.text(), nl=False)
+        click.echo(messages_page.text(), nl=False)
         return
-    file_used = file or _default_file()
-    parameters = read(checked_values(file_used, given), where=f"set in {file_used} or with -p")
+    parameters = _parameters(file, given)
     from runbook.diagnosis import answer
     from runbook.display import tables
 
     text = _piped() if message in ((), ("-",)) else " ".join(message)
     found = answer.diagnose(text if message or text.strip() else parameters.message, parameters)
-    options = [*(["-f", str(file)] if file else []), *(word for pair in given for word in ("-p", *pair))]
+    options = _parameter_arguments(file, given)
     if as_json:
         click.echo(json.dumps(found.as_data(options), indent=2))
     else:
@@ -429,9 +442,9 @@ def diagnose(
 
 
 def _piped() -> str:
-    """Return what stands in a pipe or file at standard input, to its end; nothing of a terminal or a socket.
+    """Return up to 1 MB of standard input if it is a pipe or a file; empty for a terminal or a socket.
 
-    A socket is what a command gets that another host starts by ssh: nobody would end it.
+    ssh gives a remote command a socket, which may never reach its end.
     """
     kind = os.fstat(0).st_mode
     if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind)):
@@ -440,16 +453,14 @@ def _piped() -> str:
 
 
 @program.command()
-@click.option(
-    "--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1; 8888 or the next free one where it is not given."
-)
-@click.option("--browser/--no-browser", default=None, help="Open a browser; without it, only where there is a display.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: 8888 or the next free one).")
+@click.option("--browser/--no-browser", default=None, help="Open a browser (default: if there is a display).")
 def lab(*, port: int | None, browser: bool | None) -> None:
-    """Serve the notebooks in JupyterLab, on 127.0.0.1 alone and with a token, until Ctrl-C."""
+    """Serve the notebooks in JupyterLab on 127.0.0.1, with a token, until Ctrl-C."""
     from runbook.jupyter import server as jupyterlab
 
-    wanted = jupyterlab.has_display() if browser is None else browser
-    jupyterlab.serve(port=port, browser=wanted, say=lambda text: click.echo(f"registry-runbook: {text}"))
+    browser = jupyterlab.has_display() if browser is None else browser
+    jupyterlab.serve(port=port, browser=browser, say=lambda text: click.echo(f"registry-runbook: {text}"))
 
 
 @program.command(name="list")
@@ -479,14 +490,14 @@ def parameters(*, as_json: bool) -> None:
 
 
 @program.command()
-@click.argument("run", required=False, shell_complete=_offer("runs"))
+@click.argument("run", required=False, shell_complete=_complete("runs"))
 @click.option("--open", "in_browser", is_flag=True, help="Open the page in a browser.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of report.json, and exit.")
 def report(run: str | None, *, in_browser: bool, schema: bool) -> None:
-    """Make the page of a RUN again, and print its path.
+    """Write the page of a RUN again, and print its path.
 
-    RUN is the name of its folder, as `runs` lists it, or a path; the newest where none is named. The data are those of
-    report.json or, where a run was cut off before it wrote that, the executed notebooks.
+    RUN is the name of a folder, as `runs` lists it, or a path (default: the newest run). The data come from report.json
+    or, if a run was cut off before it wrote that, from the executed notebooks.
     """
     import webbrowser
 
@@ -522,7 +533,7 @@ def runs(*, as_json: bool) -> None:
 @program.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def pages(folder: Path) -> None:
-    """Write each notebook, with its stored outputs, as a page of HTML into FOLDER, and print the first one's path."""
+    """Write each notebook, with its stored outputs, as an HTML page into FOLDER, and print the first one's path."""
     from runbook.jupyter.html_pages import write
 
     click.echo(write(folder)[0])
@@ -531,7 +542,7 @@ def pages(folder: Path) -> None:
 @program.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the script that completes commands, notebooks and parameters in a SHELL.
+    """Print the completion script of a SHELL, for commands, notebooks and parameters.
 
     For bash, in ~/.bashrc: source <(.venv/bin/registry-runbook completion bash)
     """
@@ -540,17 +551,17 @@ def completion(shell: str) -> None:
     click.echo(completion.script(program, shell), nl=False)
 
 
-def _tell(error: RunbookError | OSError) -> None:
-    """Print an error; one of the system's is a disk that is full under JupyterLab, or a pipe that nobody reads."""
+def _print_error(error: RunbookError | OSError) -> None:
+    """Print an error on standard error; an OSError is, for example, a full disk under JupyterLab or a closed pipe."""
     if isinstance(error, OSError):
         error = HostError("this host to do as asked", str(error), "remove the cause")
     click.echo(f"registry-runbook: {error}", err=True)
 
 
 def main() -> None:
-    """Run the program; exit 0 when all is done, 1 when something failed, 2 for wrong usage, 130 when interrupted.
+    """Run the program; exit with 0 for success, 1 for a failure, 2 for wrong usage, 130 after an interrupt.
 
-    What the locale's encoding cannot hold is shown as a question mark.
+    Prints characters that the locale's encoding lacks as question marks.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -560,15 +571,12 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(_USAGE)
-    except ParameterError as error:
-        _tell(error)
-        sys.exit(_USAGE)
     except (RunbookError, OSError) as error:
-        _tell(error)
-        sys.exit(_FAILED)
+        _print_error(error)
+        sys.exit(_USAGE if isinstance(error, ParameterError) else _FAILED)
     except (MemoryError, RecursionError) as error:
         remedy = "see what is read for levels without an end, and `ulimit -v`"
-        _tell(HostError("all that is read to fit into memory", type(error).__name__, remedy))
+        _print_error(HostError("all that is read to fit into memory", type(error).__name__, remedy))
         sys.exit(_FAILED)
     except (KeyboardInterrupt, click.Abort):
         click.echo("registry-runbook: interrupted; run it again, it goes on from here", err=True)

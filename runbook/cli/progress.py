@@ -1,4 +1,4 @@
-"""What a run tells on standard error while it works: a bar in a terminal, otherwise one plain line a step."""
+"""The progress of a run on standard error: a bar in a terminal, otherwise one plain line a step."""
 
 import os
 import sys
@@ -19,48 +19,48 @@ def wants_bar() -> bool:
 
 
 class Lines:
-    """One line when a notebook begins, one when it ends."""
+    """Prints a line when a notebook begins, and one when it ends."""
 
     def begin(self, notebook: str, title: str) -> None:
         """Print which notebook begins."""
         print(f"begin  {notebook}  {title}", file=sys.stderr, flush=True)  # noqa: T201 (the program's own output)
 
     def step(self, heading: str, part: float) -> None:
-        """Print nothing: a log needs no line for each heading."""
+        """Print nothing: a log needs no line a heading."""
 
     def end(self, done: NotebookRun) -> None:
-        """Print what a notebook did."""
+        """Print the result of a notebook."""
         print(summary.progress(done), file=sys.stderr, flush=True)  # noqa: T201 (the program's own output)
 
 
 class Bar:
-    """A bar that names the notebook and its step; above it stays one line for each notebook that has ended."""
+    """A bar that names the notebook and its step, below one line for each finished notebook."""
 
-    def __init__(self, drawn: "Progress", task: "TaskID") -> None:
-        """Take the bar to draw on."""
-        self._drawn, self._task = drawn, task
+    def __init__(self, display: "Progress", task: "TaskID") -> None:
+        """Store the display and the task whose bar shows the run."""
+        self._display, self._task = display, task
         self._ended, self._notebook = 0, ""
 
     def begin(self, notebook: str, title: str) -> None:  # noqa: ARG002 (the bar has room for the name alone)
         """Show which notebook begins."""
         self._notebook = notebook
-        self._drawn.update(self._task, description=notebook)
+        self._display.update(self._task, description=notebook)
 
     def step(self, heading: str, part: float) -> None:
-        """Show the step, and how far the notebook is."""
+        """Show the step, and the completed part of the notebook (0 to 1)."""
         text = f"{self._notebook}: {heading}" if heading else self._notebook
-        self._drawn.update(self._task, description=text, completed=self._ended + part, refresh=True)
+        self._display.update(self._task, description=text, completed=self._ended + part, refresh=True)
 
     def end(self, done: NotebookRun) -> None:
-        """Print what a notebook did above the bar."""
+        """Print the result of a notebook above the bar."""
         self._ended += 1
-        self._drawn.update(self._task, completed=self._ended)
-        self._drawn.console.print(summary.progress(done), markup=False, highlight=False, soft_wrap=True)
+        self._display.update(self._task, completed=self._ended)
+        self._display.console.print(summary.progress(done), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def telling(count: int, *, bar: bool) -> Iterator[Lines | Bar]:
-    """Give whom a run of `count` notebooks tells what it does."""
+    """Yield the progress reporter for a run of `count` notebooks."""
     if not bar:
         yield Lines()
         return
@@ -68,5 +68,5 @@ def telling(count: int, *, bar: bool) -> Iterator[Lines | Bar]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True, emoji=False), transient=True) as drawn:
-        yield Bar(drawn, drawn.add_task("", total=count))
+    with Progress(*columns, console=Console(stderr=True, emoji=False), transient=True) as display:
+        yield Bar(display, display.add_task("", total=count))

@@ -1,4 +1,4 @@
-"""What `registry-runbook prove` does: proves, compares, shows, and where it is asked to, accepts or keeps a timer."""
+"""The command `registry-runbook prove`: prove, compare, show, accept, and the timer."""
 
 import dataclasses
 import datetime
@@ -31,16 +31,16 @@ from runbook.system.host import commands, files, lock, own_code
 from runbook.system.host.patience import Patience
 from runbook.system.registry import api
 
-_TIMER_WAITS = 900  # seconds for a run that the timer meets
-_LAYER_SECONDS = 3600.0  # a layer of any size, which --layer-megabytes asks for; who hangs is asked once all the same
+_TIMER_WAIT_SECONDS = 900  # how long the timer's proof waits for another run
+_LAYER_SECONDS = 3600.0  # enough for a layer of any size of --layer-megabytes; a registry that hangs is asked only once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
-    """What is proven: how that is done, what is compared, and the file that keeps what was accepted.
+    """The registry to prove: how to prove it, how to read its state, and the file with the accepted state.
 
-    `password_path` is the file with the password, None where it comes from elsewhere. `patience` is that of the proof
-    and of the comparison after it.
+    `password_path` is the file with the password, None for another source. The proof and the comparison after it share
+    `patience`. `alone` marks this host's own registry.
     """
 
     registry: str
@@ -52,13 +52,13 @@ class Subject:
     alone: bool = False
 
     def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
-        """Return what keeps other runs from this host meanwhile, where the registry is this host's."""
+        """Return the lock against other runs if the registry is this host's, otherwise a context without effect."""
         return lock.hold(wait_seconds) if self.alone else nullcontext()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
-    """A proof and all that is told of it."""
+    """A proof: its rows by section, its times, the accepted state, and the changes to that state."""
 
     registry: str
     started: datetime.datetime
@@ -69,7 +69,7 @@ class Told:
 
     @property
     def rows(self) -> list[Result]:
-        """All rows."""
+        """The rows of all sections."""
         return [row for rows in self.sections.values() for row in rows]
 
     @property
@@ -78,7 +78,7 @@ class Told:
         return all(row.passed for row in self.rows)
 
     def as_json(self) -> str:
-        """Return it as JSON."""
+        """Return the proof as JSON."""
         plain = {
             "registry": self.registry,
             "passed": self.passed,
@@ -92,7 +92,7 @@ class Told:
 
 
 def own(parameters: Parameters, *, images: bool) -> Subject:
-    """Return this host's own registry as what is proven."""
+    """Return this host's own registry as a subject."""
     patience = Patience()
     return Subject(
         registry=parameters.registry_host,
@@ -108,10 +108,10 @@ def own(parameters: Parameters, *, images: bool) -> Subject:
 def elsewhere(  # noqa: PLR0913 (one an option)
     url: str, *, ca: Path | None, username: str, password_file: Path | None, days: int, repository: str, megabytes: int
 ) -> Subject:
-    """Return the registry at a URL, whoever made it, as what is proven.
+    """Return the registry at a URL as a subject.
 
-    Raises ParameterError for another URL than https://HOST[:PORT] and for what is no repository, SecretError where
-    nobody gives the password.
+    Raises ParameterError for another URL than https://HOST[:PORT] and for an invalid repository, SecretError without a
+    password.
     """
     host = remote.host_of(url)
     try:
@@ -119,21 +119,21 @@ def elsewhere(  # noqa: PLR0913 (one an option)
     except ValueError as error:
         raise ParameterError(f"for --repository: {error}", repository, "name one that the user may push to") from error
     authority = None if ca is None else _authority(ca)
-    known = api.Registry(
+    registry = api.Registry(
         url=f"https://{host}", tls=tls.trusting(authority), login=(username, _password(password_file, username, host))
     )
     target = remote.Target(
-        known=known, authority=authority, days=days, repository=repository, layer_bytes=megabytes << 20
+        known=registry, authority=authority, days=days, repository=repository, layer_bytes=megabytes << 20
     )
     patience = Patience(_LAYER_SECONDS)
 
-    def proven() -> dict[str, list[Result]]:
+    def prove() -> dict[str, list[Result]]:
         with patience.spent():
             return remote.prove(target)
 
     return Subject(
         registry=host,
-        prove=proven,
+        prove=prove,
         gather=lambda: remote.gather(target),
         path=baseline.path_elsewhere(host),
         password_path=password_file,
@@ -146,7 +146,7 @@ def _authority(path: Path) -> str:
 
 
 def _password(path: Path | None, username: str, host: str) -> str:
-    """Return the password from RUNBOOK_PASSWORD, a 0600 file, or whoever sits at the terminal."""
+    """Return the password from RUNBOOK_PASSWORD, a 0600 file, or a prompt on the terminal; raises SecretError."""
     found = credentials.find_password(path or Path("/nonexistent"))
     if found is None and path is None and sys.stdin.isatty():
         found = credentials.check_password(getpass.getpass(f"Password of {username} at {host}: "), "the prompt")
@@ -160,9 +160,9 @@ def _password(path: Path | None, username: str, host: str) -> str:
 
 
 def run(subject: Subject, *, accept: bool, wait_seconds: float = 0) -> Told:
-    """Prove, compare with what was accepted or, where all proofs hold, accept what is there now; return what is told.
+    """Prove a registry and compare it with its accepted state, or with `accept` store the current state if all holds.
 
-    Raises ApplyError where the file cannot be written, LockError where another run goes on after `wait_seconds`.
+    Raises ApplyError if the file cannot be written, LockError if another run is still active after `wait_seconds`.
     """
     started, clock = baseline.now(), time.monotonic()
     changes: list[Change] = []
@@ -172,22 +172,22 @@ def run(subject: Subject, *, accept: bool, wait_seconds: float = 0) -> Told:
             changes = _accept(subject, started)
         if changes or not accept:
             sections |= all_sections.compare(subject.path, subject.gather, patience=subject.patience)
-    kept = files.read_text(subject.path)
     return Told(
         registry=subject.registry,
         started=started,
         seconds=time.monotonic() - clock,
         sections=sections,
-        accepted=None if kept is None else _readable(kept),
+        accepted=_accepted(subject.path),
         changes=changes,
     )
 
 
-def _readable(text: str) -> Accepted | None:
+def _accepted(path: Path) -> Accepted | None:
+    text = files.read_text(path)
     try:
-        return baseline.read(text)
+        return None if text is None else baseline.read(text)
     except HostError:
-        return None  # the comparison has a row that says so
+        return None  # the comparison has a row about it
 
 
 def _accept(subject: Subject, now: datetime.datetime) -> list[Change]:
@@ -198,28 +198,28 @@ def _accept(subject: Subject, now: datetime.datetime) -> list[Change]:
     return changes
 
 
-def show(told: Told, *, accept: bool) -> None:
-    """Print the rows, what is wrong with those that fail, what was accepted, and the counts."""
-    tables.show(table(told.sections))
-    if told.changes:
-        tables.show(tables.changes_table(told.changes))
-    passed, count = sum(row.passed for row in told.rows), len(told.rows)
-    click.echo(f"\n{told.registry}: {passed} of {count} rows hold, in {told.seconds:.1f} s.")
-    click.echo(_compared(told, accept=accept))
+def show(proof: Told, *, accept: bool) -> None:
+    """Print the rows, the details of the failed ones, the changes, the counts, and the comparison."""
+    tables.show(table(proof.sections))
+    if proof.changes:
+        tables.show(tables.changes_table(proof.changes))
+    passed, count = sum(row.passed for row in proof.rows), len(proof.rows)
+    click.echo(f"\n{proof.registry}: {passed} of {count} rows hold, in {proof.seconds:.1f} s.")
+    click.echo(_comparison(proof, accept=accept))
 
 
-def _compared(told: Told, *, accept: bool) -> str:
-    if accept and not told.passed:
+def _comparison(proof: Told, *, accept: bool) -> str:
+    if accept and not proof.passed:
         return "Nothing was accepted: not all proofs hold."
-    if told.changes:
+    if proof.changes:
         return "This state is the accepted one now."
-    if told.accepted is None:
+    if proof.accepted is None:
         return "No state was accepted yet: `prove --accept` keeps this one, and later proofs are compared with it."
-    return f"Compared with the state accepted on {told.accepted.accepted:%Y-%m-%d %H:%M} UTC."
+    return f"Compared with the state accepted on {proof.accepted.accepted:%Y-%m-%d %H:%M} UTC."
 
 
 def table(sections: Mapping[str, Sequence[Result]]) -> Table:
-    """Return the table of a proof; below it stands what each row that fails expected and found, and its remedy."""
+    """Return the table of a proof; its details list the expected and found value and the remedy of each failed row."""
     rows = [(name, row) for name, found in sections.items() for row in found]
     return Table(
         headings=("Section", "Claim", "Is", "Found", "Result"),
@@ -236,44 +236,44 @@ def table(sections: Mapping[str, Sequence[Result]]) -> Table:
     )
 
 
-def write_junit(path: Path, told: Told) -> None:
-    """Write a proof as JUnit XML; a file that is there is replaced."""
-    from runbook.runs.record import junit  # a proof seldom needs it
+def write_junit(path: Path, proof: Told) -> None:
+    """Write a proof as JUnit XML; an existing file is replaced."""
+    from runbook.runs.record import junit  # few proofs need it
 
     files.require_own_way(path)
-    files.write(path, junit.proof_text(told.sections, told.started), 0o644)
+    files.write(path, junit.proof_text(proof.sections, proof.started), 0o644)
 
 
 def install_timer(arguments: Sequence[str], subject: Subject, *, calendar: str, on_failure: str | None) -> None:
-    """Show and make what lets systemd run `prove` with these arguments; `on_failure` is a command in a shell's words.
+    """Plan, show and apply a systemd timer for `prove` with these arguments; `on_failure` is a command in shell syntax.
 
-    Raises HostError without systemd, for a calendar that it refuses, and for a command that is not on this host;
-    and for a tree that another user could change; SecretError where the password is in no file, since nobody will be
-    there to give it.
+    Raises HostError without systemd, for a calendar that systemd refuses, for a command that is not on this host, and
+    if another user could change the project's code. Raises SecretError if the password is in no file: the timer cannot
+    prompt for it.
     """
     facts = proof_timer.gather()
-    own_code.require(whole=True)  # systemd runs it as root, again and again
+    own_code.require(whole=True)  # the timer runs this code as root
     if subject.password_path is None or credentials.read_file(subject.password_path) is None:
-        place = subject.password_path or "the file of --password-file"
-        raise SecretError(f"the password in {place}: the timer has no other", "none", "keep it there, 0600")
+        source = subject.password_path or "the file of --password-file"
+        raise SecretError(f"the password in {source}: the timer has no other", "none", "keep it there, 0600")
     proof_timer.refuse_calendar(calendar)
     program = Path(sys.executable).with_name("registry-runbook")
     units = proof_timer.render(
-        (str(program), "prove", "--wait", str(_TIMER_WAITS), *arguments),
+        (str(program), "prove", "--wait", str(_TIMER_WAIT_SECONDS), *arguments),
         calendar=calendar,
         delay_minutes=15,
         on_failure=command_of(on_failure) if on_failure else (),
     )
-    _make(proof_timer.plan(units, facts))
+    _show_and_apply(proof_timer.plan(units, facts))
 
 
 def remove_timer() -> None:
-    """Show and make what takes the timer away."""
-    _make(proof_timer.plan_removal(proof_timer.states()))
+    """Plan, show and apply the removal of the timer."""
+    _show_and_apply(proof_timer.plan_removal(proof_timer.states()))
 
 
 def command_of(text: str) -> tuple[str, ...]:
-    """Return the words of a command as a shell splits them, the program by its path; raises HostError without one."""
+    """Return a command as a shell splits it, with the program's path; raises HostError if the program is not found."""
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -284,7 +284,7 @@ def command_of(text: str) -> tuple[str, ...]:
     return (str(Path(found).absolute()), *words[1:])
 
 
-def _make(changes: Sequence[Change]) -> None:
+def _show_and_apply(changes: Sequence[Change]) -> None:
     tables.show(tables.changes_table(changes))
     with lock.hold():
         tables.show(tables.outcomes_table(apply(changes)))

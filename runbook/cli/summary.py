@@ -1,4 +1,4 @@
-"""What a run shows at its end: what was changed, what was proven, and where its record is."""
+"""The summary at the end of a run: changes, proofs, and the path of the record; and the list of runs."""
 
 from collections.abc import Sequence
 
@@ -9,29 +9,28 @@ from runbook.display.tables import Table
 from runbook.model.errors import visible
 from runbook.runs.record.model import NotebookRun, Record
 
-RUNS = ("begun", "notebooks", "result", "proofs", "folder")  # the columns of a list of runs
-_WORDS = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}
+RUNS = ("begun", "notebooks", "result", "proofs", "folder")  # the JSON keys of a row of `runs_table`
+_RESULTS = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}
 
 
 def progress(done: NotebookRun) -> str:
-    """Return one line for a notebook that has ended."""
+    """Return one line for a finished notebook."""
     proofs = f"{done.passed} of {len(done.results)} proofs passed"
-    counted = f"{len(done.changes)} planned, {done.changed} changed, {proofs}"
-    return f"{_WORDS[done.result]}  {done.notebook}  {counted}  {done.seconds:.1f} s"
+    counts = f"{len(done.changes)} planned, {done.changed} changed, {proofs}"
+    return f"{_RESULTS[done.result]}  {done.notebook}  {counts}  {done.seconds:.1f} s"
 
 
 def show(record: Record) -> None:
-    """Print the table of what was proven (or, in mode `plan`, planned), the counts, and the folder of the record."""
+    """Print the table of the proofs (in mode `plan`: of the changes), the counts, and the record's folder."""
     runs, planned = record.notebooks, record.mode == "plan"
     tables.show(_planned(runs) if planned else _proven(runs))
     for outcome in [item for done in runs for item in done.outcomes if item.note]:
         click.echo(visible(f"{outcome.change.summary}: {outcome.note}"))
     if planned:
-        counted = f"{sum(len(done.changes) for done in runs)} changes planned, none made."
+        counts = f"{sum(len(done.changes) for done in runs)} changes planned, none made."
     else:
-        changed, passed = sum(done.changed for done in runs), sum(done.passed for done in runs)
-        counted = f"{changed} changes made, {passed} of {sum(len(done.results) for done in runs)} proofs passed."
-    click.echo(f"\n{counted} Record: {record.folder}")
+        counts = f"{sum(done.changed for done in runs)} changes made, {_proofs(runs)} proofs passed."
+    click.echo(f"\n{counts} Record: {record.folder}")
     for done in runs:
         if done.error:
             click.echo(visible(f"{done.notebook} {done.result}: {done.error}"))
@@ -65,7 +64,7 @@ def _proven(runs: Sequence[NotebookRun]) -> Table:
 
 
 def runs_table(records: Sequence[tuple[str, Record | None]]) -> Table:
-    """Return the table of runs, by the name of their folder; one whose record cannot be read says so."""
+    """Return the table of runs, given as folder and record; the row of an unreadable record has that as its result."""
     rows = tuple(_run_row(folder, record) for folder, record in records)
     return Table(
         headings=("Begun (UTC)", "Notebooks", "Result", "Proofs", "Folder"), rows=rows, empty="There is no run yet."
@@ -79,7 +78,11 @@ def _run_row(folder: str, record: Record | None) -> tuple[str, ...]:
     return (
         f"{record.started:%Y-%m-%d %H:%M:%S}",
         names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}",
-        "planned" if record.mode == "plan" and record.passed else _WORDS[record.result],
-        f"{sum(done.passed for done in record.notebooks)} of {sum(len(done.results) for done in record.notebooks)}",
+        "planned" if record.mode == "plan" and record.passed else _RESULTS[record.result],
+        _proofs(record.notebooks),
         folder,
     )
+
+
+def _proofs(runs: Sequence[NotebookRun]) -> str:
+    return f"{sum(done.passed for done in runs)} of {sum(len(done.results) for done in runs)}"

@@ -1,4 +1,4 @@
-"""The versions of all parts, and what the host is: what a report of a fault has to say."""
+"""The versions of all parts and the facts about the host that a bug report needs."""
 
 import os
 import platform
@@ -13,14 +13,14 @@ from runbook.model.parameters import Parameters
 from runbook.system.docker import compose, engine, images
 from runbook.system.host import network, packages, systemd
 
-_SECONDS = 5
+_SECONDS = 5  # timeout of the engine
 _NONE = "none"
 
 
 def versions(parameters: Parameters, known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the version of each part; `none` where there is none, and in brackets why it cannot be told.
+    """Return the version of each part, `none` for a missing one, or in brackets why it cannot be read.
 
-    What is `known` already is not asked for again, unless there was none.
+    A version in `known` is not read again, unless it is `none`.
     """
 
     def of_engine() -> str:
@@ -35,19 +35,19 @@ def versions(parameters: Parameters, known: Mapping[str, str] | None = None) -> 
         image = images.find(client, parameters) if client else None
         return image.reference if image else _NONE
 
-    asks = {
+    readers = {
         "registry-runbook": lambda: version("registry-runbook"),
         "engine": of_engine,
         "compose": of_compose,
         "registry": of_registry,
         "python": platform.python_version,
     }
-    found = {name: said for name, said in (known or {}).items() if said != _NONE}
-    return {name: found.get(name) or _told(ask) for name, ask in asks.items()}
+    found = {name: text for name, text in (known or {}).items() if text != _NONE}
+    return {name: found.get(name) or _value_or_error(read) for name, read in readers.items()}
 
 
 def host(parameters: Parameters) -> dict[str, str]:
-    """Return what this host is."""
+    """Return facts about this host: name, system, hardware, address, service manager."""
     release = packages.release()
     return {
         "name": platform.node(),
@@ -56,14 +56,14 @@ def host(parameters: Parameters) -> dict[str, str]:
         "architecture": platform.machine(),
         "processors": str(os.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
-        "address": _told(lambda: network.address_of(parameters.address)),
+        "address": _value_or_error(lambda: network.address_of(parameters.address)),
         "services started by": systemd.supervisor(),
     }
 
 
-def _told(ask: Callable[[], str]) -> str:
+def _value_or_error(read: Callable[[], str]) -> str:
     try:
-        return ask()
+        return read()
     except RunbookError as error:
         return f"({error.found})"
     except (DockerException, OSError) as error:
