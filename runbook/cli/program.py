@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from runbook.model.errors import ApplyError, HostError, ParameterError, RunbookError, visible
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _FAILED, _USAGE, _NOT_PROVEN, _INTERRUPTED = 1, 2, 3, 130  # exit codes; 130 is the shells' code for SIGINT
 _NAME = "registry-runbook"
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_FOR_URL = {"ca", "username", "password_file", "days", "repository", "megabytes"}
+_FOR_TIMER = {"calendar", "on_failure"}
 _LONGEST_MESSAGE = 1_000_000  # bytes; the rest of a longer log is ignored
 
 
@@ -272,6 +275,18 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
         raise SystemExit(_FAILED)
 
 
+def _refuse_useless(*, is_elsewhere: bool, installs: bool) -> None:
+    """Raise UsageError for options of `prove` on the command line that a proof would ignore."""
+    context = click.get_current_context()
+    sources = {option: context.get_parameter_source(option.name or "") for option in context.command.params}
+    given = {option.name: option.opts[0] for option, source in sources.items() if source is ParameterSource.COMMANDLINE}
+    for_url = [] if is_elsewhere else [given[name] for name in given if name in _FOR_URL]
+    for_timer = [] if installs else [given[name] for name in given if name in _FOR_TIMER]
+    for options, needed in ((for_url, "a registry that --url names"), (for_timer, "--install-timer")):
+        if options:
+            raise click.UsageError(f"for {needed} alone: {', '.join(options)}")
+
+
 @program.command()
 @_parameter_options
 @click.option("--no-image", is_flag=True, help="Skip push, pull and container; takes two seconds.")
@@ -329,9 +344,7 @@ def prove(  # noqa: PLR0913 (one argument an option)
     something does not, and with 3 if the proof cannot run, because another run is active or the password is missing.
     With --url, proves what HTTP alone shows, for any registry.
     """
-    elsewhere = [name for name, value in (("--ca", ca), ("--username", username)) if value is not None]
-    if url is None and (elsewhere or password_file):
-        raise click.UsageError(f"{', '.join(elsewhere) or '--password-file'} is for a registry that --url names")
+    _refuse_useless(is_elsewhere=url is not None, installs=install)
     if url is not None and (username is None or file or given or no_image):
         raise click.UsageError("--url needs --username, and takes no parameters and no --no-image")
     if (install or remove) and (accept or as_json or junit or (install and remove)):

@@ -46,7 +46,8 @@ def unreadable(situation: Situation) -> Finding:
         serialization.load_pem_private_key(text.encode(), None)
         x509.load_pem_x509_certificates(text.encode())
     except ValueError as error:
-        return yes(f"{path}: {str(error).splitlines()[0]}")
+        reason, _, _ = str(error).partition("\n")
+        return yes(f"{path}: {reason}")
     return no(f"{path} holds a key and a certificate")
 
 

@@ -16,6 +16,7 @@ from .situation import Finding, Situation, UntoldError, no, yes
 
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 _HASHES = {"$apr1$": "MD5", "{SHA}": "SHA-1", "$5$": "SHA-256", "$6$": "SHA-512", "$1$": "MD5"}
+_READ_ONLY = re.compile(r"(?i)MAINTENANCE_READONLY\w*=.*\btrue\b")  # `…_ENABLED=true`, or the value as YAML
 _AS_SET = "as the parameters say"
 
 
@@ -95,7 +96,7 @@ def delete_off(situation: Situation) -> Finding:
 def read_only_mode(situation: Situation) -> Finding:
     """Look for the registry's maintenance mode in config.yml and in the container's environment."""
     in_file = _at(situation, "storage", "maintenance", "readonly", "enabled")
-    in_environment = any("MAINTENANCE_READONLY" in entry for entry in situation.container.environment)
+    in_environment = any(_READ_ONLY.search(entry) for entry in situation.container.environment)
     return yes("storage.maintenance.readonly is on") if in_file or in_environment else no("it is not in maintenance")
 
 

@@ -38,7 +38,7 @@ def compose_file_broken(situation: Situation) -> Finding:
     try:
         compose.resolved(path, situation.parameters.compose_project)
     except CommandError as error:
-        return yes(redact(error.found.splitlines()[-1]))
+        return yes(redact(error.found.rpartition("\n")[2]))
     return no("Compose reads it")
 
 
@@ -58,7 +58,7 @@ def compose_file_named_broken(situation: Situation) -> Finding:
         raise UntoldError("the message names no file that is here")
     argv = (*compose.require(), "--file", named[1], "config", "--quiet")
     done = commands.run(*argv, allowed=None, timeout_seconds=10)
-    return no(f"Compose reads {named[1]}") if done.code == 0 else yes(redact(done.said.splitlines()[-1].strip()))
+    return no(f"Compose reads {named[1]}") if done.code == 0 else yes(redact(done.last_line))
 
 
 def compose_file_has_version(situation: Situation) -> Finding:

@@ -295,4 +295,4 @@ def iptables_unusable(situation: Situation) -> Finding:
     if commands.which("iptables") is None:
         return yes("there is no iptables here")
     done = commands.run("iptables", "--wait", "5", "-t", "nat", "-S", allowed=None, timeout_seconds=10)
-    return no("the nat table can be listed") if done.code == 0 else yes(done.said.strip().splitlines()[-1])
+    return no("the nat table can be listed") if done.code == 0 else yes(done.last_line)

@@ -193,6 +193,8 @@ def test_plan_exits_with_1_where_a_section_refuses(call: Callable[..., Answer], 
     [
         pytest.param(["--ca", "x"], id="authority-without-url"),
         pytest.param(["--password-file", "x"], id="password-file-without-url"),
+        pytest.param(["--days", "30"], id="days-without-url"),
+        pytest.param(["--on-failure", "true"], id="command-without-timer"),
         pytest.param(["--url", "https://r.test"], id="url-without-user"),
         pytest.param(["--url", "https://r.test", "--username", "u", "-p", "port", "1"], id="url-with-parameters"),
         pytest.param(["--url", "http://r.test", "--username", "u"], id="url-without-tls"),
@@ -206,6 +208,13 @@ def test_prove_that_cannot_be_meant_exits_with_2(call: Callable[..., Answer], ar
     done = call("prove", *arguments)
     assert (done.code, done.out) == (2, "")
     assert done.err
+
+
+def test_prove_names_each_option_that_it_would_ignore(call: Callable[..., Answer]) -> None:
+    """Fails if somebody believes that a proof used an option that it did not."""
+    done = call("prove", "--ca", "x", "--password-file", "y", "--layer-megabytes", "2")
+    assert "for a registry that --url names alone: --ca, --password-file, --layer-megabytes" in done.err
+    assert "for --install-timer alone: --on-calendar" in call("prove", "--on-calendar", "weekly").err
 
 
 def test_prove_exits_with_1_and_tells_each_section(call: Callable[..., Answer], tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def read(folder: Path) -> Record:
         return _from_notebooks(folder)
     except (ValueError, OSError) as error:
         remedy = f"remove {path}: it is made again from the notebooks" if path.exists() else "look at the notebooks"
-        raise HostError(f"the record of a run in {folder}", str(error).splitlines()[0], remedy) from error
+        raise HostError(f"the record of a run in {folder}", str(error).partition("\n")[0], remedy) from error
 
 
 def readable(folder: Path) -> Record | None:

@@ -27,6 +27,11 @@ class Completed:
         """Standard output, then standard error, both stripped and without empty ones: the text for a message."""
         return "\n".join(part for part in (self.output.strip(), self.error.strip()) if part)
 
+    @property
+    def last_line(self) -> str:
+        """The last line of that text, or the exit code of a command without output."""
+        return self.said.rpartition("\n")[2].strip() or f"exit code {self.code}"
+
 
 _TERMINATION_SECONDS = 5
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # dockerd and iptables are there; a user's PATH lacks them

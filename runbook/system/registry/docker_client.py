@@ -105,9 +105,7 @@ class Proof:
 
 def _digest(done: commands.Completed) -> str:
     found = re.search(r"[Dd]igest: (sha256:[0-9a-f]{64})", done.output)
-    if done.code == 0 and found:
-        return found.group(1)
-    return done.said.splitlines()[-1] if done.said else f"exit code {done.code}"
+    return found[1] if done.code == 0 and found else done.last_line
 
 
 def refuse_occupied(stored: Storage, reference: str, parameter: str) -> None:

@@ -18,6 +18,15 @@ def test_run_gives_code_and_both_streams() -> None:
     assert commands.run("true").said == ""
 
 
+@pytest.mark.parametrize(
+    ("output", "error", "expected"),
+    [("a\nb \n", "", "b"), ("a", "c\nd\n", "d"), ("", "", "exit code 3"), (" \n", "\n", "exit code 3")],
+)
+def test_last_line_is_there_without_output(output: str, error: str, expected: str) -> None:
+    """Fails with a traceback, or an empty reason, for a program that fails silently."""
+    assert commands.Completed(code=3, output=output, error=error).last_line == expected
+
+
 def test_run_takes_arguments_as_they_are() -> None:
     """Fails if a shell reads an argument."""
     assert commands.run("printf", "%s|", "$HOME", "a b", "; false").output == "$HOME|a b|; false|"
