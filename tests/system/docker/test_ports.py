@@ -35,8 +35,11 @@ def test_holder_of_names_the_process_behind_the_engine_s_words(monkeypatch: pyte
     """Fails if an operator is told that a port is taken, and not by whom; or of a port that nobody spoke of."""
     without_engine(monkeypatch)
     allocated = "Bind for 0.0.0.0:{} failed: port is already allocated"
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # so that no other process gets it before it listens
         port = taken.getsockname()[1]
+        assert ports.holder_of(allocated.format(port)) == (f"; nobody any more listens on port {port}", "")
+        taken.listen()
         for said in (
             f"Error starting userland proxy: listen tcp4 0.0.0.0:{port}: bind: address already in use",
             allocated.format(port),
@@ -44,5 +47,4 @@ def test_holder_of_names_the_process_behind_the_engine_s_words(monkeypatch: pyte
             who, how = ports.holder_of(said)
             assert re.fullmatch(rf"; \S+ \(pid {os.getpid()}\) listens on port {port}", who)
             assert how == "stop it; "
-    assert ports.holder_of(allocated.format(port)) == (f"; nobody any more listens on port {port}", "")
     assert ports.holder_of(f"dial tcp 127.0.0.1:{port}: connect: connection refused") == ("", "")
