@@ -167,7 +167,7 @@ def _with_a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def without_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no engine answer in this process, as on a host that has none."""
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    monkeypatch.setattr(engine, "elsewhere", lambda: "")
+    monkeypatch.setattr(engine, "other_engine", lambda: "")
 
 
 @pytest.fixture

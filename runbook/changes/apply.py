@@ -59,9 +59,9 @@ def apply(
             with _explaining(change, outcomes, len(changes)):
                 helper = helper_for(change)
                 if helper and change.needs_root():
-                    helper.ask("check place", as_json(change))
+                    helper.ask("check target", as_json(change))
                 else:
-                    change.check_place()
+                    change.check_target()
         for number, change in enumerate(changes, start=1):
             started = time.monotonic()
             with _explaining(change, outcomes, len(changes)):
@@ -96,7 +96,7 @@ def _explaining(change: Change, outcomes: Sequence[Outcome], planned: int) -> It
 
 
 def _failure(change: Change, error: BaseException, outcomes: Sequence[Outcome], planned: int) -> ApplyError:
-    kind, expected, found, remedy = ApplyError, f"to {change}", engine.words(error), "remove the cause; then "
+    kind, expected, found, remedy = ApplyError, f"to {change}", engine.error_text(error), "remove the cause; then "
     if isinstance(error, RunbookError):
         expected, found, remedy = error.expected, error.found, f"{error.remedy}; then "
     elif isinstance(error, KeyboardInterrupt):

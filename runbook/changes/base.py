@@ -61,7 +61,7 @@ class Change(ABC):
         """Return whether it needs root, even for a user with access to the engine."""
         return True
 
-    def check_place(self) -> None:  # noqa: B027 (most targets are the engine's)
+    def check_target(self) -> None:  # noqa: B027 (most targets are the engine's)
         """Raise HostError if its target cannot be written; changes nothing."""
 
     def refuse_drift(self) -> None:  # noqa: B027 (most overwrite nothing)
@@ -91,7 +91,7 @@ class FileChange(Change):
         """Return whether this user may not change the file."""
         return not files.may_change(self.path)
 
-    def check_place(self) -> None:
+    def check_target(self) -> None:
         """Raise HostError if no file can be written there."""
         files.require_place_for_file(self.path)
 
@@ -108,7 +108,7 @@ class FileReplacement(FileChange):
 
     def refuse_drift(self) -> None:
         """Raise ChangedError if the file has changed since the plan."""
-        file_state.refuse_changed(self.path, file_state.state(self.path), self.before)
+        file_state.refuse_changed(self.path, file_state.fingerprint(self.path), self.before)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,9 +119,9 @@ class Removal(FileChange):
         """Return nothing: a removal leaves nothing to undo."""
         return ()
 
-    def check_place(self) -> None:
+    def check_target(self) -> None:
         """Raise HostError if it cannot be removed."""
-        files.require_own_way(self.path)
+        files.require_trusted_path(self.path)
         files.require_writable(self.path)
 
 

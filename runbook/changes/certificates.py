@@ -57,14 +57,14 @@ class IssueAuthority(Change):
         """Return whether this user may not write the key."""
         return not files.may_change(self.key_path)
 
-    def check_place(self) -> None:
+    def check_target(self) -> None:
         """Raise HostError if the key or the certificate cannot be written."""
         files.require_place_for_file(self.key_path)
         files.require_place_for_file(self.certificate_path)
 
     def refuse_drift(self) -> None:
         """Raise ChangedError if a certificate has appeared since the plan."""
-        file_state.refuse_changed(self.certificate_path, file_state.state(self.certificate_path), None)
+        file_state.refuse_changed(self.certificate_path, file_state.fingerprint(self.certificate_path), None)
 
     def private_paths(self) -> tuple[Path, ...]:
         """Return the key."""

@@ -194,7 +194,7 @@ class PushClientImage(_EngineChange):
         registry = api.Registry(
             url=f"https://{self.registry}",
             login=(self.username, credentials.require_password(self.password_file)),
-            tls=tls.trusting(self.authority_path.read_text(encoding="ascii")),
+            tls=tls.client_context(self.authority_path.read_text(encoding="ascii")),
         )
         path = client_kit.manifest_path(self.reference)
         found = registry.ask(path, method="HEAD").headers.get("docker-content-digest")

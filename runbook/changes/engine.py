@@ -24,7 +24,7 @@ class InstallPackages(Change):
         """Return the change in one line."""
         return f"install the packages {', '.join(self.names)}"
 
-    def check_place(self) -> None:
+    def check_target(self) -> None:
         """Raise HostError if apt could not write."""
         for folder in _PACKAGE_FOLDERS:
             files.require_writable(folder)
@@ -187,7 +187,7 @@ class ConfigureEngine(FileChange):
         """Return the file, after its backup if there is one."""
         if self.before == self.after:
             return ()
-        backup = file_at(files.kept_path(self.path)) if self.before is not None else ()
+        backup = file_at(files.backup_path(self.path)) if self.before is not None else ()
         return (*backup, Thing(kind="engine file", name=str(self.path)))
 
     def by_hand(self) -> str:
@@ -197,7 +197,7 @@ class ConfigureEngine(FileChange):
             write = shell.write(self.path, self.after, 0o644)
         elif self.before != self.after:
             edit = f"# then change {self.path} as the plan shows: not all of it may be shown here"
-            write = shell.lines(shell.keep(self.path, files.kept_path(self.path)), edit)
+            write = shell.lines(shell.back_up(self.path, files.backup_path(self.path)), edit)
         return shell.lines(write, "systemctl reload docker" if self.supervisor == "systemd" else "pkill -HUP dockerd")
 
     def make(self, timeout_seconds: float, /) -> str | None:
@@ -211,10 +211,10 @@ class ConfigureEngine(FileChange):
             found, insecure_registries=self.insecure_registries, registry_mirrors=self.registry_mirrors
         )
         reload.validate(merged)
-        backup = files.kept_path(self.path)
+        backup = files.backup_path(self.path)
         is_first = found is not None and not backup.exists()
         if is_first:
-            files.keep(self.path)
+            files.back_up(self.path)
         and_remove = (backup,) if is_first else ()
         with reload.put_back(self.path, self.supervisor, timeout_seconds, and_remove=and_remove):
             files.write(self.path, merged.encode(), files.mode_of(self.path) or 0o644)

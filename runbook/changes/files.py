@@ -25,7 +25,7 @@ class MakeDirectory(FileChange):
         """Return the folder."""
         return (Thing(kind="folder", name=str(self.path), belongs=self.belongs),)
 
-    def check_place(self) -> None:
+    def check_target(self) -> None:
         """Raise HostError if no folder can be made there."""
         files.require_place_for_folder(self.path)
 
@@ -57,9 +57,9 @@ class SetMode(FileChange):
         """Return whether another user owns the file."""
         return not files.is_own(self.path)
 
-    def check_place(self) -> None:
+    def check_target(self) -> None:
         """Raise HostError if the file cannot be changed."""
-        files.require_own_way(self.path)
+        files.require_trusted_path(self.path)
         files.require_writable(self.path)
 
     def refuse_drift(self) -> None:
@@ -106,12 +106,12 @@ class WriteFile(FileChange):
 
     def things(self) -> tuple[Thing, ...]:
         """Return the file, after its backup if there is one."""
-        backup = file_at(files.kept_path(self.path), self.belongs) if self._backs_up else ()
+        backup = file_at(files.backup_path(self.path), self.belongs) if self._backs_up else ()
         return backup + file_at(self.path, self.belongs)
 
     def by_hand(self) -> str:
         """Return the equivalent shell commands."""
-        back_up = shell.keep(self.path, files.kept_path(self.path)) if self._backs_up else ""
+        back_up = shell.back_up(self.path, files.backup_path(self.path)) if self._backs_up else ""
         return shell.lines(back_up, shell.write(self.path, self.after, self.mode, self.secrets))
 
     def make(self, _timeout_seconds: float, /) -> str:
@@ -120,7 +120,7 @@ class WriteFile(FileChange):
         if found is not None:
             found = credentials.conceal(found, self.secrets)
         file_state.refuse_changed(self.path, found, self.before)
-        note = f"the earlier version is {files.keep(self.path)}" if self._backs_up else ""
+        note = f"the earlier version is {files.back_up(self.path)}" if self._backs_up else ""
         files.write(self.path, credentials.reveal(self.after, self.secrets).encode(), self.mode)
         return note
 
@@ -157,7 +157,7 @@ class RemoveTree(Removal):
 
     def refuse_drift(self) -> None:
         """Raise ChangedError if it has changed since the plan, other than by removal."""
-        if (found := file_state.state(self.path)) is not None:
+        if (found := file_state.fingerprint(self.path)) is not None:
             file_state.refuse_changed(self.path, found, self.before)
 
     def by_hand(self) -> str:

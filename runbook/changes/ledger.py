@@ -22,7 +22,7 @@ FOLDER = Path("/var/lib/registry-runbook")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeptFile:
+class Backup:
     """The backup of a file: where the copy is, and the original mode, owner and modification time (ns)."""
 
     copy: Path
@@ -36,7 +36,7 @@ class KeptFile:
 class Entry:
     """A thing, when it was entered, its earlier state (None: it did not exist), and the state the runbook left.
 
-    `made` is None while the thing is being made. Both states are from `runbook.changes.made.now`.
+    `made` is None while the thing is being made. Both states are from `runbook.changes.made.current_state`.
     """
 
     number: int
@@ -44,7 +44,7 @@ class Entry:
     entered: str
     before: str | None
     made: str | None = None
-    kept: KeptFile | None = None
+    kept: Backup | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +84,7 @@ def read() -> tuple[Entry, ...]:
     else:
         done = commands.run(*commands.as_root("cat", str(_path())), allowed=None)
         if done.code != 0:
-            raise RightsError(f"to be allowed to read {_path()}", done.said, "run it as root")
+            raise RightsError(f"to be allowed to read {_path()}", done.text, "run it as root")
         text = done.output
     try:
         return _ENTRIES.validate_json(text or "[]")
@@ -109,7 +109,7 @@ def enter(things: Sequence[Thing], timeout_seconds: float = 60) -> tuple[Entry, 
     entries = {entry.number: entry for entry in read()}
     begun: list[int] = []
     for thing in _with_folders(things):
-        state = made.now(thing, timeout_seconds)
+        state = made.current_state(thing, timeout_seconds)
         earlier = (e for e in reversed(entries.values()) if (e.thing.kind, e.thing.name) == (thing.kind, thing.name))
         last = next(earlier, None)
         if last is None and _needs_no_entry(thing, state, entries.values()):
@@ -152,11 +152,11 @@ def _with_folders(things: Sequence[Thing]) -> list[Thing]:
     return list(found)
 
 
-def _back_up(path: Path, number: int) -> KeptFile:
+def _back_up(path: Path, number: int) -> Backup:
     status = path.stat()
     files.write(copy_of(number), path.read_bytes(), 0o600)
     copy_of(number).parent.chmod(0o700)
-    return KeptFile(
+    return Backup(
         copy=copy_of(number),
         mode=files.mode_of(path) or 0,
         user=status.st_uid,
@@ -173,7 +173,7 @@ def settle(begun: Sequence[Entry], timeout_seconds: float = 60) -> None:
         if entry.number not in numbers:
             entries.append(entry)
             continue
-        state = made.now(entry.thing, timeout_seconds)
+        state = made.current_state(entry.thing, timeout_seconds)
         if state != entry.before or entry.thing.belongs == "packages":  # a package may create things later
             entries.append(replace(entry, made=state))
     _write_or_remove(entries)
@@ -209,7 +209,7 @@ def _write_or_remove(entries: Sequence[Entry]) -> None:
 
 def remove_unfinished() -> None:
     """Remove the partial file that a run left when it was killed while writing the ledger, which is intact."""
-    if (part := files.part_of(_path())).exists():  # a run that changes nothing makes no modifying call
+    if (part := files.temporary_path(_path())).exists():  # a run that changes nothing makes no modifying call
         files.remove_tree(part)
 
 
@@ -221,7 +221,7 @@ def entry(number: int) -> Entry:
     return found
 
 
-def put_back(kept: KeptFile, path: Path) -> None:
+def put_back(kept: Backup, path: Path) -> None:
     """Restore a file from its backup, with its mode, owner and modification time."""
     files.write(path, kept.copy.read_bytes(), kept.mode, owner=(kept.user, kept.group), changed=kept.changed)
 
@@ -233,8 +233,8 @@ def of_earlier(found: Sequence[Earlier]) -> tuple[Entry, ...]:
             number=number,
             thing=item.thing,
             entered="",
-            before=None if item.kept is None else made.now(Thing(kind="file", name=str(item.kept))),
-            made=made.now(item.thing) or (made.OURS if item.thing.kind == "project" else None),
+            before=None if item.kept is None else made.current_state(Thing(kind="file", name=str(item.kept))),
+            made=made.current_state(item.thing) or (made.OURS if item.thing.kind == "project" else None),
         )
         for number, item in enumerate(found, start=1)
     )

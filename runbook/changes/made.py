@@ -42,7 +42,7 @@ class Thing:
     belongs: Belonging = ""
 
 
-def now(thing: Thing, timeout_seconds: float = 60) -> str | None:  # noqa: PLR0911 (one return a kind)
+def current_state(thing: Thing, timeout_seconds: float = 60) -> str | None:  # noqa: PLR0911 (one return a kind)
     """Return a thing's current state, None if it does not exist; the engine must respond within `timeout_seconds`.
 
     For a file, the SHA-256 of its content; for a setting or mode, its value; for the engine's objects, the owner or ID.

@@ -40,8 +40,8 @@ def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
         try:
             take_lock()
             match request:
-                case "check place":
-                    change.check_place()
+                case "check target":
+                    change.check_target()
                 case "enter":
                     begun = change.enter(timeout_seconds)
                     note = str(len(begun))
@@ -55,7 +55,7 @@ def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
         except RunbookError as error:
             answer = {"expected": error.expected, "found": error.found, "remedy": error.remedy}
         except OSError as error:
-            answer = {"expected": f"to {change}", "found": engine.words(error), "remedy": "remove the cause"}
+            answer = {"expected": f"to {change}", "found": engine.error_text(error), "remedy": "remove the cause"}
         print(json.dumps(answer), flush=True)  # noqa: T201 (the answer)
 
 

@@ -19,7 +19,7 @@ def lines(*commands: str) -> str:
     return "\n".join(text for text in commands if text)
 
 
-def keep(path: Path, backup: Path) -> str:
+def back_up(path: Path, backup: Path) -> str:
     """Return a command that copies a file to its backup, unless that exists."""
     return f"[ -e {command(backup)} ] || {command('cp', '-p', path, backup)}"
 

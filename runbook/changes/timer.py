@@ -23,7 +23,7 @@ class EnableTimer(Change):
         """Return the timer."""
         return (Thing(kind="timer", name=self.name),)
 
-    def check_place(self) -> None:
+    def check_target(self) -> None:
         """Raise HostError if no unit can be written."""
         files.require_writable(systemd.UNITS)
 
@@ -48,14 +48,14 @@ class RemoveTimer(Change):
         """Return the change in one line."""
         return f"stop {self.name}, and remove {', '.join(map(str, self.paths))}"
 
-    def check_place(self) -> None:
+    def check_target(self) -> None:
         """Raise HostError if no unit can be removed."""
         files.require_writable(systemd.UNITS)
 
     def refuse_drift(self) -> None:
         """Raise ChangedError if a unit has changed since the plan, other than by removal."""
         for path, before in zip(self.paths, self.before, strict=True):
-            if (found := file_state.state(path)) is not None:
+            if (found := file_state.fingerprint(path)) is not None:
                 file_state.refuse_changed(path, found, before)
 
     def by_hand(self) -> str:

@@ -35,7 +35,7 @@ class EnterEarlier(Change):
             f"enter {len(self.found)} things in the ledger that carry the runbook's mark: an earlier version made them"
         )
 
-    def check_place(self) -> None:
+    def check_target(self) -> None:
         """Raise HostError if no ledger can be written."""
         files.require_writable(ledger.FOLDER)
 
@@ -82,7 +82,7 @@ class Undo(Change):
             case "leave":
                 return f"leave {name} to you: {self.reason}"
 
-    def check_place(self) -> None:
+    def check_target(self) -> None:
         """Raise HostError if its path cannot be changed."""
         if self.action in ("forget", "leave") or self.thing.kind not in (*made.FILES, "folder", "mode"):
             return
@@ -106,7 +106,7 @@ class Undo(Change):
         Raises ChangedError if a file was changed since the plan, or an empty folder is no longer empty.
         """
         entry, note = ledger.entry(self.number), ""
-        if self.found is not None and (found := made.now(entry.thing)) is not None:
+        if self.found is not None and (found := made.current_state(entry.thing)) is not None:
             file_state.refuse_changed(Path(entry.thing.name), found, self.found)
         if self.action == "leave":
             note = _leave(entry)
@@ -117,7 +117,7 @@ class Undo(Change):
         elif self.action != "forget":
             _UNDO[entry.thing.kind](entry, timeout_seconds)
         if entry.thing.kind in made.FILES and entry.made is None:  # a run was killed while writing the file
-            files.remove_tree(files.part_of(Path(entry.thing.name)))
+            files.remove_tree(files.temporary_path(Path(entry.thing.name)))
         ledger.drop(self.number)
         return note
 
@@ -173,7 +173,7 @@ def _undo_folder(entry: Entry, _timeout_seconds: float) -> None:
     path = Path(entry.thing.name)
     if entry.thing.belongs:
         shutil.rmtree(path)
-    elif file_state.state(path) != file_state.EMPTY:
+    elif file_state.fingerprint(path) != file_state.EMPTY:
         inside = ", ".join(files.names_in(path))
         raise ChangedError(f"nothing in {path}, as when the plan was made", inside, "plan again")
     else:
@@ -189,7 +189,7 @@ def _undo_packages(entry: Entry, timeout_seconds: float) -> None:
 
 def _undo_group(entry: Entry, _timeout_seconds: float) -> None:
     """Remove a group that the package has left, unless it has members."""
-    if made.now(entry.thing) == "members: ":
+    if made.current_state(entry.thing) == "members: ":
         commands.run("groupdel", entry.thing.name)
 
 

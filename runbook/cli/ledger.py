@@ -13,7 +13,7 @@ _TONES: dict[str, Tone] = {"as made": "good", "changed since": "bad", "gone": "b
 
 def state(entry: Entry) -> str:
     """Return an entry's current state: as made, being made, changed since, gone, or as before the first run."""
-    current = made.now(entry.thing)
+    current = made.current_state(entry.thing)
     if current == entry.before:
         return "as before"
     if entry.made is None:

@@ -177,7 +177,7 @@ def run(  # noqa: PLR0913 (one argument an option)
     from runbook.display import overview
     from runbook.runs.record import folder as folders
 
-    default = overview.way(read(values, where="set in the parameter file or with -p"))
+    default = overview.default_notebooks(read(values, where="set in the parameter file or with -p"))
     record = _run(
         notebooks or tuple(default),
         values,
@@ -212,7 +212,7 @@ def _run(
     with (
         lock.hold() if parameters.mode == "apply" else nullcontext(),
         ThreadPoolExecutor(1, initializer=os.nice, initargs=(19,)) as background,  # the kernels have priority
-        progress.telling(len(notebooks), bar=progress.wants_bar() if bar is None else bar) as watch,
+        progress.reporter(len(notebooks), bar=progress.wants_bar() if bar is None else bar) as watch,
     ):
         for done in runner.run(notebooks, values, folder, watch):
             known = known or background.submit(versions.versions, parameters)

@@ -59,7 +59,7 @@ class Bar:
 
 
 @contextmanager
-def telling(count: int, *, bar: bool) -> Iterator[Lines | Bar]:
+def reporter(count: int, *, bar: bool) -> Iterator[Lines | Bar]:
     """Yield the progress reporter for a run of `count` notebooks."""
     if not bar:
         yield Lines()

@@ -24,7 +24,7 @@ from runbook.model.parameters import Parameters
 from runbook.model.results import Result
 from runbook.operations import proof_timer
 from runbook.proof import all_sections, baseline, remote
-from runbook.proof.baseline import Accepted, State
+from runbook.proof.baseline import Baseline, State
 from runbook.system import credentials
 from runbook.system.certificates import supplied, tls
 from runbook.system.host import commands, files, lock, own_code
@@ -57,14 +57,14 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Proof:
     """A proof: its rows by section, its times, the accepted state, and the changes to that state."""
 
     registry: str
     started: datetime.datetime
     seconds: float
     sections: Mapping[str, Sequence[Result]]
-    accepted: Accepted | None
+    accepted: Baseline | None
     changes: Sequence[Change] = ()
 
     @property
@@ -98,7 +98,7 @@ def own(parameters: Parameters, *, images: bool) -> Subject:
         registry=parameters.registry_host,
         prove=lambda: all_sections.prove(parameters, images=images, patience=patience),
         gather=lambda: baseline.gather(parameters),
-        path=parameters.accepted_path,
+        path=parameters.baseline_path,
         password_path=parameters.password_path,
         patience=patience,
         alone=True,
@@ -120,7 +120,9 @@ def elsewhere(  # noqa: PLR0913 (one an option)
         raise ParameterError(f"for --repository: {error}", repository, "name one that the user may push to") from error
     authority = None if ca is None else _authority(ca)
     registry = api.Registry(
-        url=f"https://{host}", tls=tls.trusting(authority), login=(username, _password(password_file, username, host))
+        url=f"https://{host}",
+        tls=tls.client_context(authority),
+        login=(username, _password(password_file, username, host)),
     )
     target = remote.Target(
         known=registry, authority=authority, days=days, repository=repository, layer_bytes=megabytes << 20
@@ -159,7 +161,7 @@ def _password(path: Path | None, username: str, host: str) -> str:
     return found
 
 
-def run(subject: Subject, *, accept: bool, wait_seconds: float = 0) -> Told:
+def run(subject: Subject, *, accept: bool, wait_seconds: float = 0) -> Proof:
     """Prove a registry and compare it with its accepted state, or with `accept` store the current state if all holds.
 
     Raises ApplyError if the file cannot be written, LockError if another run is still active after `wait_seconds`.
@@ -172,7 +174,7 @@ def run(subject: Subject, *, accept: bool, wait_seconds: float = 0) -> Told:
             changes = _accept(subject, started)
         if changes or not accept:
             sections |= all_sections.compare(subject.path, subject.gather, patience=subject.patience)
-    return Told(
+    return Proof(
         registry=subject.registry,
         started=started,
         seconds=time.monotonic() - clock,
@@ -182,7 +184,7 @@ def run(subject: Subject, *, accept: bool, wait_seconds: float = 0) -> Told:
     )
 
 
-def _accepted(path: Path) -> Accepted | None:
+def _accepted(path: Path) -> Baseline | None:
     text = files.read_text(path)
     try:
         return None if text is None else baseline.read(text)
@@ -191,14 +193,14 @@ def _accepted(path: Path) -> Accepted | None:
 
 
 def _accept(subject: Subject, now: datetime.datetime) -> list[Change]:
-    wanted = Accepted(registry=subject.registry, accepted=now, state=subject.gather())
+    wanted = Baseline(registry=subject.registry, accepted=now, state=subject.gather())
     changes = baseline.plan(subject.path, files.read_text(subject.path), wanted)
     changes = [*(baseline.folder_for(subject.path) if changes else ()), *changes]
     apply(changes, entering=subject.alone)
     return changes
 
 
-def show(proof: Told, *, accept: bool) -> None:
+def show(proof: Proof, *, accept: bool) -> None:
     """Print the rows, the details of the failed ones, the changes, the counts, and the comparison."""
     tables.show(table(proof.sections))
     if proof.changes:
@@ -208,7 +210,7 @@ def show(proof: Told, *, accept: bool) -> None:
     click.echo(_comparison(proof, accept=accept))
 
 
-def _comparison(proof: Told, *, accept: bool) -> str:
+def _comparison(proof: Proof, *, accept: bool) -> str:
     if accept and not proof.passed:
         return "Nothing was accepted: not all proofs hold."
     if proof.changes:
@@ -236,11 +238,11 @@ def table(sections: Mapping[str, Sequence[Result]]) -> Table:
     )
 
 
-def write_junit(path: Path, proof: Told) -> None:
+def write_junit(path: Path, proof: Proof) -> None:
     """Write a proof as JUnit XML; an existing file is replaced."""
     from runbook.runs.record import junit  # few proofs need it
 
-    files.require_own_way(path)
+    files.require_trusted_path(path)
     files.write(path, junit.proof_text(proof.sections, proof.started), 0o644)
 
 

@@ -19,7 +19,7 @@ _TONES: dict[bool | None, tables.Tone] = {True: "bad", None: "open", False: ""}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class Diagnosis:
     """A cause and the finding of its check."""
 
     cause: Cause
@@ -49,13 +49,13 @@ class Answer:
 
     asked: bool
     messages: tuple[Message, ...]
-    judged: tuple[Judged, ...]
+    diagnoses: tuple[Diagnosis, ...]
     others: tuple[str, ...] = ()
 
     @property
-    def confirmed(self) -> tuple[Judged, ...]:
+    def confirmed(self) -> tuple[Diagnosis, ...]:
         """The confirmed causes, roots first."""
-        return tuple(item for item in self.judged if item.finding.confirmed)
+        return tuple(item for item in self.diagnoses if item.finding.confirmed)
 
     @property
     def all_is_well(self) -> bool:
@@ -73,19 +73,19 @@ class Answer:
                     "name": item.cause.name,
                     "cause": item.cause.text,
                     "confirmed": item.finding.confirmed,
-                    "check": item.cause.looks,
+                    "check": item.cause.check_text,
                     "found": item.finding.found,
                     "remedy": item.remedy,
                     "notebook": item.notebook,
                     "command": command(item.notebook, options),
                 }
-                for item in self.judged
+                for item in self.diagnoses
             ],
         }
 
     def table(self, options: Sequence[str] = ()) -> tables.Table:
         """Return the table of the causes: all causes of a known message, otherwise the confirmed ones."""
-        shown = self.judged if self.messages else self.confirmed
+        shown = self.diagnoses if self.messages else self.confirmed
         rows = tuple(
             (_STATUSES[item.finding.confirmed], item.cause.text, item.finding.found, *_to_do(item, options))
             for item in shown
@@ -93,7 +93,7 @@ class Answer:
         return tables.Table(
             headings=("Here and now", "Cause", "The check found", "Remedy", "Carried out by"),
             rows=rows,
-            empty=f"{len(self.judged)} causes were looked for, and none is confirmed.",
+            empty=f"{len(self.diagnoses)} causes were looked for, and none is confirmed.",
             caption=self.heading,
             details=self.undecided,
             tones=tuple(_TONES[item.finding.confirmed] for item in shown),
@@ -118,7 +118,7 @@ class Answer:
         if self.messages:
             return ()
         names_by_reason: dict[str, list[str]] = {}
-        for item in self.judged:
+        for item in self.diagnoses:
             if item.finding.confirmed is None:
                 names_by_reason.setdefault(item.finding.found, []).append(item.cause.name)
         return tuple(f"not looked at, for {reason}: {', '.join(names)}" for reason, names in names_by_reason.items())
@@ -129,7 +129,7 @@ def command(notebook: str, options: Sequence[str] = ()) -> str:
     return shlex.join(["registry-runbook", "run", notebook, *options]) if notebook else ""
 
 
-def _to_do(item: Judged, options: Sequence[str]) -> tuple[str, str]:
+def _to_do(item: Diagnosis, options: Sequence[str]) -> tuple[str, str]:
     if item.finding.confirmed is False:
         return "", ""
     return item.remedy, command(item.notebook, options) or "yourself"
@@ -144,12 +144,15 @@ def diagnose(message: str, parameters: Parameters) -> Answer:
     found = find(message)
     situation = Situation(parameters, message=excerpt(message, found))
     to_check = causes_of(found) if found else [cause for cause in causes() if not cause.asked]
-    judged = [Judged(cause=cause, finding=look(cause.check, situation)) for cause in to_check]
+    diagnoses = [Diagnosis(cause=cause, finding=look(cause.check, situation)) for cause in to_check]
     if not found:
-        judged = _without_repetition(judged)
-    judged.sort(key=lambda item: _ORDER[item.finding.confirmed])
+        diagnoses = _without_repetition(diagnoses)
+    diagnoses.sort(key=lambda item: _ORDER[item.finding.confirmed])
     return Answer(
-        asked=bool(message.strip()), messages=tuple(found), judged=tuple(judged), others=_other_registries(situation)
+        asked=bool(message.strip()),
+        messages=tuple(found),
+        diagnoses=tuple(diagnoses),
+        others=_other_registries(situation),
     )
 
 
@@ -166,16 +169,16 @@ def _other_registries(situation: Situation) -> tuple[str, ...]:
 _REGISTRIES = r"https?://([\w.-]{1,255}(?::\d{1,5})?)/v[12]/"
 
 
-def _without_repetition(judged: Sequence[Judged]) -> list[Judged]:
+def _without_repetition(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
     """Return the causes without the general ones that only repeat a confirmed specific cause.
 
     A general cause repeats it if both name the same notebook. One whose notebook refuses names none: it repeats a
     specific cause only if that found the reason of the refusal.
     """
-    specific = [item for item in judged if item.finding.confirmed and not item.cause.general]
+    specific = [item for item in diagnoses if item.finding.confirmed and not item.cause.general]
     notebooks, findings = {item.notebook for item in specific}, [item.finding.found for item in specific]
 
-    def repeats(item: Judged) -> bool:
+    def repeats(item: Diagnosis) -> bool:
         return item.notebook in notebooks if item.notebook else item.finding.refusal in findings
 
-    return [item for item in judged if not (item.cause.general and repeats(item))]
+    return [item for item in diagnoses if not (item.cause.general and repeats(item))]

@@ -34,7 +34,7 @@ class Cause:
     general: bool = False
 
     @property
-    def looks(self) -> str:
+    def check_text(self) -> str:
         """A sentence on what the check does: the first line of its docstring."""
         return (self.check.__doc__ or "").partition("\n")[0]
 

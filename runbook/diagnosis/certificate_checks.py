@@ -16,7 +16,7 @@ from runbook.system import credentials
 from runbook.system.certificates import tls, validation
 from runbook.system.host import files
 
-from .situation import Finding, Situation, UntoldError, no, yes
+from .situation import Finding, Situation, UndecidedError, no, yes
 
 _CERTS_D = Path("/etc/docker/certs.d")
 
@@ -146,7 +146,7 @@ def intermediate_missing(situation: Situation) -> Finding:
 def served_is_another(situation: Situation) -> Finding:
     """Compare the certificate that is served with the one on disk."""
     if situation.served is None:
-        raise UntoldError(f"nothing is served over TLS: {situation.anonymous}")
+        raise UndecidedError(f"nothing is served over TLS: {situation.anonymous}")
     if situation.served == situation.chain[0]:
         return no("the certificate on disk is served")
     served, on_disk = tls.fingerprint(situation.served), tls.fingerprint(situation.chain[0])

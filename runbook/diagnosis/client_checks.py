@@ -8,7 +8,7 @@ from pathlib import Path
 from runbook.system.docker import engine
 from runbook.system.host import files, json_text
 
-from .situation import Finding, Situation, UntoldError, no, yes
+from .situation import Finding, Situation, UndecidedError, no, yes
 
 _NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"  # OCI Distribution Specification 1.1, "Pulling manifests"
 
@@ -27,7 +27,7 @@ def name_has_capitals(situation: Situation) -> Finding:
     found = re.findall(r"\b[\w.-]+(?::\d+)?/[\w./-]+", situation.message)
     wrong = [name for name in found if re.search(r"[A-Z]", name.partition("/")[2])]
     if not found:
-        raise UntoldError("the message names no image")
+        raise UndecidedError("the message names no image")
     return yes(f"{wrong[0]} has capitals") if wrong else no(f"{found[0]} has none")
 
 
@@ -113,10 +113,10 @@ def htpasswd_not_in_image(situation: Situation) -> Finding:
     return no("the registry's image has it") if found else yes(f"{situation.container.name} has no htpasswd")
 
 
-def told_by_message(situation: Situation) -> Finding:
+def stated_by_message(situation: Situation) -> Finding:
     """Take the message for what it says: nothing on this host can confirm it afterwards."""
     if situation.message:
-        raise UntoldError("it was so when the message came; nothing is left to look at")
+        raise UndecidedError("it was so when the message came; nothing is left to look at")
     return no("no message says so")
 
 

@@ -12,7 +12,7 @@ from runbook.system import credentials
 from runbook.system.host import files, yaml_text
 from runbook.system.registry import config_yml
 
-from .situation import Finding, Situation, UntoldError, no, yes
+from .situation import Finding, Situation, UndecidedError, no, yes
 
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 _HASHES = {"$apr1$": "MD5", "{SHA}": "SHA-1", "$5$": "SHA-256", "$6$": "SHA-512", "$1$": "MD5"}
@@ -42,7 +42,7 @@ def configuration_no_yaml(situation: Situation) -> Finding:
     path = situation.parameters.configuration_path
     data = files.read_bytes(path)
     if data is None:
-        raise UntoldError(f"there is no {path}")
+        raise UndecidedError(f"there is no {path}")
     try:
         found = yaml_text.read_back(data.decode())
     except UnicodeDecodeError as error:
@@ -208,9 +208,9 @@ def password_is_another(situation: Situation) -> Finding:
     parameters = situation.parameters
     password = credentials.find_password(parameters.password_path)
     if password is None:
-        raise UntoldError(f"no password is kept in {parameters.password_path}")
+        raise UndecidedError(f"no password is kept in {parameters.password_path}")
     hashes = [hashed for _, user, hashed in _entries(situation) if user == parameters.username]
     if not hashes or not _BCRYPT.fullmatch(hashes[-1]):
-        raise UntoldError(f"{parameters.username} has no bcrypt hash")
+        raise UndecidedError(f"{parameters.username} has no bcrypt hash")
     fits = bcrypt.checkpw(password.encode(), hashes[-1].encode())
     return no("the kept password fits") if fits else yes(f"the kept password is not that of {parameters.username}")

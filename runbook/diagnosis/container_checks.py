@@ -15,7 +15,7 @@ from runbook.system.docker import compose, engine
 from runbook.system.host import commands, files, selinux
 from runbook.system.registry import config_yml, storage
 
-from .situation import Finding, Situation, UntoldError, no, yes
+from .situation import Finding, Situation, UndecidedError, no, yes
 
 _POLICY = "unless-stopped"
 _ALL = "0.0.0.0"  # noqa: S104 (compared, not bound)
@@ -55,7 +55,7 @@ def compose_file_named_broken(situation: Situation) -> Finding:
     """Let Compose read the file that the message names."""
     named = re.search(_COMPOSE_FILE, situation.message)
     if named is None or not Path(named[1]).is_file():
-        raise UntoldError("the message names no file that is here")
+        raise UndecidedError("the message names no file that is here")
     argv = (*compose.require(), "--file", named[1], "config", "--quiet")
     done = commands.run(*argv, allowed=None, timeout_seconds=10)
     return no(f"Compose reads {named[1]}") if done.code == 0 else yes(redact(done.last_line))
@@ -113,7 +113,7 @@ def container_restarts(situation: Situation) -> Finding:
     """Ask the engine whether the registry's container ends again and again, and read its last words."""
     if not situation.restarts:
         return no(f"it has been restarted {situation.inspected['RestartCount']} times, and stays")
-    return yes(f"it ends with {situation.inspected['State']['ExitCode']}{last_words(situation)}")
+    return yes(f"it ends with {situation.inspected['State']['ExitCode']}{last_error(situation)}")
 
 
 def container_stopped(situation: Situation) -> Finding:
@@ -121,7 +121,7 @@ def container_stopped(situation: Situation) -> Finding:
     if situation.container.running:
         return no(f"{situation.container.name} runs")
     state = situation.inspected["State"]
-    return yes(f"{situation.container.name} is {state['Status']}, exit code {state['ExitCode']}{last_words(situation)}")
+    return yes(f"{situation.container.name} is {state['Status']}, exit code {state['ExitCode']}{last_error(situation)}")
 
 
 def off_network(situation: Situation) -> Finding:
@@ -138,7 +138,7 @@ def container_paused(situation: Situation) -> Finding:
     return yes(f"{situation.container.name} is paused") if paused else no("it is not paused")
 
 
-def last_words(situation: Situation) -> str:
+def last_error(situation: Situation) -> str:
     """Return the last error in the registry's log, as the end of a sentence; empty if there is none."""
     lines = [line for line in situation.log.splitlines() if re.search(r"level=(?:error|fatal)|panic|error", line)]
     return f"; its last words: {lines[-1].strip()}" if lines else ""
@@ -153,7 +153,7 @@ def no_restart_policy(situation: Situation) -> Finding:
 def other_image(situation: Situation) -> Finding:
     """Compare the image that the container runs with the one that is asked for."""
     if situation.image is None:
-        raise UntoldError("the image that is asked for is not on this host")
+        raise UndecidedError("the image that is asked for is not on this host")
     running = f"it runs {situation.inspected['Config']['Image']}"
     if situation.container.image_id == situation.image.image_id:
         return no(running)
@@ -221,7 +221,7 @@ def basic_open(situation: Situation) -> Finding:
 
 def accepted_is_another(situation: Situation) -> Finding:
     """Compare what is here with what somebody accepted, as `prove` does."""
-    accepted = files.read_text(situation.parameters.accepted_path)
+    accepted = files.read_text(situation.parameters.baseline_path)
     if accepted is None:
         return no("nothing was accepted")
     rows = baseline.compare(baseline.read(accepted), baseline.gather(situation.parameters))
@@ -238,7 +238,7 @@ def differs(section: ModuleType) -> Callable[[Situation], Finding]:
         except MissingError as error:
             return yes(f"it waits: {error.found} of {error.expected}", error.remedy)
         except RightsError as error:
-            raise UntoldError(error.found) from error
+            raise UndecidedError(error.found) from error
         except (CommandError, HostError, SecretError) as error:
             refusal = redact(f"it refuses: expected {error.expected}, found {error.found}")
             return yes(refusal, error.remedy, redact(error.found))

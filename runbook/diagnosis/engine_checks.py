@@ -14,7 +14,7 @@ from runbook.model.redaction import redact
 from runbook.system.docker import daemon_json, engine, engine_flags, reload
 from runbook.system.host import files, json_text, systemd
 
-from .situation import Finding, Situation, UntoldError, no, untold, yes
+from .situation import Finding, Situation, UndecidedError, no, untold, yes
 
 _FLAGS_ONLY = {"registry-mirror", "insecure-registry", "insecure-registrys"}
 _IGNORES_LIST_FROM = 29  # version from which the containerd image store does not always honour insecure-registries
@@ -39,7 +39,7 @@ def not_allowed(situation: Situation) -> Finding:
 
 def elsewhere(situation: Situation) -> Finding:
     """Look whether the client is told to speak to another engine than this host's."""
-    other_engine = "" if situation.client else engine.elsewhere()  # Docker Desktop's client reaches this host's engine
+    other_engine = "" if situation.client else engine.other_engine()  # Docker Desktop's client is this host's
     return yes(f"the client asks {redact(other_engine)}") if other_engine else no("the client asks this host")
 
 
@@ -59,7 +59,7 @@ def masked(situation: Situation) -> Finding:
 
 def deaf(situation: Situation) -> Finding:
     """Look whether the engine has neither chains nor a proxy, and the registry's port is not reached."""
-    if not reload.is_deaf(situation.flags):
+    if not reload.publishes_nothing(situation.flags):
         return no("it has chains, or a proxy")
     if situation.anonymous.status is not None:
         return no("the registry's port is reached all the same")
@@ -70,7 +70,7 @@ def stores_apart(situation: Situation) -> Finding:
     """Look where the engine stores, and whether the registry's volume is elsewhere."""
     try:
         situation.require_own_root()
-    except UntoldError as error:
+    except UndecidedError as error:
         return yes(error.found) if situation.client else untold(error.found)
     return no("it stores where the registry's volume is")
 
@@ -208,7 +208,7 @@ def basic_is_not_listed(situation: Situation) -> Finding:
     if not absent:
         return no(f"it lists {', '.join(wanted)}")
     if not named:
-        raise UntoldError(f"the message names no registry; the engine lists {', '.join(insecure) or 'none'}")
+        raise UndecidedError(f"the message names no registry; the engine lists {', '.join(insecure) or 'none'}")
     return yes(f"it does not list {', '.join(dict.fromkeys(absent))}")
 
 

@@ -13,7 +13,7 @@ from runbook.system import nginx
 from runbook.system.docker import compose, engine, ports, proxies, reload
 from runbook.system.host import commands, files, hosts_file, network
 
-from .situation import Finding, Situation, UntoldError, no, yes
+from .situation import Finding, Situation, UndecidedError, no, yes
 
 _SECONDS = 3.0  # timeout of a connection
 _PUBLIC = "registry-1.docker.io"
@@ -86,9 +86,9 @@ def hosts_file_not_read(situation: Situation) -> Finding:
 
 
 def _resolved(situation: Situation) -> tuple[str, ...]:
-    """Return the addresses of the registry's name; raises UntoldError if a line in /etc/hosts has no effect."""
+    """Return the addresses of the registry's name; raises UndecidedError if a line in /etc/hosts has no effect."""
     if hosts_file_not_read(situation).confirmed:
-        raise UntoldError("names are not looked up in /etc/hosts")
+        raise UndecidedError("names are not looked up in /etc/hosts")
     return situation.resolved
 
 
@@ -111,7 +111,7 @@ def name_elsewhere(situation: Situation) -> Finding:
     """Look the registry's name up, and compare with the address that it is to stand for."""
     domain, found = situation.parameters.domain, _resolved(situation)
     if not found:
-        raise UntoldError(f"nobody here knows {domain}")
+        raise UndecidedError(f"nobody here knows {domain}")
     text = f"{domain} stands for {', '.join(found)}, to be {situation.address}"
     return no(text) if situation.address in found else yes(text)
 
@@ -280,10 +280,10 @@ def _sites(situation: Situation) -> Mapping[Path, str]:
 
 
 def _foreign_proxy(situation: Situation, obstacle: str) -> Finding:
-    """Rule the cause out if no proxy is in front of the registry; raises UntoldError if one of another host is."""
+    """Rule the cause out if no proxy is in front of the registry; raises UndecidedError if one of another host is."""
     server = situation.anonymous.headers.get("server", "")
     if server:
-        raise UntoldError(f"{server} stands in front of the registry, and {obstacle} from here")
+        raise UndecidedError(f"{server} stands in front of the registry, and {obstacle} from here")
     return no("no proxy of this host has the registry's name")
 
 
@@ -291,7 +291,7 @@ def iptables_unusable(situation: Situation) -> Finding:
     """List the nat table."""
     del situation
     if os.geteuid() != 0:
-        raise UntoldError("only root may list the nat table")
+        raise UndecidedError("only root may list the nat table")
     if commands.which("iptables") is None:
         return yes("there is no iptables here")
     done = commands.run("iptables", "--wait", "5", "-t", "nat", "-S", allowed=None, timeout_seconds=10)

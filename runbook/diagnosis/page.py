@@ -49,7 +49,8 @@ def _section(message: Message) -> str:
 
 def _table(found: list[Cause]) -> str:
     rows = [
-        f"| {_cell(item.text)} | {_cell(item.looks)} | {_cell(item.remedy)} | {_notebook(item)} |" for item in found
+        f"| {_cell(item.text)} | {_cell(item.check_text)} | {_cell(item.remedy)} | {_notebook(item)} |"
+        for item in found
     ]
     head = ("| Cause | Check | Remedy | Notebook |", "|---|---|---|---|")
     return "\n".join((*head, *rows)) + "\n"

@@ -8,9 +8,9 @@ from runbook.system import credentials
 from runbook.system.certificates import tls
 from runbook.system.registry import api, storage
 
-from .container_checks import last_words
+from .container_checks import last_error
 from .engine_checks import room
-from .situation import Finding, Situation, UntoldError, no, yes
+from .situation import Finding, Situation, UndecidedError, no, yes
 
 _OK, _UNAUTHORIZED, _SERVER_ERROR = 200, 401, 500
 
@@ -47,7 +47,7 @@ def storage_read_only(situation: Situation) -> Finding:
 def reference_absent(situation: Situation) -> Finding:
     """Ask the registry for the image that the message names."""
     if situation.reference is None:
-        raise UntoldError(f"the message names no image of {situation.parameters.registry_host}")
+        raise UndecidedError(f"the message names no image of {situation.parameters.registry_host}")
     repository, tag = situation.reference
     answer = _ask_with_login(situation, f"/v2/{repository}/manifests/{tag}", method="HEAD")
     if answer.status == _OK:
@@ -59,17 +59,17 @@ def _ask_with_login(situation: Situation, path: str, *, method: str = "GET") -> 
     """Return the registry's response to the stored login, which goes only to a server with the authority's certificate.
 
     The TLS handshake and the request both name the registry: no other site of a proxy at that address may get the
-    login. Raises UntoldError without a stored password.
+    login. Raises UndecidedError without a stored password.
     """
     parameters = situation.parameters
     password = credentials.find_password(parameters.password_path)
     if password is None:
-        raise UntoldError(f"no password is kept in {parameters.password_path}")
+        raise UndecidedError(f"no password is kept in {parameters.password_path}")
     return api.ask(
         f"https://{situation.address}:{parameters.port}{path}",
         method=method,
         login=(parameters.username, password),
-        tls=tls.trusting(tls.certificate_text(situation.authority).decode()),
+        tls=tls.client_context(tls.certificate_text(situation.authority).decode()),
         server_name=parameters.domain,
         host=parameters.registry_host,
     )
@@ -89,7 +89,7 @@ def speaks_plain_http(situation: Situation) -> Finding:
     if situation.anonymous.status is not None:
         return no("the port speaks TLS")
     if situation.plain.status is None:
-        raise UntoldError(f"the port answers neither: {situation.anonymous}")
+        raise UndecidedError(f"the port answers neither: {situation.anonymous}")
     return yes(f"the port answers {situation.plain} over plain HTTP, and no TLS")
 
 
@@ -133,27 +133,27 @@ def broken_inside(situation: Situation) -> Finding:
     if situation.parameters.proxy == "nginx" and situation.front_complaint:
         return no("it is the nginx in front that has no connection left")
     broken = found.status is not None and found.status >= _SERVER_ERROR
-    return yes(f"it answers {found}{last_words(situation)}") if broken else no(f"it answers {found}")
+    return yes(f"it answers {found}{last_error(situation)}") if broken else no(f"it answers {found}")
 
 
 def answered_by_another(situation: Situation) -> Finding:
     """Look whether what answers at the registry's port is a registry: its answer has a header that says so."""
     found = situation.anonymous if situation.anonymous.status is not None else situation.plain
     if found.status is None:
-        raise UntoldError(f"nobody answers: {found}")
+        raise UndecidedError(f"nobody answers: {found}")
     if "docker-distribution-api-version" in found.headers:
         return no("a registry answers")
     if situation.parameters.proxy == "nginx" and found.status >= _SERVER_ERROR:
-        raise UntoldError(f"the proxy in front answers {found} in its place")
+        raise UndecidedError(f"the proxy in front answers {found} in its place")
     if found is situation.plain and "HTTP request to an HTTPS server" in found.body:
-        raise UntoldError("it speaks TLS, and refuses a connection")
+        raise UndecidedError("it speaks TLS, and refuses a connection")
     return yes(f"{found.headers.get('server', 'somebody')} answers {found}, and that is no registry")
 
 
 def login_refused(situation: Situation) -> Finding:
     """Ask the registry with the kept login, if the authority on disk vouches for who answers."""
     if situation.verified.status is None:
-        raise UntoldError(f"it is not asked with a password: {situation.verified}")
+        raise UndecidedError(f"it is not asked with a password: {situation.verified}")
     found = _ask_with_login(situation, "/v2/")
     return no(f"it answers {found}") if found.status == _OK else yes(f"it answers {found} to the kept login")
 

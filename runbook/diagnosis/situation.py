@@ -60,7 +60,7 @@ def untold(why: str) -> Finding:
     return Finding(confirmed=None, found=why)
 
 
-class UntoldError(RunbookError):
+class UndecidedError(RunbookError):
     """A check cannot read what it needs; `found` is the reason."""
 
     def __init__(self, why: str) -> None:
@@ -81,10 +81,10 @@ class Situation:
     # The message.
 
     def named(self, pattern: str, what: str) -> re.Match[str]:
-        """Return the first match of a pattern in the message; raises UntoldError if the message names no `what`."""
+        """Return the first match of a pattern in the message; raises UndecidedError if the message names no `what`."""
         found = re.search(pattern, self.message)
         if found is None:
-            raise UntoldError(f"the message names no {what}")
+            raise UndecidedError(f"the message names no {what}")
         return found
 
     @cached_property
@@ -102,7 +102,7 @@ class Situation:
     def _engine(self) -> tuple[engine.Client | None, str]:
         try:
             client = engine.connect(_SECONDS)
-            if asked := engine.asked_elsewhere(client):
+            if asked := engine.other_engine_of(client):
                 return None, f"the client asks {redact(asked)}"
         except NotReadyError:
             return None, "it takes the connection, and says nothing"
@@ -121,13 +121,13 @@ class Situation:
         return self._engine[1]
 
     def require_engine(self) -> engine.Client:
-        """Return a client of the engine; raises UntoldError if none answers."""
+        """Return a client of the engine; raises UndecidedError if none answers."""
         if self.client is None:
-            raise UntoldError(f"the engine cannot be asked: {self.engine_obstacle}")
+            raise UndecidedError(f"the engine cannot be asked: {self.engine_obstacle}")
         return self.client
 
     def require_own_root(self) -> engine.Client:
-        """Return a client of the engine; raises UntoldError if its data root is not the one with the registry's volume.
+        """Return a client of the engine; raises UndecidedError if the registry's volume is not in its data root.
 
         Without an engine it raises the same.
         """
@@ -135,7 +135,7 @@ class Situation:
         try:
             engine.refuse_other_root(self.require_engine(), name)
         except HostError as error:
-            raise UntoldError(error.found) from error
+            raise UndecidedError(error.found) from error
         return self.require_engine()
 
     @cached_property
@@ -175,9 +175,9 @@ class Situation:
 
     @property
     def container(self) -> engine.ContainerFacts:
-        """The registry's container; raises UntoldError if there is none."""
+        """The registry's container; raises UndecidedError if there is none."""
         if not self.containers:
-            raise UntoldError("there is no container of the registry")
+            raise UndecidedError("there is no container of the registry")
         return self.containers[0]
 
     @cached_property
@@ -215,50 +215,50 @@ class Situation:
 
     @cached_property
     def inside(self) -> Path:
-        """The container's root folder; raises UntoldError if the container does not run, or only root may read it."""
+        """The container's root folder; raises UndecidedError if it does not run, or only root may read it."""
         pid = int(self.inspected["State"]["Pid"])
         if not pid:
-            raise UntoldError("the registry does not run")
+            raise UndecidedError("the registry does not run")
         root = Path(f"/proc/{pid}/root")
         if not os.access(root / "var", os.X_OK):
-            raise UntoldError("only root sees what the container sees")
+            raise UndecidedError("only root sees what the container sees")
         return root
 
     # Files.
 
     def text(self, path: Path) -> str:
-        """Return the text of a file; raises UntoldError if there is none."""
+        """Return the text of a file; raises UndecidedError if there is none."""
         found = files.read_text(path)
         if found is None:
-            raise UntoldError(f"there is no {path}")
+            raise UndecidedError(f"there is no {path}")
         return found
 
     @cached_property
     def configuration(self) -> Mapping[str, Any]:
-        """The content of config.yml, with the HTTP secret concealed; raises UntoldError if it is no mapping."""
+        """The content of config.yml, with the HTTP secret concealed; raises UndecidedError if it is no mapping."""
         concealed = credentials.conceal(
             self.text(self.parameters.configuration_path), (self.parameters.http_secret_path,)
         )
         found = yaml_text.read_back(concealed)
         if not isinstance(found, dict):
-            raise UntoldError("config.yml is no mapping")
+            raise UndecidedError("config.yml is no mapping")
         return found
 
     @cached_property
     def chain(self) -> list[x509.Certificate]:
-        """The certificates in the server's file, its own first; raises UntoldError if the file holds none."""
+        """The certificates in the server's file, its own first; raises UndecidedError if the file holds none."""
         return self._certificates(self.parameters.certificate_path)
 
     @cached_property
     def authority(self) -> x509.Certificate:
-        """The authority on disk; raises UntoldError if there is none."""
+        """The authority on disk; raises UndecidedError if there is none."""
         return self._certificates(self.parameters.ca_certificate_path)[0]
 
     def _certificates(self, path: Path) -> list[x509.Certificate]:
         try:
             return x509.load_pem_x509_certificates(self.text(path).encode())
         except ValueError as error:
-            raise UntoldError(f"{path} holds no certificate") from error
+            raise UndecidedError(f"{path} holds no certificate") from error
 
     # The connection to the registry.
 
@@ -281,21 +281,21 @@ class Situation:
     def front_complaint(self) -> str:
         """The line in nginx's error log that a request now causes because no connection is left; empty without one."""
         log = nginx.ErrorLog()
-        found = self._ask(tls.trusting_anybody())
+        found = self._ask(tls.unverified_context())
         lines = log.complaints() if found.status is None or found.status >= _SERVER_ERROR else []
         return next((line for line in lines if nginx.NO_CONNECTION in line), "")
 
     @cached_property
     def anonymous(self) -> api.Answer:
         """The response of the registry's port over TLS, without verification and without a login."""
-        return self._ask(tls.trusting_anybody())
+        return self._ask(tls.unverified_context())
 
     @cached_property
     def verified(self) -> api.Answer:
         """The response to a client that trusts only the authority on disk, without a login."""
         if self.anonymous.status is None:
             return self.anonymous
-        return self._ask(tls.trusting(tls.certificate_text(self.authority).decode()))
+        return self._ask(tls.client_context(tls.certificate_text(self.authority).decode()))
 
     def _ask(self, trust: ssl.SSLContext) -> api.Answer:
         url = f"https://{self.address}:{self.parameters.port}/v2/"
@@ -348,9 +348,9 @@ def look(check: Callable[[Situation], Finding], situation: Situation) -> Finding
     """Return what a check finds. An error of the check is an undecided finding; this raises nothing."""
     try:
         return check(situation)
-    except UntoldError as error:
+    except UndecidedError as error:
         return untold(error.found)
     except RunbookError as error:
         return untold(redact(str(error)))
     except Exception as error:  # noqa: BLE001 (files written by others may have any form)
-        return untold(redact(engine.words(error) or type(error).__name__))
+        return untold(redact(engine.error_text(error) or type(error).__name__))

@@ -6,7 +6,7 @@ from runbook.model.parameters import Parameters
 from runbook.proof import surroundings
 from runbook.system.docker import engine
 
-from .situation import Finding, Situation, UntoldError, no, yes
+from .situation import Finding, Situation, UndecidedError, no, yes
 
 
 def _check(find: Callable[[engine.Client, Parameters], list[str]], description: str) -> Callable[[Situation], Finding]:
@@ -15,8 +15,8 @@ def _check(find: Callable[[engine.Client, Parameters], list[str]], description: 
     def check(situation: Situation) -> Finding:
         try:
             found = find(situation.require_engine(), situation.parameters)
-        except surroundings.UnseenError as error:
-            raise UntoldError(str(error)) from error
+        except surroundings.NotVisibleError as error:
+            raise UndecidedError(str(error)) from error
         return yes("; ".join(found)) if found else no("nothing was found")
 
     check.__doc__ = description

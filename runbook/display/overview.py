@@ -37,7 +37,7 @@ def sections(parameters: Parameters) -> list[str]:
     return [item.name for item in catalogue.notebooks() if item.kind == "state" and item.runs in runs]
 
 
-def way(parameters: Parameters) -> list[str]:
+def default_notebooks(parameters: Parameters) -> list[str]:
     """Return the notebooks that run by default, the index first; the others run only if named."""
     return ["00-index", *sections(parameters)]
 

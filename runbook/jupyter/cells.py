@@ -86,7 +86,9 @@ def _host_errors() -> Iterator[None]:
         yield
     except (DockerException, OSError, RecursionError) as error:
         remedy = "see the engine's log (`journalctl -u docker`), then run this notebook again"
-        raise HostError("this host and its engine to do what they are asked", engine.words(error), remedy) from error
+        raise HostError(
+            "this host and its engine to do what they are asked", engine.error_text(error), remedy
+        ) from error
 
 
 @contextmanager
@@ -105,7 +107,7 @@ def _diagnosed(parameters: Parameters) -> Iterator[None]:
         worker.start()
         worker.join(_DIAGNOSIS_SECONDS)
         for answer in found:
-            show(dataclasses.replace(answer, judged=answer.confirmed).table())
+            show(dataclasses.replace(answer, diagnoses=answer.confirmed).table())
         raise
 
 

@@ -165,7 +165,7 @@ class Password:
     def _keep(self) -> None:
         path = self.form.parameters.password_path
         try:
-            credentials.keep_password(path, self.typed)
+            credentials.write_password(path, self.typed)
         except (RunbookError, OSError) as error:
             self.said.value = _error(str(error))
             return

@@ -57,7 +57,7 @@ class Parameters(BaseModel):
         "auto", description="auto (what is here, then pull, then package), pull, archive or package"
     )
     registry_image_archive: value_types.OptionalPath = Field("", description="docker save file, for source archive")
-    basic_container: value_types.Word = Field("registry", description="name of the basic registry's container")
+    basic_container: value_types.Identifier = Field("registry", description="name of the basic registry's container")
     basic_address: value_types.ListeningAddress = Field(
         "127.0.0.1", description="address on which the basic registry listens; it has neither TLS nor login"
     )
@@ -68,10 +68,10 @@ class Parameters(BaseModel):
     basic_test_reference: value_types.Reference = Field(
         "runbook/basic-proof:1", description="repository and tag that the basic proof pushes and removes again"
     )
-    insecure_registries: list[value_types.HostPort] = Field(
+    insecure_registries: list[value_types.RegistryAddress] = Field(
         [], description="HOST[:PORT] of registries on plain HTTP that this engine may use"
     )
-    registry_mirrors: list[value_types.Url] = Field(
+    registry_mirrors: list[value_types.MirrorUrl] = Field(
         [], description="mirrors of the public registry that this engine asks first"
     )
     subject_country: value_types.Country = Field("", description="country in both subjects, or empty")
@@ -123,7 +123,7 @@ class Parameters(BaseModel):
     delete_enabled: bool = Field(default=True, description="whether images may be deleted through the API")
     log_level: Literal["error", "warn", "info", "debug"] = Field("info", description="error, warn, info or debug")
     compose_project: value_types.Project = Field("registry", description="name of the Compose project")
-    data_volume: value_types.Word = Field(
+    data_volume: value_types.Identifier = Field(
         "registry-data", description="name of the Compose volume that holds the images"
     )
     test_reference: value_types.Reference = Field(
@@ -273,7 +273,7 @@ class Parameters(BaseModel):
         return Path(self.password_file or Path(self.private_directory, "secrets", f"password-{self.username}"))
 
     @property
-    def accepted_path(self) -> Path:
+    def baseline_path(self) -> Path:
         """The file with the baseline for a proof."""
         return Path(self.private_directory, "accepted.json")
 

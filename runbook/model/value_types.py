@@ -170,9 +170,9 @@ Place = Annotated[str, AfterValidator(_a_text), Field(max_length=128)]  # RFC 52
 Organization = Annotated[str, AfterValidator(_a_text), Field(max_length=64)]  # RFC 5280, ub-organization-name
 CommonName = Annotated[str, AfterValidator(_a_common_name)]
 Country = Annotated[str, _matching(r"[A-Z]{2}", "two capital letters (ISO 3166), or empty", or_empty=True)]
-HostPort = Annotated[str, AfterValidator(_a_host_and_port)]
-Url = Annotated[str, AfterValidator(_a_mirror)]
-Word = Annotated[
+RegistryAddress = Annotated[str, AfterValidator(_a_host_and_port)]
+MirrorUrl = Annotated[str, AfterValidator(_a_mirror)]
+Identifier = Annotated[
     str, _matching(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", "letters, digits and _ . -, the first a letter or digit")
 ]
 Project = Annotated[

@@ -66,15 +66,15 @@ def gather(parameters: Parameters) -> ClientFacts:
         kit=tuple(
             (name, (text, mode)) for name, (text, mode) in found.items() if text is not None and mode is not None
         ),
-        others=tuple(name for name in files.names_in(directory) if files.whole_of(name) not in _MODES),
+        others=tuple(name for name in files.names_in(directory) if files.final_name(name) not in _MODES),
         in_registry=_in_registry(parameters, _registry(parameters, authority)),
-        certificate_state=file_state.state(directory / client_kit.CERTIFICATE),
+        certificate_state=file_state.fingerprint(directory / client_kit.CERTIFICATE),
     )
 
 
 def _registry(parameters: Parameters, authority: str) -> api.Registry:
     login = (parameters.username, credentials.require_password(parameters.password_path))
-    return api.Registry(url=f"https://{parameters.registry_host}", login=login, tls=tls.trusting(authority))
+    return api.Registry(url=f"https://{parameters.registry_host}", login=login, tls=tls.client_context(authority))
 
 
 def _in_registry(parameters: Parameters, registry: api.Registry) -> str | None:
@@ -177,8 +177,8 @@ def _check_certificate(parameters: Parameters, authority: str) -> list[Result]:
     certificate = x509.load_pem_x509_certificate(authority.encode())
     now = datetime.datetime.now(datetime.UTC)
     untrusted = tls.issue_authority(tls.generate_key("ecdsa-p256"), certificate.subject, now=now, validity_days=1)
-    accepted = api.ask(url, tls=tls.trusting(authority))
-    other = api.ask(url, tls=tls.trusting(tls.certificate_text(untrusted).decode()))
+    accepted = api.ask(url, tls=tls.client_context(authority))
+    other = api.ask(url, tls=tls.client_context(tls.certificate_text(untrusted).decode()))
     written = (Path(parameters.client_kit_directory) / client_kit.FINGERPRINT).read_text(encoding="ascii")
     return [
         works(
@@ -232,7 +232,7 @@ def _check_script(parameters: Parameters, authority: str, digest: str) -> list[R
         works(
             f"the script, told the right one, logs in as {parameters.username} and pulls",
             expected=digest,
-            found=says(right.said, expected=digest) if right.code == 0 else right.said.rpartition("\n")[2],
+            found=says(right.text, expected=digest) if right.code == 0 else right.text.rpartition("\n")[2],
             remedy=f"see what it says: sh {parameters.client_kit_directory}/{client_kit.SCRIPT}",
         ),
         works(

@@ -38,7 +38,7 @@ def files_of(parameters: Parameters) -> dict[Path, Belonging]:
         parameters.htpasswd_path: "secrets",
         parameters.configuration_path: "",
         parameters.compose_path: "",
-        parameters.accepted_path: "",
+        parameters.baseline_path: "",
         **dict.fromkeys((kit / name for name in client_kit.FILES), ""),
     }
 
@@ -104,7 +104,7 @@ def _of_other_domains(parameters: Parameters) -> list[Path]:
 
 
 def _earlier(kind: Kind, path: Path, belongs: Belonging = "") -> Earlier:
-    return Earlier(thing=Thing(kind=kind, name=str(path), belongs=belongs), kept=files.kept_version(path))
+    return Earlier(thing=Thing(kind=kind, name=str(path), belongs=belongs), kept=files.existing_backup(path))
 
 
 def _folders(paths: Iterable[Path]) -> list[Earlier]:
@@ -123,7 +123,7 @@ def _of_host(parameters: Parameters) -> list[Earlier]:
     text = files.read_text(hosts_file.PATH) or ""
     if hosts_file.without_block(text) != text:
         found.append(_earlier("hosts file", hosts_file.PATH))
-    backup = files.kept_version(daemon_json.PATH)
+    backup = files.existing_backup(daemon_json.PATH)
     if backup is not None or _MADE_ENGINE_FILE.exists():
         before = files.read_text(backup) if backup else None
         insecure, mirrors = parameters.insecure_registries, parameters.registry_mirrors

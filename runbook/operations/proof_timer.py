@@ -114,7 +114,9 @@ def plan(wanted: dict[Path, str], facts: TimerFacts) -> list[Change]:
 
 def states() -> tuple[tuple[Path, str], ...]:
     """Return the existing units, each with the fingerprint that shows a later change."""
-    return tuple((path, state) for path in (SERVICE, TIMER, FAILED) if (state := file_state.state(path)) is not None)
+    return tuple(
+        (path, state) for path in (SERVICE, TIMER, FAILED) if (state := file_state.fingerprint(path)) is not None
+    )
 
 
 def plan_removal(found: Sequence[tuple[Path, str]]) -> list[Change]:
@@ -127,4 +129,4 @@ def refuse_calendar(calendar: str) -> None:
     """Raise HostError if systemd rejects a calendar."""
     done = commands.run("systemd-analyze", "calendar", calendar, allowed=None)
     if done.code != 0:
-        raise HostError("a calendar of systemd.time(7), such as daily or 04:30", done.said, "correct --on-calendar")
+        raise HostError("a calendar of systemd.time(7), such as daily or 04:30", done.text, "correct --on-calendar")

@@ -68,7 +68,7 @@ def gather(parameters: Parameters) -> TearDownFacts:
         engine.refuse_other_root(engine.require(parameters.timeout_seconds), volumes[0] if volumes else "")
     folders = [Path(thing.name) for thing in things if thing.kind == "folder"]
     client = engine.connect(parameters.timeout_seconds) if engine.is_installed() else None
-    now = {thing: made.now(thing, parameters.timeout_seconds) for thing in things}
+    now = {thing: made.current_state(thing, parameters.timeout_seconds) for thing in things}
     return TearDownFacts(
         entries=entries,
         now=tuple(now.items()),
@@ -84,7 +84,7 @@ def gather(parameters: Parameters) -> TearDownFacts:
 def _hosts_match(entries: Sequence[Entry]) -> bool:
     """Return whether /etc/hosts is exactly what the runbook makes from its backup."""
     backup = next((item.kept for item in entries if item.kept and item.thing.kind == "hosts file"), None)
-    source = backup.copy if backup else files.kept_version(hosts_file.PATH)
+    source = backup.copy if backup else files.existing_backup(hosts_file.PATH)
     before = files.read_text(source) if source else None
     return before is not None and hosts_file.is_made_from(files.read_text(hosts_file.PATH) or "", before)
 
@@ -165,7 +165,7 @@ class _Planning:
             self._now[thing] = entry.before
             self._gone |= {Path(thing.name)} if entry.before is None else set()
         if entry.made is None:  # a run was killed while writing the file
-            self._gone.add(files.part_of(Path(thing.name)))
+            self._gone.add(files.temporary_path(Path(thing.name)))
         found = state if thing.kind in made.FILES and action != "forget" and not thing.belongs else None
         return Undo(number=entry.number, thing=thing, action=action, found=found, reason=reason)
 
@@ -220,7 +220,7 @@ def check(parameters: Parameters) -> list[Result]:
     """Return the proof that no registry of the runbook responds any more, and that what was named is gone."""
     client = engine.require(parameters.timeout_seconds) if engine.is_installed() else None
     own = [] if client is None else [item.name for item in engine.containers(client, (engine.LABEL,))]
-    secured = api.ask(f"https://127.0.0.1:{parameters.port}/v2/", tls=tls.trusting_anybody())
+    secured = api.ask(f"https://127.0.0.1:{parameters.port}/v2/", tls=tls.unverified_context())
     basic = api.ask(f"http://127.0.0.1:{parameters.basic_port}/v2/")
     entries = ledger.read()
     remaining = {entry.thing.belongs for entry in entries}

@@ -24,7 +24,7 @@ from runbook.model.parameters import Parameters
 from runbook.model.results import Result, refused, works
 from runbook.model.value_types import split_reference
 from runbook.proof import baseline, surroundings
-from runbook.proof.baseline import Accepted, State
+from runbook.proof.baseline import Baseline, State
 from runbook.sections import basic_registry, certificates, host, nginx, push_pull
 from runbook.system.certificates import tls
 from runbook.system.docker import engine, reload
@@ -71,7 +71,7 @@ def gather(parameters: Parameters) -> ProveFacts:
 
     Raises CheckError if a row of that proof fails.
     """
-    kept, state = files.read_text(parameters.accepted_path), None
+    kept, state = files.read_text(parameters.baseline_path), None
     if parameters.accept_proof:
         state = baseline.gather(parameters)
         if kept is None or baseline.read(kept).state != state:
@@ -83,15 +83,15 @@ def plan(parameters: Parameters, facts: ProveFacts) -> list[Change]:
     """Return the change that stores the state as the baseline; empty if not requested, or stored already."""
     if facts.state is None:
         return []
-    wanted = Accepted(registry=parameters.registry_host, accepted=facts.now, state=facts.state)
-    return baseline.plan(parameters.accepted_path, facts.kept, wanted)
+    wanted = Baseline(registry=parameters.registry_host, accepted=facts.now, state=facts.state)
+    return baseline.plan(parameters.baseline_path, facts.kept, wanted)
 
 
 def check(parameters: Parameters) -> list[Result]:
     """Return all rows, each claim prefixed with its section: the proof and, if there is a baseline, the comparison."""
     patience = Patience()
     proven = prove(parameters, patience=patience)
-    found = proven | compare(parameters.accepted_path, lambda: baseline.gather(parameters), patience=patience)
+    found = proven | compare(parameters.baseline_path, lambda: baseline.gather(parameters), patience=patience)
     return [replace(row, claim=f"{name}: {row.claim}") for name, rows in found.items() for row in rows]
 
 
@@ -202,7 +202,7 @@ def _tried(claim: str, name: str, check: Callable[..., list[Result]], *arguments
         return [works(claim, expected=error.expected, found=error.found, remedy=error.remedy)]
     except Exception as error:  # noqa: BLE001 (any error fails the proof)
         of_engine = isinstance(error, DockerException | OSError)
-        text = engine.words(error) if of_engine else f"{type(error).__name__}: {error}"
+        text = engine.error_text(error) if of_engine else f"{type(error).__name__}: {error}"
         return [works(claim, expected="an answer", found=text, remedy=_AGAIN.format(name))]
 
 

@@ -35,7 +35,7 @@ _NONE = "none"
 STORED = "what is stored, at least"
 
 
-class Accepted(BaseModel):
+class Baseline(BaseModel):
     """The content of a baseline file, in JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -46,16 +46,16 @@ class Accepted(BaseModel):
     state: State = Field(description="what was found, by name")
 
 
-def read(text: str) -> Accepted:
+def read(text: str) -> Baseline:
     """Return the baseline in a file's text; raises HostError for a malformed text."""
     try:
-        return Accepted.model_validate_json(text)
+        return Baseline.model_validate_json(text)
     except ValidationError as error:
         found = "; ".join(f"{'.'.join(map(str, item['loc']))} {item['msg']}" for item in error.errors())
         raise HostError("an accepted state in version 1", found, "accept the state anew: `prove --accept`") from error
 
 
-def plan(path: Path, before: str | None, accepted: Accepted) -> list[Change]:
+def plan(path: Path, before: str | None, accepted: Baseline) -> list[Change]:
     """Return the change that stores a baseline; empty if the file already has the same state."""
     with suppress(HostError):
         if before is not None and read(before).state == accepted.state:
@@ -74,7 +74,7 @@ def folder_for(path: Path) -> list[Change]:
     return [] if path.parent.is_dir() else [MakeDirectory(path=path.parent, mode=0o700)]
 
 
-def compare(accepted: Accepted, found: State) -> list[Result]:
+def compare(accepted: Baseline, found: State) -> list[Result]:
     """Return one result for each item of the baseline: it passes if the item is unchanged, or more is stored."""
     return [
         Result(
@@ -126,7 +126,7 @@ def registry_container(client: engine.Client, parameters: Parameters) -> engine.
 def _stored(client: engine.Client, parameters: Parameters) -> str:
     try:
         return stored.count(surroundings.folder_of(client, parameters))
-    except surroundings.UnseenError as error:
+    except surroundings.NotVisibleError as error:
         return f"not counted: {error}"
 
 
@@ -144,7 +144,7 @@ def _owners(parameters: Parameters) -> str:
 
 
 def _certificates(parameters: Parameters) -> State:
-    served = api.ask(f"https://{parameters.registry_host}/v2/", tls=tls.trusting_anybody()).server_certificate
+    served = api.ask(f"https://{parameters.registry_host}/v2/", tls=tls.unverified_context()).server_certificate
     authority = tls.require_certificate(parameters.ca_certificate_path)
     return {**certificate(served), "the authority": f"SHA-256 {tls.fingerprint(authority)}"}
 

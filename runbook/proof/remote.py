@@ -73,7 +73,7 @@ def prove(target: Target) -> dict[str, list[Result]]:
 
 def _check_certificate(target: Target, anonymous: api.Answer) -> list[Result]:
     url = f"{target.known.url}/v2/"
-    served = api.ask(url, tls=tls.trusting_anybody())
+    served = api.ask(url, tls=tls.unverified_context())
     rows = [
         _check_reached(target, anonymous, served.server_certificate),
         *push_pull.check_refusals(target.known, served, remedy=_CERTIFICATE),
@@ -82,7 +82,7 @@ def _check_certificate(target: Target, anonymous: api.Answer) -> list[Result]:
         certificate = x509.load_der_x509_certificate(served.server_certificate)
         now, described = datetime.datetime.now(datetime.UTC), tls.describe(certificate)
         rows.append(check_days("its certificate", described, days=target.days, now=now, remedy="renew it"))
-        strict = api.ask(url, tls=tls.trusting(target.authority, strict=True))
+        strict = api.ask(url, tls=tls.client_context(target.authority, strict=True))
         rows += note_stricter(certificate, "accepted" if anonymous.status is None or strict.status else str(strict))
     return rows
 
@@ -196,7 +196,7 @@ def image(layer_bytes: int) -> tuple[tuple[bytes, bytes], bytes]:
 def gather(target: Target) -> State:
     """Return the compared items of a registry that is known only by its responses."""
     url = f"{target.known.url}/v2/"
-    anonymous = api.ask(url, tls=tls.trusting_anybody())
+    anonymous = api.ask(url, tls=tls.unverified_context())
     headers = ("www-authenticate", "docker-distribution-api-version", "server", "x-content-type-options")
     return {
         **baseline.certificate(anonymous.server_certificate),

@@ -39,13 +39,13 @@ _NEARLY = 0.9  # of the limit of open files: above it, the next clients would be
 _FILES, _FILE_BYTES = 5000, 1 << 20  # the files to search for keys, and the bytes read of each
 
 
-class UnseenError(Exception):
+class NotVisibleError(Exception):
     """Something is not visible to this user on this host; its text is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A claim; `find` returns what contradicts it, and raises UnseenError if that is not visible."""
+    """A claim; `find` returns what contradicts it, and raises NotVisibleError if that is not visible."""
 
     claim: str
     find: Callable[[engine.Client, Parameters], list[str]]
@@ -56,7 +56,7 @@ def check(client: engine.Client, parameters: Parameters, claim: Claim) -> Result
     """Return the row of a claim; it passes if nothing contradicts it or, with a note, if that is not visible."""
     try:
         found, expected = "; ".join(claim.find(client, parameters)) or _HOLDS, _HOLDS
-    except UnseenError as error:
+    except NotVisibleError as error:
         found = expected = f"not looked at: {error}"
     return Result(
         claim=claim.claim, expected=expected, found=found, passed=found == expected, refusal=True, remedy=claim.remedy
@@ -64,21 +64,21 @@ def check(client: engine.Client, parameters: Parameters, claim: Claim) -> Result
 
 
 def _inspected(client: engine.Client, parameters: Parameters) -> Mapping[str, Any]:
-    """Return the `docker inspect` data of the registry's container; raises UnseenError if it is not visible."""
+    """Return the `docker inspect` data of the registry's container; raises NotVisibleError if it is not visible."""
     _require_here(client)
     found = compose.registry_containers(client, parameters.compose_project)
     if not found:
-        raise UnseenError("there is no container of the registry")
+        raise NotVisibleError("there is no container of the registry")
     attributes: Mapping[str, Any] = client.containers.get(found[0].name).attrs
     return attributes
 
 
 def _require_here(client: engine.Client) -> None:
-    """Raise UnseenError if the engine's processes and files are not on this host."""
+    """Raise NotVisibleError if the engine's processes and files are not on this host."""
     if engine.is_desktop(client):
-        raise UnseenError("the engine is in a virtual machine")
-    if elsewhere := engine.elsewhere():
-        raise UnseenError(f"the client asks {elsewhere}")
+        raise NotVisibleError("the engine is in a virtual machine")
+    if elsewhere := engine.other_engine():
+        raise NotVisibleError(f"the client asks {elsewhere}")
 
 
 def _process(client: engine.Client, parameters: Parameters) -> psutil.Process:
@@ -86,14 +86,14 @@ def _process(client: engine.Client, parameters: Parameters) -> psutil.Process:
     try:
         return psutil.Process(pid or -1)
     except (psutil.NoSuchProcess, ValueError) as error:
-        raise UnseenError("the registry does not run") from error
+        raise NotVisibleError("the registry does not run") from error
 
 
 def folder_of(client: engine.Client, parameters: Parameters) -> Path:
-    """Return the registry's storage folder, through its process; raises UnseenError if this user may not read it."""
+    """Return the registry's storage folder, through its process; raises NotVisibleError without the right to read."""
     found = Path(f"/proc/{_process(client, parameters).pid}/root", storage.ROOT.relative_to("/"))
     if not os.access(found, os.R_OK | os.X_OK):
-        raise UnseenError("only root sees what the container sees")
+        raise NotVisibleError("only root sees what the container sees")
     return found
 
 
@@ -140,7 +140,7 @@ def exposed_keys(client: engine.Client, parameters: Parameters) -> list[str]:
         own |= {entry.thing.name for entry in ledger.read()}
     named = (parameters.configuration_directory, parameters.client_kit_directory, parameters.basic_data_directory)
     folders = [*map(Path, named)]
-    with suppress(UnseenError):
+    with suppress(NotVisibleError):
         _require_here(client)
         folders.append(_volume(client.info(), parameters) / "_data")
     files = (path for folder in folders for path in _files(folder))
@@ -220,7 +220,7 @@ def few_files(client: engine.Client, parameters: Parameters) -> list[str]:
     try:
         limit, opened = process.rlimit(psutil.RLIMIT_NOFILE)[0], process.num_fds()
     except psutil.Error as error:
-        raise UnseenError("only root sees what the registry may open") from error
+        raise NotVisibleError("only root sees what the registry may open") from error
     if limit != psutil.RLIM_INFINITY and (limit < rights.FILES_AT_LEAST or opened > limit * _NEARLY):
         return [f"{limit} files, of which it has {opened} open; at least {rights.FILES_AT_LEAST} are needed"]
     return []
@@ -246,17 +246,17 @@ def kept_out(client: engine.Client, parameters: Parameters) -> list[str]:
     url = f"https://{address}:{parameters.port}/v2/"
     served = api.ask(
         url,
-        tls=tls.trusting_anybody(),
+        tls=tls.unverified_context(),
         server_name=parameters.domain,
         host=parameters.registry_host,
         timeout_seconds=_SECONDS,
     )
     if not served.server_certificate:
-        raise UnseenError("it does not answer to this host itself")
+        raise NotVisibleError("it does not answer to this host itself")
     try:
         found = outsider.ask(address, parameters.port, parameters.domain)
     except outsider.UnaskedError as error:
-        raise UnseenError(str(error)) from error
+        raise NotVisibleError(str(error)) from error
     expected = hashlib.sha256(served.server_certificate).hexdigest()
     if found == expected:
         return []

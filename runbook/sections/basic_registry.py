@@ -109,9 +109,9 @@ def _plan_engine(parameters: Parameters, facts: BasicRegistryFacts) -> list[Chan
         return []
     insecure, mirrors = tuple(parameters.insecure_registries), tuple(parameters.registry_mirrors)
     if facts.is_desktop:
-        return _plan_desktop(insecure, mirrors) if facts.registries.lacks(insecure, mirrors) else []
+        return _plan_desktop(insecure, mirrors) if facts.registries.missing_entries(insecure, mirrors) else []
     merged = daemon_json.merge(facts.daemon_json, insecure_registries=insecure, registry_mirrors=mirrors)
-    if merged == facts.daemon_json and not facts.registries.lacks(insecure, mirrors):
+    if merged == facts.daemon_json and not facts.registries.missing_entries(insecure, mirrors):
         return []
     engine_flags.refuse(merged, facts.flags)
     change = ConfigureEngine(

@@ -51,7 +51,7 @@ class CertificateFacts:
     server_fits: bool
     trusted: str | None
     modes: tuple[tuple[Path, int | None], ...]
-    brought: supplied.BroughtCertificate | None = None
+    brought: supplied.SuppliedCertificate | None = None
     is_desktop: bool = False
     intermediates: tuple[tls.Certificate, ...] = ()
     states: tuple[tuple[Path, str | None], ...] = ()
@@ -98,7 +98,9 @@ def gather(parameters: Parameters) -> CertificateFacts:
         modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
         brought=_gather_brought(parameters, server_text) if own else None,
         intermediates=_intermediates(server_text, authority),
-        states=tuple((path, file_state.state(path)) for path in (parameters.certificate_path, parameters.trust_path)),
+        states=tuple(
+            (path, file_state.fingerprint(path)) for path in (parameters.certificate_path, parameters.trust_path)
+        ),
         others=_others(Path(parameters.private_directory)),
     )
 
@@ -106,7 +108,7 @@ def gather(parameters: Parameters) -> CertificateFacts:
 def _others(private: Path) -> tuple[str, ...]:
     """Return the names in a private folder that are not the runbook's, nor a private folder of another deployment."""
     own = {"ca", "secrets", "accepted.json"}
-    names = [name for name in files.names_in(private) if files.whole_of(name) not in own]
+    names = [name for name in files.names_in(private) if files.final_name(name) not in own]
     return tuple(name for name in names if not own.issuperset(files.names_in(private / name) or ("none",)))
 
 
@@ -130,7 +132,7 @@ def _trust_path(parameters: Parameters, *, is_desktop: bool) -> Path:
     return folder / parameters.registry_host / "ca.crt" if is_desktop else parameters.trust_path
 
 
-def _gather_brought(parameters: Parameters, text: str | None) -> supplied.BroughtCertificate:
+def _gather_brought(parameters: Parameters, text: str | None) -> supplied.SuppliedCertificate:
     return supplied.gather(
         key_path=Path(parameters.own_key_file),
         chain_path=Path(parameters.own_certificate_file),
@@ -313,7 +315,7 @@ def _trust(parameters: Parameters, facts: CertificateFacts) -> Change:
     return CopyFile(source=source, path=parameters.trust_path, mode=0o444, before=facts.state(parameters.trust_path))
 
 
-def _plan_own(parameters: Parameters, facts: CertificateFacts, brought: supplied.BroughtCertificate) -> list[Change]:
+def _plan_own(parameters: Parameters, facts: CertificateFacts, brought: supplied.SuppliedCertificate) -> list[Change]:
     """Return the changes that install the supplied files, and back up an authority that was there before."""
     dns_names, addresses = _names(parameters, facts.address)
     authority = supplied_rules.refuse(brought, names=(*dns_names, *addresses), now=facts.now)
@@ -464,8 +466,8 @@ def _check_handshakes(parameters: Parameters, authority: x509.Certificate, untru
 
 
 def _handshake(parameters: Parameters, authority: x509.Certificate, *, strict: bool = False) -> str:
-    client = tls.trusting(tls.certificate_text(authority).decode(), strict=strict)
-    return tls.handshake(tls.answering(parameters.certificate_path), client, parameters.domain)
+    client = tls.client_context(tls.certificate_text(authority).decode(), strict=strict)
+    return tls.handshake(tls.server_context(parameters.certificate_path), client, parameters.domain)
 
 
 def note_stricter(server: x509.Certificate, strict: str) -> list[Result]:

@@ -278,7 +278,7 @@ def _registry(parameters: Parameters) -> api.Registry:
     """Return the registry as this notebook leaves it: over plain HTTP on loopback if it is behind nginx."""
     if parameters.proxy == "nginx":
         return api.Registry(url=f"http://127.0.0.1:{parameters.backend_port}")
-    trusted = tls.trusting(parameters.ca_certificate_path.read_text(encoding="ascii"))
+    trusted = tls.client_context(parameters.ca_certificate_path.read_text(encoding="ascii"))
     return api.Registry(url=f"https://{parameters.registry_host}", tls=trusted)
 
 

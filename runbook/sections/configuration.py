@@ -130,7 +130,7 @@ def gather(parameters: Parameters) -> ConfigurationFacts:
         password=_state_of_password(users.get(parameters.username), password, parameters.bcrypt_cost),
         http_secret_known=bool(credentials.read_file(parameters.http_secret_path)),
         modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
-        users_state=file_state.state(parameters.htpasswd_path),
+        users_state=file_state.fingerprint(parameters.htpasswd_path),
     )
 
 

@@ -103,7 +103,7 @@ def gather(parameters: Parameters) -> HostFacts:
         flags=flags,
         listeners=listeners,
         has_nginx_site=nginx.read_site() is not None,
-        elsewhere="" if found_engine is not None and found_engine.is_desktop else engine.elsewhere(),
+        elsewhere="" if found_engine is not None and found_engine.is_desktop else engine.other_engine(),
         masked=tuple(engine.masked(is_up=found_engine is not None).items()) if boot_future else (),
     )
 
@@ -118,7 +118,7 @@ def _gather_engine(
     parameters: Parameters, listeners: Sequence[network.Listener], supervisor: Supervisor
 ) -> EngineFacts | None:
     client = engine.connect(parameters.timeout_seconds)
-    if client is None or engine.asked_elsewhere(client):
+    if client is None or engine.other_engine_of(client):
         return None
     is_kept = parameters.http_secret_path.exists()
     compose.require_own(client, parameters.compose_project, parameters.data_volume, is_kept=is_kept)
@@ -259,7 +259,7 @@ def check_container(parameters: Parameters) -> list[Result]:
     client = engine.require(parameters.timeout_seconds)
     image = images.require(client, parameters)
     address = network.default_address()
-    ended, is_deaf = "", reload.is_deaf(engine_flags.gather(systemd.supervisor()))
+    ended, publishes_nothing = "", reload.publishes_nothing(engine_flags.gather(systemd.supervisor()))
     with engine.probe_container(client, image.reference, inside=5000) as port:
         probed = api.Registry(url=f"http://{address}:{port}")
         try:
@@ -268,7 +268,11 @@ def check_container(parameters: Parameters) -> list[Result]:
             ended = engine.probe_end(client)
             answered = ended or error.found
     afterwards = probed.ask("/v2/")
-    remedy = reload.UNDEAFEN if is_deaf else "see `iptables -t nat -L DOCKER` and any firewall of this host"
+    remedy = (
+        reload.ENABLE_PUBLISHING
+        if publishes_nothing
+        else "see `iptables -t nat -L DOCKER` and any firewall of this host"
+    )
     return [
         works(
             f"a container with a published port answers at {address}",

@@ -173,7 +173,7 @@ def check(parameters: Parameters) -> list[Result]:
 
 
 def _known(parameters: Parameters) -> api.Registry:
-    trusted = tls.trusting(parameters.ca_certificate_path.read_text(encoding="ascii"))
+    trusted = tls.client_context(parameters.ca_certificate_path.read_text(encoding="ascii"))
     login = (parameters.username, credentials.require_password(parameters.password_path))
     return api.Registry(url=f"https://{parameters.registry_host}", tls=trusted, login=login)
 
@@ -278,7 +278,7 @@ def _check_limit(parameters: Parameters, known: api.Registry, repository: str) -
             body_limit="1m",
         )
 
-    with nginx.trial(limited) as address:
+    with nginx.dry_run(limited) as address:
         limited_nginx = dataclasses.replace(known, url=f"https://{address}", server_name=parameters.domain)
         _, passed = limited_nginx.upload(repository, _MEGABYTE // 2)
         _, rejected = limited_nginx.upload(repository, 2 * _MEGABYTE)

@@ -74,7 +74,7 @@ def registry_of(parameters: Parameters) -> api.Registry:
     """Return the registry for a verifying client with a login."""
     authority = parameters.ca_certificate_path.read_text(encoding="ascii")
     login = (parameters.username, credentials.require_password(parameters.password_path))
-    return api.Registry(url=f"https://{parameters.registry_host}", tls=tls.trusting(authority), login=login)
+    return api.Registry(url=f"https://{parameters.registry_host}", tls=tls.client_context(authority), login=login)
 
 
 def check_access(parameters: Parameters) -> list[Result]:
@@ -109,7 +109,7 @@ def check_images(parameters: Parameters) -> list[Result]:
     return [*results, _check_nothing_left(parameters, stored)]
 
 
-def stranger() -> str:
+def untrusted_authority() -> str:
     """Return an authority, as PEM, that has issued no certificate."""
     now = datetime.datetime.now(datetime.UTC)
     key = tls.generate_key("ecdsa-p256")
@@ -137,9 +137,9 @@ def check_refusals(registry: api.Registry, served: api.Answer, *, remedy: str, a
     """
     url = f"{registry.url}/v2/"
     name = f"other.{urllib.parse.urlsplit(url).hostname}"
-    untrusted = api.ask(url, tls=tls.trusting(stranger()))
+    untrusted = api.ask(url, tls=tls.client_context(untrusted_authority()))
     renamed = api.ask(url, tls=registry.tls, server_name=name)
-    mismatch = refusal_of_another_name(served, api.ask(url, tls=tls.trusting_anybody(), server_name=name))
+    mismatch = refusal_of_another_name(served, api.ask(url, tls=tls.unverified_context(), server_name=name))
     return [
         refused(
             "the same by a client that trusts another authority",
@@ -214,7 +214,7 @@ def _check_images(proof: docker_client.Proof, found: engine.ContainerFacts, volu
         works(
             "docker login",
             expected="Login Succeeded",
-            found=says(logged_in.said, expected="Login Succeeded"),
+            found=says(logged_in.text, expected="Login Succeeded"),
             remedy=_LOG,
             asker=_DOCKER,
         ),
@@ -258,9 +258,9 @@ def _check_images(proof: docker_client.Proof, found: engine.ContainerFacts, volu
 def _check_trust(parameters: Parameters, proof: docker_client.Proof) -> list[Result]:
     address = network.address_of(parameters.address)
     elsewhere = f"{address}:{parameters.port}/{proof.repository}:{proof.tag}"
-    refusal = proof.docker("pull", elsewhere).said
+    refusal = proof.docker("pull", elsewhere).text
     trusted = parameters.trust_path.parent.parent / f"{address}:{parameters.port}"
-    served = api.ask(f"https://{address}:{parameters.port}/v2/", tls=tls.trusting_anybody()).server_certificate
+    served = api.ask(f"https://{address}:{parameters.port}/v2/", tls=tls.unverified_context()).server_certificate
     now = datetime.datetime.now(datetime.UTC)
     unknown = (
         refusal_at(address, tls.describe(x509.load_der_x509_certificate(served)), now) if served else "certificate"
@@ -315,7 +315,7 @@ def _check_delete(parameters: Parameters, proof: docker_client.Proof) -> list[Re
 
 def _check_logout(parameters: Parameters, proof: docker_client.Proof) -> list[Result]:
     proof.docker("logout", proof.host)
-    refusal = proof.docker("push", proof.reference).said
+    refusal = proof.docker("push", proof.reference).text
     expected = "no basic auth credentials"
     return [
         refused(

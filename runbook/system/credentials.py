@@ -82,7 +82,7 @@ def require_password(path: Path) -> str:
     return found
 
 
-def keep_password(path: Path, password: str) -> None:
+def write_password(path: Path, password: str) -> None:
     """Write a password to its file with mode 0600; missing folders above it get 0700.
 
     Raises SecretError for a password that bcrypt or a login cannot use, and if this user may not write there.

@@ -128,7 +128,7 @@ def is_enabled() -> bool:
 
 def served(domain: str, address: str) -> str:
     """Return the fingerprint of the certificate served for a name at ADDRESS:PORT, or the error."""
-    answer = api.ask(f"https://{address}/", tls=tls.trusting_anybody(), server_name=domain)
+    answer = api.ask(f"https://{address}/", tls=tls.unverified_context(), server_name=domain)
     if not answer.server_certificate:
         return str(answer)
     return tls.fingerprint(x509.load_der_x509_certificate(answer.server_certificate))
@@ -161,7 +161,7 @@ def _test() -> None:
     """Test nginx's whole configuration; raises HostError with its messages if it is invalid."""
     done = commands.run("nginx", "-t", "-q", allowed=None)
     if done.code != 0:
-        messages = "; ".join(_refusals(done.said.splitlines())) or done.said
+        messages = "; ".join(_refusals(done.text.splitlines())) or done.text
         raise HostError("`nginx -t` to pass", messages, "mend what nginx names, which runs on as it was")
 
 
@@ -170,7 +170,7 @@ def _reload(by: Supervisor, timeout_seconds: float) -> str:
     start = ("systemctl", "start", "nginx.service") if by == "systemd" else ("nginx",)
     argv = ("nginx", "-s", "reload") if is_running() else start
     done = commands.run(*argv, allowed=None, timeout_seconds=timeout_seconds)
-    return "" if done.code == 0 else done.said
+    return "" if done.code == 0 else done.text
 
 
 def _workers() -> set[int]:
@@ -213,7 +213,7 @@ def load(by: Supervisor, wanted: Served, timeout_seconds: float) -> None:
     _wait(missing, (expected, remedy), log, refusal, timeout_seconds)
 
 
-def leave(frees_port: int | None, timeout_seconds: float) -> None:
+def stop_listening(frees_port: int | None, timeout_seconds: float) -> None:
     """Reload a running nginx after its site was removed, and wait until it no longer listens on `frees_port`.
 
     Raises HostError if it still does, for example because another site uses that port.
@@ -255,7 +255,7 @@ def remove(path: Path, before: str, frees_port: int | None, timeout_seconds: flo
     file_state.refuse_changed(path, files.read_text(path), before)
     files.write(path, HEADER.encode(), 0o644)  # first without a site: the file is removed after the reload
     try:
-        leave(frees_port, timeout_seconds)
+        stop_listening(frees_port, timeout_seconds)
     except RunbookError as error:
         raise put_back(path, before, error) from error
     files.remove_tree(path)
@@ -278,7 +278,7 @@ def recover() -> None:
 
 
 @contextmanager
-def trial(render: Callable[[str], str]) -> Iterator[str]:
+def dry_run(render: Callable[[str], str]) -> Iterator[str]:
     """Run a second nginx with a single site in this context, and yield its ADDRESS:PORT on loopback.
 
     Its files are in a temporary folder. It ends after a time limit even if this process is killed.
@@ -318,7 +318,7 @@ http {{
 
 def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     deadline = time.monotonic() + 10
-    while not api.ask(f"https://{address}/", tls=tls.trusting_anybody()).server_certificate:
+    while not api.ask(f"https://{address}/", tls=tls.unverified_context()).server_certificate:
         if process.poll() is not None or time.monotonic() > deadline:
             raise HostError("a second nginx to start", files.read_text(log) or "no message", "see `nginx -V`")
         time.sleep(0.05)

@@ -57,7 +57,7 @@ def test_apply_makes_the_changes_in_order(tmp_path: Path) -> None:
     found = {file.name: (mode_of(file), file.read_text(encoding="utf-8")) for file in path.iterdir()}
     assert found == {"f": (0o600, "b\n"), "copy": (0o444, "ä\n")}
     assert (mode_of(tmp_path / "a"), mode_of(path)) == (0o755, 0o700)
-    remove = RemoveTree(path=tmp_path / "a", before=file_state.state(tmp_path / "a") or "")
+    remove = RemoveTree(path=tmp_path / "a", before=file_state.fingerprint(tmp_path / "a") or "")
     apply([remove, remove])
     assert list(tmp_path.iterdir()) == []
 
@@ -299,7 +299,7 @@ def test_set_password_keeps_the_lines_of_others(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "auth" / "htpasswd"
     path.parent.mkdir()
     path.write_text("# users\nadmin2:x\nadmin:old\n  admin:older\n\nbob:admin:y", encoding="utf-8")
-    password_file, before = tmp_path / "none", file_state.state(path)
+    password_file, before = tmp_path / "none", file_state.fingerprint(path)
     change = SetPassword(path=path, username="admin", cost=4, password_file=password_file, reason="r", before=before)
     apply([change])
     *others, last = path.read_text(encoding="utf-8").splitlines()

@@ -76,7 +76,7 @@ def test_apply_leaves_what_somebody_edited_since_the_plan(
     if edited != "new":
         path.write_text("as planned\n", encoding="ascii")
         path.chmod(0o640)
-    change = KINDS[kind](path, file_state.state(path))
+    change = KINDS[kind](path, file_state.fingerprint(path))
     if edited == "replaced":
         path.unlink()
     path.write_text("edited since\n", encoding="ascii")

@@ -21,7 +21,7 @@ from runbook.changes.nginx import ConfigureNginx, RemoveSite
 from runbook.changes.timer import EnableTimer, RemoveTimer
 from runbook.changes.undo import EnterEarlier, Undo
 from runbook.system.credentials import placeholder
-from runbook.system.host.files import kept_path
+from runbook.system.host.files import backup_path
 
 SUBJECT = (("C", "CN"), ("CN", "Our CA"))
 AUTHORITY = IssueAuthority(
@@ -289,7 +289,7 @@ def test_by_hand_keeps_the_earlier_version(tmp_path: Path) -> None:
     for before, after in (("theirs\n", "one\n"), ("one\n", "two\n")):
         script = WriteFile(path=path, before=before, after=after, mode=0o644, keep=True).by_hand()
         subprocess.run(["sh", "-eu"], input=script, text=True, check=True)
-    assert (path.read_text(encoding="utf-8"), kept_path(path).read_text(encoding="utf-8")) == ("two\n", "theirs\n")
+    assert (path.read_text(encoding="utf-8"), backup_path(path).read_text(encoding="utf-8")) == ("two\n", "theirs\n")
 
 
 def test_every_kind_of_change_is_in_the_table() -> None:

@@ -43,7 +43,7 @@ def certificate_in(folder: Path) -> IssueCertificate:
         authority_certificate_path=folder / "ca.crt",
         passphrase_file=None,
         reason="there is none",
-        before=file_state.state(folder / "server.pem"),
+        before=file_state.fingerprint(folder / "server.pem"),
     )
 
 

@@ -122,7 +122,7 @@ def test_last_entry_takes_the_ledger_with_it(tmp_path: Path) -> None:
     """Fails if a host that is torn down keeps a folder of ours, or a removed file its entry."""
     write(tmp_path / "f", None, "1\n")
     write(tmp_path / "g", None, "1\n")
-    apply([RemoveTree(path=tmp_path / "f", before=file_state.state(tmp_path / "f"))])
+    apply([RemoveTree(path=tmp_path / "f", before=file_state.fingerprint(tmp_path / "f"))])
     [left] = ledger.read()
     assert left.thing.name == f"{tmp_path}/g"
     ledger.drop(left.number)

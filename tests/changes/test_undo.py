@@ -84,7 +84,7 @@ def test_tear_down_takes_away_what_a_run_was_killed_while_writing(tmp_path: Path
     path = tmp_path / "a" / "f"
     ledger.enter((Thing(kind="file", name=str(path)),))
     path.parent.mkdir()
-    files.part_of(path).write_text("half", encoding="ascii")
+    files.temporary_path(path).write_text("half", encoding="ascii")
     assert [str(change) for change in torn_down()] == [
         f"forget {path}, which is as it was before the first run",
         f"remove {path.parent}",
@@ -108,4 +108,4 @@ def test_undo_goes_on_where_it_was_killed(tmp_path: Path, killed: str) -> None:
     assert isinstance(change, Undo)
     assert change.action == ("put back" if killed == "before" else "forget")
     assert (path.read_text(encoding="ascii"), ledger.is_begun()) == ("theirs\n", False)
-    assert made.now(entry.thing) == entry.before
+    assert made.current_state(entry.thing) == entry.before

@@ -158,7 +158,7 @@ def test_plan_gives_the_state_of_each_section(call: Callable[..., Answer], tmp_p
     data, plain = call("plan", "--json", *below(tmp_path)), call("plan", *below(tmp_path))
     assert (data.code, plain.code, data.err, plain.err) == (0, 0, "", "")
     states = {item["notebook"]: item for item in json.loads(data.out)}
-    assert overview.way(Parameters()) == ["00-index", *states]
+    assert overview.default_notebooks(Parameters()) == ["00-index", *states]
     expected = ["waits", "to do", "to do", "waits", "waits"]
     assert expected == [item["state"] for name, item in states.items() if name != "10-host"]
     assert "expected a Docker Engine that answers" in states["20-basic-registry"]["reason"]

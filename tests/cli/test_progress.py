@@ -16,7 +16,7 @@ from tests.records import BAD, GOOD
 RUN = """
 from runbook.cli import progress
 from tests.records import BAD, GOOD
-with progress.telling(2, bar={bar}) as watch:
+with progress.reporter(2, bar={bar}) as watch:
     for done in (GOOD, BAD):
         watch.begin(done.notebook, "[t] " + done.title)
         watch.step("", 0.0)
@@ -109,5 +109,5 @@ def test_bar_is_for_terminals_that_can_draw_one(*, terminal: bool, kind: str, ex
 
 def test_telling_gives_lines_or_a_bar() -> None:
     """Fails if `--no-progress-bar` draws one, or `--progress-bar` none."""
-    with progress.telling(1, bar=False) as lines, progress.telling(1, bar=True) as bar:
+    with progress.reporter(1, bar=False) as lines, progress.reporter(1, bar=True) as bar:
         assert (type(lines), type(bar)) == (progress.Lines, progress.Bar)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from runbook.diagnosis import answer, catalogue, container_checks
-from runbook.diagnosis.answer import Answer, Judged, diagnose
+from runbook.diagnosis.answer import Answer, Diagnosis, diagnose
 from runbook.diagnosis.catalogue import Cause
-from runbook.diagnosis.situation import Finding, Situation, UntoldError, look, no, untold, yes
+from runbook.diagnosis.situation import Finding, Situation, UndecidedError, look, no, untold, yes
 from runbook.model.errors import CommandError, HostError, RunbookError, SecretError
 from runbook.model.parameters import Parameters
 
@@ -44,7 +44,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def names(found: Answer) -> list[str]:
     """Return the names of the causes, in their order."""
-    return [item.cause.name for item in found.judged]
+    return [item.cause.name for item in found.diagnoses]
 
 
 @pytest.mark.usefixtures("known")
@@ -68,11 +68,11 @@ def test_diagnose_looks_at_all_without_a_known_message(message: str, asked: bool
 def test_answer_is_well_only_where_nothing_is_wrong_or_unknown() -> None:
     """Fails if an unknown message, or a confirmed cause, ends with exit code 0."""
     known = catalogue.messages()[:1]
-    refuted = (Judged(cause=GONE, finding=no("n")),)
-    assert Answer(asked=False, messages=(), judged=refuted).all_is_well
-    assert Answer(asked=True, messages=known, judged=refuted).all_is_well
-    assert not Answer(asked=True, messages=(), judged=refuted).all_is_well
-    assert not Answer(asked=False, messages=(), judged=(Judged(cause=ROOT, finding=yes("r")),)).all_is_well
+    refuted = (Diagnosis(cause=GONE, finding=no("n")),)
+    assert Answer(asked=False, messages=(), diagnoses=refuted).all_is_well
+    assert Answer(asked=True, messages=known, diagnoses=refuted).all_is_well
+    assert not Answer(asked=True, messages=(), diagnoses=refuted).all_is_well
+    assert not Answer(asked=False, messages=(), diagnoses=(Diagnosis(cause=ROOT, finding=yes("r")),)).all_is_well
 
 
 @pytest.mark.usefixtures("known")
@@ -109,7 +109,7 @@ def test_answer_shows_no_credential(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        pytest.param(UntoldError("because"), "because", id="untold"),
+        pytest.param(UndecidedError("because"), "because", id="untold"),
         pytest.param(HostError("a", "b", "c"), "expected a; found b. To repair: c.", id="runbook"),
         pytest.param(PermissionError(13, "Permission denied"), "[Errno 13] Permission denied", id="host"),
         pytest.param(KeyError("State"), "'State'", id="engine"),
@@ -139,7 +139,7 @@ def test_notebook_that_refuses_is_not_the_remedy(
     monkeypatch.setattr(answer, "causes", lambda: (*before, REFUSAL))
     found = diagnose("", Parameters())
     assert names(found) == expected
-    last, first = found.judged[-1], "Do this first, then run the notebook 10-host."
+    last, first = found.diagnoses[-1], "Do this first, then run the notebook 10-host."
     if last.cause is REFUSAL:
         assert (last.remedy, last.notebook) == (first, "")
         assert found.table().rows[-1][3:] == (first, "yourself")

@@ -255,7 +255,7 @@ def test_each_cause_is_looked_for() -> None:
     named = {name for message in MESSAGES for name in message.causes}
     assert [cause.name for cause in causes() if cause.asked and cause.name not in named] == []
     for cause in causes():
-        assert cause.looks.endswith("."), cause.name
+        assert cause.check_text.endswith("."), cause.name
         assert cause.remedy.endswith((".", "`).", ")")), cause.name
         assert cause.notebook in ("", *catalogue.names()), cause.name
     assert len({cause.name for cause in causes()}) == len(causes())

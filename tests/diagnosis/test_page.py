@@ -16,4 +16,4 @@ def test_page_has_each_message_as_heading_and_each_cause() -> None:
     """Fails if somebody who searches for a message does not find it, or a cause with its remedy is left out."""
     text = page.text()
     assert [message.name for message in messages() if f"\n## {message.name}\n" not in text] == []
-    assert [cause.name for cause in causes() if cause.remedy not in text or cause.looks not in text] == []
+    assert [cause.name for cause in causes() if cause.remedy not in text or cause.check_text not in text] == []

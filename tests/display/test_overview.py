@@ -54,7 +54,7 @@ def test_host_table_shows_a_host_without_an_engine(
 
 def test_way_leads_past_nginx_only_where_a_proxy_is_asked_for() -> None:
     """Fails if a run without a proxy shows a notebook that does nothing, or one with a proxy leaves it out."""
-    without, with_it = (overview.way(Parameters(proxy=proxy)) for proxy in ("none", "nginx"))
+    without, with_it = (overview.default_notebooks(Parameters(proxy=proxy)) for proxy in ("none", "nginx"))
     assert set(with_it) - set(without) == {"55-nginx"}
     assert with_it == [name for name in catalogue.names() if name < "70"]
 

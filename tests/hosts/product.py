@@ -173,7 +173,9 @@ def serve_files(host: Host, parameters: Parameters) -> Iterator[api.Registry]:
     host.write("/etc/hosts", f"{names}{host.address} {parameters.domain}\n")
     options = (f"--name={name}", f"--publish={parameters.port}:443", f"--volume={place}:/etc/docker/registry:ro")
     served = api.Registry(
-        url=f"https://{host.reached_at}:{parameters.port}", tls=tls.trusting(authority), server_name=parameters.domain
+        url=f"https://{host.reached_at}:{parameters.port}",
+        tls=tls.client_context(authority),
+        server_name=parameters.domain,
     )
     try:
         host.run("docker", "run", "--detach", *options, image, "serve", "/etc/docker/registry/config.yml")

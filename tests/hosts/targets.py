@@ -50,7 +50,10 @@ def plan(folder: Path) -> dict[str, Change]:
             path=folder / "kept", before=EARLIER, after="new\n", mode=0o644, keep=True
         ),
         "copied": CopyFile(
-            source=folder / "source", path=folder / "copied", mode=0o644, before=file_state.state(folder / "copied")
+            source=folder / "source",
+            path=folder / "copied",
+            mode=0o644,
+            before=file_state.fingerprint(folder / "copied"),
         ),
         "secret": GenerateSecret(path=folder / "secret", purpose="http.secret"),
         "new.key": authority(folder, "new.key", "new.crt"),
@@ -66,7 +69,7 @@ def plan(folder: Path) -> dict[str, Change]:
             authority_certificate_path=folder / "ca.crt",
             passphrase_file=None,
             reason="none yet",
-            before=file_state.state(folder / "server.pem"),
+            before=file_state.fingerprint(folder / "server.pem"),
         ),
         "htpasswd": SetPassword(
             path=folder / "htpasswd",
@@ -74,7 +77,7 @@ def plan(folder: Path) -> dict[str, Change]:
             cost=5,
             password_file=folder / "password",
             reason="none yet",
-            before=file_state.state(folder / "htpasswd"),
+            before=file_state.fingerprint(folder / "htpasswd"),
         ),
     }
 

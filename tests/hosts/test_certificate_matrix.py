@@ -86,7 +86,7 @@ def brought(folder, names):
 def proven(folder, name):
     authority = (folder / "authority").read_text()
     url = f"https://{name}:{(folder / 'port').read_text()}"
-    known = api.Registry(url=url, tls=tls.trusting(authority), login=("nobody", "nothing"))
+    known = api.Registry(url=url, tls=tls.client_context(authority), login=("nobody", "nothing"))
     target = prove_url.Target(known=known, authority=authority, days=0, repository="no/such", layer_bytes=1000)
     return prove_url.prove(target)["certificate"][0].found
 

@@ -150,7 +150,7 @@ changes = [item for item in planned(clients) if type(item).__name__ == "PushClie
 registry = api.Registry(
     url="https://registry.test",
     login=("admin", credentials.require_password(parameters.password_path)),
-    tls=tls.trusting(parameters.ca_certificate_path.read_text()),
+    tls=tls.client_context(parameters.ca_certificate_path.read_text()),
 )
 image, path = client_kit.image(), client_kit.manifest_path(parameters.client_test_reference)
 theirs = image.manifest + b" "

@@ -20,7 +20,7 @@ from .lab import Host
 from .product import script_run
 
 SECRETS = "/etc/registry-runbook/secrets"
-WAY = overview.way(Parameters())
+WAY = overview.default_notebooks(Parameters())
 OUTSIDE = "http://127.0.0.1:5000/pixel.png"
 
 

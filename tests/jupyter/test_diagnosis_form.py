@@ -15,7 +15,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def diagnose(message: str, _: Parameters) -> Answer:
         questions.append(message)
-        return Answer(asked=bool(message), messages=(), judged=())
+        return Answer(asked=bool(message), messages=(), diagnoses=())
 
     monkeypatch.setattr(diagnosis_form, "diagnose", diagnose)
     return questions

@@ -61,7 +61,7 @@ def test_find_takes_folders_that_hold_nothing_else_and_what_was_kept(
     monkeypatch.setattr(engine, "is_installed", lambda: False)
     parameters = make_parameters()
     make_files(parameters)
-    kept = files.kept_path(parameters.configuration_path)
+    kept = files.backup_path(parameters.configuration_path)
     kept.write_text("theirs\n", encoding="ascii")
     found = {item.thing.name: item for item in earlier.find(parameters)}
     assert found[str(parameters.configuration_path)].kept == kept

@@ -8,7 +8,7 @@ import pytest
 
 from runbook.changes.base import Change
 from runbook.changes.containers import RemoveLeftOver
-from runbook.changes.ledger import Earlier, Entry, KeptFile
+from runbook.changes.ledger import Backup, Earlier, Entry
 from runbook.changes.made import Belonging, Kind, Thing
 from runbook.changes.manual import LeftToUser
 from runbook.changes.undo import EnterEarlier, Undo
@@ -18,7 +18,7 @@ from runbook.operations.tear_down import TearDownFacts
 
 PARAMETERS = read({}, where="a test")
 ALL = read({"also_remove": ["data", "basic-data", "authority", "secrets", "image", "packages"]}, where="a test")
-KEPT = KeptFile(copy=Path("/kept/1"), mode=0o640, user=1, group=2, changed=3)
+KEPT = Backup(copy=Path("/kept/1"), mode=0o640, user=1, group=2, changed=3)
 
 
 Row = tuple[Kind, str, Belonging, str | None, str | None, str | None]

@@ -12,7 +12,7 @@ from runbook.model.parameters import Parameters
 from runbook.model.results import Result, refused, works
 from runbook.proof import all_sections
 from runbook.proof.all_sections import ProveFacts
-from runbook.proof.baseline import Accepted
+from runbook.proof.baseline import Baseline
 from runbook.sections import certificates
 from runbook.system.certificates.tls import Certificate
 from runbook.system.host.patience import Patience
@@ -143,12 +143,12 @@ def test_plan_accepts_only_where_it_is_asked_to() -> None:
 
 def test_compare_takes_a_file_that_it_cannot_read_for_a_failure(make_parameters: Callable[..., Parameters]) -> None:
     """Fails if no accepted state is a failure, or a broken file passes for none."""
-    path = make_parameters().accepted_path
+    path = make_parameters().baseline_path
     assert all_sections.compare(path, dict) == {}
     path.parent.mkdir()
     path.write_text("{", encoding="ascii")
     [row] = all_sections.compare(path, dict)[all_sections.COMPARED]
     assert (row.passed, row.expected) == (False, "an accepted state in version 1")
-    kept = Accepted(registry="r.test", accepted=NOW, state={"a": "b"})
+    kept = Baseline(registry="r.test", accepted=NOW, state={"a": "b"})
     path.write_text(kept.model_dump_json(), encoding="ascii")
     assert [row.passed for row in all_sections.compare(path, lambda: {"a": "b"})[all_sections.COMPARED]] == [True]

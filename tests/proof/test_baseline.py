@@ -9,10 +9,10 @@ import pytest
 from runbook.changes.files import MakeDirectory, WriteFile
 from runbook.model.errors import HostError
 from runbook.proof import baseline
-from runbook.proof.baseline import Accepted
+from runbook.proof.baseline import Baseline
 
 NOW = datetime.datetime(2026, 3, 1, 12, 30, tzinfo=datetime.UTC)
-KEPT = Accepted(registry="r.test", accepted=NOW, state={"the engine": "26.1.5", "the image": "sha256:ab"})
+KEPT = Baseline(registry="r.test", accepted=NOW, state={"the engine": "26.1.5", "the image": "sha256:ab"})
 TEXT = KEPT.model_dump_json(indent=2) + "\n"
 PATH = Path("/p/accepted.json")
 

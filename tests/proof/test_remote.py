@@ -93,8 +93,10 @@ def test_prove_judges_a_certificate_as_clients_do(tmp_path: Path, title: str, re
     row = dataclasses.replace(row, chain=[at_loopback(made) for made in row.chain])
     key, chain, authority = row.files()
     (tmp_path / "pair").write_text(key + chain, encoding="ascii")
-    with serving(tls.answering(tmp_path / "pair")) as port:
-        known = api.Registry(url=f"https://127.0.0.1:{port}", tls=tls.trusting(authority), login=("nobody", "nothing"))
+    with serving(tls.server_context(tmp_path / "pair")) as port:
+        known = api.Registry(
+            url=f"https://127.0.0.1:{port}", tls=tls.client_context(authority), login=("nobody", "nothing")
+        )
         target = remote.Target(known=known, authority=authority, days=0, repository="a/b", layer_bytes=1)
         rows = remote.prove(target)["certificate"]
     assert re.search(reached, rows[0].found), rows[0].found

@@ -9,7 +9,7 @@ from docker import DockerClient
 
 from runbook.model.parameters import Parameters
 from runbook.proof import surroundings
-from runbook.proof.surroundings import Claim, UnseenError
+from runbook.proof.surroundings import Claim, NotVisibleError
 
 NOBODY = DockerClient(base_url="tcp://127.0.0.1:1", version="1.41")
 KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----\n"
@@ -17,7 +17,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----\n"
 
 def nothing_seen(*_: Any) -> list[str]:  # noqa: ANN401 (a stand-in for what takes anything)
     """See nothing, and say why."""
-    raise UnseenError("no engine here")
+    raise NotVisibleError("no engine here")
 
 
 @pytest.mark.parametrize(

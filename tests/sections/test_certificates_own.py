@@ -223,7 +223,7 @@ def test_plan_refuses_what_would_not_serve(
     assert before == files_below(tmp_path)
 
 
-def chain_with(key: object) -> supplied.BroughtCertificate:
+def chain_with(key: object) -> supplied.SuppliedCertificate:
     """Return the facts of a self-made root and a server certificate with a key that no client of today takes."""
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "weak")])
     root_key = tls.generate_key("ecdsa-p256")
@@ -242,9 +242,9 @@ def chain_with(key: object) -> supplied.BroughtCertificate:
 
 def facts_of(
     server: x509.Certificate, root: x509.Certificate, *, handshake: str = "accepted"
-) -> supplied.BroughtCertificate:
+) -> supplied.SuppliedCertificate:
     """Return the facts of a server certificate that a root has signed."""
-    return supplied.BroughtCertificate(
+    return supplied.SuppliedCertificate(
         key_path=Path("/k"),
         chain_path=Path("/c"),
         authority_path=Path("/a"),
@@ -318,7 +318,7 @@ BELOW_ROOT = tls.issue_server(
         pytest.param(facts_of(BELOW_ROOT, SELF_MADE_ROOT), "CN=Root", id="root"),
     ],
 )
-def test_refuse_judges_the_date_of_each_certificate(brought: supplied.BroughtCertificate, expected: str) -> None:
+def test_refuse_judges_the_date_of_each_certificate(brought: supplied.SuppliedCertificate, expected: str) -> None:
     """Fails if only the server certificate is looked at: an authority's end is the end of all below it."""
     with pytest.raises(HostError, match=f"{expected} to be valid now, .*; found it expired on"):
         supplied_rules.refuse(brought, names=(NAME,), now=NOW + 3651 * chains.DAY)

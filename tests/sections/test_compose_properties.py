@@ -44,7 +44,7 @@ def test_apply_writes_what_was_planned_on_any_host(tmp_path: Path, hosts: str, t
         changes = [change for change in compose.plan(parameters, facts) if isinstance(change, WriteFile)]
         apply(changes)
         for change in changes:
-            kept = files.kept_version(change.path)
+            kept = files.existing_backup(change.path)
             assert change.after.encode() == change.path.read_bytes()
             assert before[change.path] in (None, None if kept is None else kept.read_bytes().decode())
         again = dataclasses.replace(

@@ -75,7 +75,7 @@ def is_made(change: object, kept: bytes | None) -> bool:
     match change:
         case WriteFile():
             found = credentials.conceal(change.path.read_bytes().decode(), change.secrets)
-            beside = files.kept_version(change.path)
+            beside = files.existing_backup(change.path)
             is_kept = beside is not None and beside.read_bytes() == kept if change.keep else beside is None
             return found == change.after and is_kept and stat.S_IMODE(change.path.stat().st_mode) == change.mode
         case MakeDirectory():

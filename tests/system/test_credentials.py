@@ -259,8 +259,8 @@ def test_conceal_hides_secrets_that_are_not_ours(tmp_path: Path, text: str, expe
 def test_keep_password_writes_it_for_its_owner_alone(tmp_path: Path) -> None:
     """Fails if the file, or a folder made for it, can be read by others, or what it replaces stays."""
     path = tmp_path / "a" / "b" / "password"
-    credentials.keep_password(path, "first")
-    credentials.keep_password(path, "pa ss")
+    credentials.write_password(path, "first")
+    credentials.write_password(path, "pa ss")
     assert credentials.find_password(path) == "pa ss"
     assert [oct(item.stat().st_mode & 0o777) for item in (path, *path.parents[:2])] == ["0o600", "0o700", "0o700"]
 
@@ -268,9 +268,9 @@ def test_keep_password_writes_it_for_its_owner_alone(tmp_path: Path) -> None:
 def test_keep_password_refuses_what_cannot_be_used_or_written(tmp_path: Path) -> None:
     """Fails if a password that no login could hold is kept, or a user without the right gets a traceback."""
     with pytest.raises(SecretError, match="an empty one"):
-        credentials.keep_password(tmp_path / "password", "")
+        credentials.write_password(tmp_path / "password", "")
     with somebody_else(), pytest.raises(SecretError, match=r"user id 65534 is not.*password_file"):
-        credentials.keep_password(tmp_path / "a" / "password", "pass")
+        credentials.write_password(tmp_path / "a" / "password", "pass")
     assert list(tmp_path.iterdir()) == []
 
 

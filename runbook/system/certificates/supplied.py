@@ -19,7 +19,7 @@ from runbook.system.host import files, temporary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BroughtCertificate:
+class SuppliedCertificate:
     """A supplied certificate without its key; `key_place` is the index in the chain of the certificate for that key.
 
     `authorities` are those that clients can trust, from their file or the chain. `handshake` is `accepted`, the error
@@ -48,7 +48,7 @@ class BroughtCertificate:
 
 def gather(
     *, key_path: Path, chain_path: Path, authority_path: Path | None, name: str, text: str | None
-) -> BroughtCertificate:
+) -> SuppliedCertificate:
     """Return the facts of a supplied certificate for a server with this name, whose file now has the text `text`.
 
     Raises HostError for a missing or invalid file, and for a key that other users can read.
@@ -58,7 +58,7 @@ def gather(
     if authority_path is not None:
         authorities = load_chain(authority_path)
     place = next((place for place, found in enumerate(chain) if _has_key(found, key)), None)
-    return BroughtCertificate(
+    return SuppliedCertificate(
         key_path=key_path,
         chain_path=chain_path,
         authority_path=authority_path or chain_path,
@@ -182,8 +182,8 @@ def _handshake(
     try:
         with temporary.folder() as folder:
             files.write(folder / "pair", pair_text(key, chain), 0o600)
-            server = tls.answering(folder / "pair")
+            server = tls.server_context(folder / "pair")
         trusted = b"".join(tls.certificate_text(authority) for authority in authorities).decode()
-        return tls.handshake(server, tls.trusting(trusted), name)
+        return tls.handshake(server, tls.client_context(trusted), name)
     except ssl.SSLError as error:  # on the server's side: a key or signature that is not supported
         return str(error)

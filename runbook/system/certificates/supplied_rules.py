@@ -12,11 +12,11 @@ from cryptography.x509.oid import ExtensionOID
 
 from runbook.model.errors import HostError
 from runbook.system.certificates import tls, validation
-from runbook.system.certificates.supplied import BroughtCertificate
+from runbook.system.certificates.supplied import SuppliedCertificate
 from runbook.system.certificates.validation import is_issued, subject
 
 
-def refuse(brought: BroughtCertificate, *, names: Sequence[str], now: datetime.datetime) -> x509.Certificate:
+def refuse(brought: SuppliedCertificate, *, names: Sequence[str], now: datetime.datetime) -> x509.Certificate:
     """Return the authority that clients must trust; raises HostError for the first violated rule.
 
     `names` are the names and addresses that clients will use.
@@ -34,7 +34,7 @@ def refuse(brought: BroughtCertificate, *, names: Sequence[str], now: datetime.d
     return path[-1]
 
 
-def _refuse_key(brought: BroughtCertificate) -> None:
+def _refuse_key(brought: SuppliedCertificate) -> None:
     """Raise HostError unless the first certificate, which the registry serves, is for the key."""
     if brought.key_place is None:
         raise HostError(
@@ -62,7 +62,7 @@ def _list(chain: Sequence[x509.Certificate]) -> str:
     return "; ".join(f"{place}. {subject(certificate)}" for place, certificate in enumerate(chain, start=1))
 
 
-def _incomplete_chain(brought: BroughtCertificate) -> HostError:
+def _incomplete_chain(brought: SuppliedCertificate) -> HostError:
     """Return the error for a chain whose last certificate has an unknown issuer."""
     last = _ordered(brought.chain, 0)[-1]
     issuer = last.issuer.rfc4514_string()
@@ -85,7 +85,7 @@ def _incomplete_chain(brought: BroughtCertificate) -> HostError:
     )
 
 
-def _refuse_names(brought: BroughtCertificate, names: Sequence[str]) -> None:
+def _refuse_names(brought: SuppliedCertificate, names: Sequence[str]) -> None:
     facts = tls.describe(brought.server)
     missing = [name for name in names if not tls.covers(facts, name)]
     if missing:
@@ -96,7 +96,7 @@ def _refuse_names(brought: BroughtCertificate, names: Sequence[str]) -> None:
         )
 
 
-def _refused_by_client(brought: BroughtCertificate, path: validation.Path) -> HostError:
+def _refused_by_client(brought: SuppliedCertificate, path: validation.Path) -> HostError:
     """Return the error for what only a real handshake finds, such as names that an authority must not sign."""
     limited = [
         signer for signer in path[1:] if any(item.oid == ExtensionOID.NAME_CONSTRAINTS for item in signer.extensions)

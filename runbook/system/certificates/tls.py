@@ -240,7 +240,7 @@ def issue_server(  # noqa: PLR0913 (the fields of a certificate)
     )
 
 
-def trusting(authority: str | None, *, strict: bool = False) -> ssl.SSLContext:
+def client_context(authority: str | None, *, strict: bool = False) -> ssl.SSLContext:
     """Return a client context that trusts only `authority` (PEM), verifies the name, and requires TLS 1.2 or later.
 
     Without an authority, it trusts those of this system. With every version of Python it verifies as curl does: a
@@ -255,7 +255,7 @@ def trusting(authority: str | None, *, strict: bool = False) -> ssl.SSLContext:
     return context
 
 
-def answering(pair: Path) -> ssl.SSLContext:
+def server_context(pair: Path) -> ssl.SSLContext:
     """Return a server context with the key and chain in a file; like the registry, it accepts weak ones.
 
     Raises SSLError if the key does not match the certificate.
@@ -266,7 +266,7 @@ def answering(pair: Path) -> ssl.SSLContext:
     return context
 
 
-def trusting_anybody() -> ssl.SSLContext:
+def unverified_context() -> ssl.SSLContext:
     """Return a client context that verifies nothing: only to read a server's certificate, never to send a secret."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -49,13 +49,13 @@ def connect(timeout_seconds: float = 60) -> Client | None:
     """
     timeout_seconds = patience.for_answer(timeout_seconds)
     try:
-        if patience.has_hung(_ENGINE):
+        if patience.has_timed_out(_ENGINE):
             raise TimeoutError("timed out before, and is not asked again")
         client = _client(int(timeout_seconds), os.geteuid(), *(os.environ.get(name) for name in _WHICH_ENGINE))
         client.ping()
     except (DockerException, OSError) as error:  # the errors of requests are OSErrors
         if _is_timeout(error):
-            patience.note_hung(_ENGINE)
+            patience.note_timeout(_ENGINE)
             raise NotReadyError(
                 f"the engine to answer within {timeout_seconds:g} s",
                 "it takes the connection, and says nothing",
@@ -80,14 +80,14 @@ def _is_timeout(error: BaseException) -> bool:
     return "timed out" in str(error)
 
 
-def words(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return the text of an error of the engine or the host."""
     if isinstance(error, OSError | DockerException) and _is_timeout(error):
         return f"the engine takes the connection, and says nothing ({error})"
     return str(getattr(error, "explanation", None) or error).strip()
 
 
-def elsewhere() -> str:
+def other_engine() -> str:
     """Return the setting that selects another engine than this host's, with its address; empty if none does."""
     if host := os.environ.get("DOCKER_HOST"):
         return "" if _OWN_SOCKET.fullmatch(host) else f"DOCKER_HOST, {host}"
@@ -119,15 +119,15 @@ def _address_of_context(name: str) -> str:
         return ""
 
 
-def asked_elsewhere(client: Client | None) -> str:
-    """Return `elsewhere()`, or an empty text for Docker Desktop: it is this host's engine, wherever its socket is."""
-    return "" if client and is_desktop(client) else elsewhere()
+def other_engine_of(client: Client | None) -> str:
+    """Return `other_engine()`, or an empty text for Docker Desktop, which is this host's engine at any socket."""
+    return "" if client and is_desktop(client) else other_engine()
 
 
 def require(timeout_seconds: float = 60) -> Client:
     """Return a client of this host's engine; raises MissingError if none answers, HostError if another is selected."""
     client = connect(timeout_seconds)
-    if asked := asked_elsewhere(client):
+    if asked := other_engine_of(client):
         raise HostError("this host's engine to be asked", f"the client asks {asked}", THIS_HOST_S)
     if client is None:
         raise MissingError("a Docker Engine that answers", "none", "run the notebook 10-host")
@@ -257,7 +257,7 @@ def start(by: Supervisor, timeout_seconds: float = 60, argv: tuple[str, ...] = (
         options = ("-u", "docker.service", "-t", "dockerd", since, "-n", "3", "--no-pager", "-o", "cat")
         log = commands.run("journalctl", *options, allowed=None).output.replace("\n", " / ").strip(" /")
         raise NotReadyError(
-            f"the engine to answer within {timeout_seconds:g} s", log or started.said, "see `journalctl -u docker`"
+            f"the engine to answer within {timeout_seconds:g} s", log or started.text, "see `journalctl -u docker`"
         )
 
 

@@ -19,7 +19,7 @@ from runbook.system.docker import daemon_json, engine, engine_flags
 from runbook.system.host import commands, files, temporary
 from runbook.system.host.systemd import Supervisor
 
-UNDEAFEN = (
+ENABLE_PUBLISHING = (
     f"iptables and userland-proxy are both off: take one of the two out of {daemon_json.PATH}, or of the engine's"
     " flags, then `systemctl restart docker`"
 )
@@ -33,7 +33,7 @@ class Registries:
     insecure: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
 
-    def lacks(self, insecure: tuple[str, ...], mirrors: tuple[str, ...]) -> list[str]:
+    def missing_entries(self, insecure: tuple[str, ...], mirrors: tuple[str, ...]) -> list[str]:
         """Return the wanted entries that the engine does not list."""
         return [
             *daemon_json.missing(insecure, self.insecure, daemon_json.same_registry),
@@ -98,7 +98,7 @@ def _is_off(name: str, flags: Sequence[engine_flags.Flag]) -> bool:
     return bool(by_flag) or daemon_json.value(read_file(), name) is False
 
 
-def is_deaf(flags: Sequence[engine_flags.Flag]) -> bool:
+def publishes_nothing(flags: Sequence[engine_flags.Flag]) -> bool:
     """Return whether no published port is reachable with these flags and daemon.json.
 
     The engine then has neither chains nor a proxy; the operator's own rules may replace them. Source: Docker Engine
@@ -112,13 +112,13 @@ def validate(text: str) -> None:
 
     Raises HostError with dockerd's message if it refuses the text.
     """
-    if "--validate" not in commands.run("dockerd", "--help", allowed=None).said:
+    if "--validate" not in commands.run("dockerd", "--help", allowed=None).text:
         return
     with temporary.folder() as folder:
         file = folder / "daemon.json"
         file.write_text(text, encoding="utf-8", newline="")
         done = commands.run("dockerd", "--validate", f"--config-file={file}", allowed=None)
-        output = daemon_json.conceal(done.said).replace(str(file), str(daemon_json.PATH))
+        output = daemon_json.conceal(done.text).replace(str(file), str(daemon_json.PATH))
     if done.code != 0:
         raise HostError(
             f"an engine that takes {daemon_json.PATH} with the planned change",
@@ -172,7 +172,7 @@ def _signal_reload(by: Supervisor) -> str:
     """Make the engine reload its configuration; return the error, empty on success."""
     if by == "systemd":
         done = commands.run("systemctl", "reload", "docker.service", allowed=None)
-        return "" if done.code == 0 else done.said
+        return "" if done.code == 0 else done.text
     try:
         os.kill(engine.pid(), signal.SIGHUP)
     except (OSError, ValueError) as error:
@@ -205,8 +205,8 @@ def reload(by: Supervisor, *, wanted: Registries, unwanted: Registries = _NONE, 
 
 
 def _differences(listed: Registries, wanted: Registries, unwanted: Registries) -> str:
-    missing = listed.lacks(wanted.insecure, wanted.mirrors)
-    removed = set(listed.lacks(unwanted.insecure, unwanted.mirrors))
+    missing = listed.missing_entries(wanted.insecure, wanted.mirrors)
+    removed = set(listed.missing_entries(unwanted.insecure, unwanted.mirrors))
     left = [entry for entry in (*unwanted.insecure, *unwanted.mirrors) if entry not in removed]
     parts = (f"it lacks {', '.join(missing)}" if missing else "", f"it still lists {', '.join(left)}" if left else "")
     return ", and ".join(part for part in parts if part)

@@ -23,14 +23,14 @@ class Completed:
     error: str
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """Standard output, then standard error, both stripped and without empty ones: the text for a message."""
         return "\n".join(part for part in (self.output.strip(), self.error.strip()) if part)
 
     @property
     def last_line(self) -> str:
         """The last line of that text, or the exit code of a command without output."""
-        return self.said.rpartition("\n")[2].strip() or f"exit code {self.code}"
+        return self.text.rpartition("\n")[2].strip() or f"exit code {self.code}"
 
 
 _TERMINATION_SECONDS = 5
@@ -127,6 +127,6 @@ def run(
     completed = Completed(code=process.returncode, output=output, error=error_output)
     if allowed is not None and process.returncode not in allowed:
         raise CommandError(
-            f"`{command}` to succeed", f"exit code {process.returncode}: {completed.said}", "see its message"
+            f"`{command}` to succeed", f"exit code {process.returncode}: {completed.text}", "see its message"
         )
     return completed

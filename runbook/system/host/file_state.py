@@ -9,7 +9,7 @@ from runbook.model.errors import ChangedError, RightsError
 EMPTY = "an empty folder"
 
 
-def state(path: Path) -> str | None:
+def fingerprint(path: Path) -> str | None:
     """Return a fingerprint that changes when a file, or one in a folder, is written or replaced; None for nothing.
 
     It is made from type, inode, size and modification time (stat(2)), so no secret is read.

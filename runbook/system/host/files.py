@@ -112,7 +112,7 @@ def require_writable(path: Path) -> None:
     raise RightsError(f"to be allowed to change {path}", what, remedy)
 
 
-def require_own_way(path: Path) -> None:
+def require_trusted_path(path: Path) -> None:
     """Raise HostError where another user could redirect a write to a path through a folder or link of theirs.
 
     From `/` down, each folder and link must belong to root, this user or the user who called sudo, and no other user
@@ -123,9 +123,9 @@ def require_own_way(path: Path) -> None:
         _require_own(place, f"{path} in folders that no other user can change")
 
 
-def require_own_tree(top: Path) -> None:
+def require_trusted_tree(top: Path) -> None:
     """Raise HostError where another user could change a folder, a folder above it or anything below it."""
-    require_own_way(top / "x")
+    require_trusted_path(top / "x")
     for folder, folders, names in os.walk(top):
         for name in (*folders, *names):
             if name != ".lock":  # an empty file of uv
@@ -168,10 +168,10 @@ def require_place_for_file(path: Path) -> None:
     kind = kind_of(path)
     if kind is not None and not stat.S_ISREG(kind):
         raise no_regular_file(path, kind)
-    part = kind_of(part_of(path))
+    part = kind_of(temporary_path(path))
     if part is not None and stat.S_ISDIR(part):
-        raise no_regular_file(part_of(path), part)
-    require_own_way(path)
+        raise no_regular_file(temporary_path(path), part)
+    require_trusted_path(path)
     require_writable(path)
 
 
@@ -179,7 +179,7 @@ def require_place_for_folder(path: Path) -> None:
     """Raise HostError where no folder can be created and none is there; a link to a folder counts as one."""
     if kind_of(path) is not None and not path.is_dir():
         raise HostError(f"a folder at {path}, or nothing", "another kind of file", _OUT_OF_THE_WAY)
-    require_own_way(path / "x")  # includes the folder itself
+    require_trusted_path(path / "x")  # includes the folder itself
     require_writable(path)
 
 
@@ -200,12 +200,12 @@ def no_regular_file(path: Path, kind: int) -> HostError:
     return HostError(f"a regular file at {path}", found, remedy)
 
 
-def part_of(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """Return where a file is written before it takes its place: hidden from who reads a whole folder, as nginx does."""
     return path.with_name(f".{path.name}.part")
 
 
-def whole_of(name: str) -> str:
+def final_name(name: str) -> str:
     """Return the final name of a temporary file of `write`; any other name unchanged."""
     return name[1:].removesuffix(".part") if name.startswith(".") and name.endswith(".part") else name
 
@@ -243,7 +243,7 @@ def make_parents(path: Path, mode: int = 0o755) -> None:
     another user is followed.
     """
     missing = [above for above in path.parents if not above.exists()]
-    require_own_way(path)
+    require_trusted_path(path)
     for above in reversed(missing):
         _make_folder(above, mode)
 
@@ -299,7 +299,7 @@ def write(
 
     Raises HostError with the system's message; the earlier file is then unchanged, and the temporary one removed.
     """
-    part = part_of(path)
+    part = temporary_path(path)
     try:
         make_parents(path)
         part.unlink(missing_ok=True)  # left by a killed run
@@ -347,9 +347,9 @@ def _not_written(path: Path, error: OSError) -> HostError:
     return HostError(f"to write {path}", found, remedy)
 
 
-def keep(path: Path) -> Path:
+def back_up(path: Path) -> Path:
     """Back up a file beside itself once, with its mode and, as root, its owner; return the path of the backup."""
-    backup = kept_path(path)
+    backup = backup_path(path)
     if not backup.exists():
         found = path.stat()
         owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
@@ -357,14 +357,14 @@ def keep(path: Path) -> Path:
     return backup
 
 
-def kept_path(path: Path) -> Path:
+def backup_path(path: Path) -> Path:
     """Return the path for the backup of a file, whether it exists or not."""
     return path.with_name(path.name + KEPT)
 
 
-def kept_version(path: Path) -> Path | None:
+def existing_backup(path: Path) -> Path | None:
     """Return the path of a file's backup, or None if there is none."""
-    return kept_path(path) if kept_path(path).exists() else None
+    return backup_path(path) if backup_path(path).exists() else None
 
 
 def names_in(path: Path) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ def require(*, whole: bool) -> None:
 
     With `whole`, the thousands of files in its virtual environment are checked too.
     """
-    files.require_own_way(Path(sys.executable))
+    files.require_trusted_path(Path(sys.executable))
     for name in _RUN:
-        files.require_own_tree(_PROJECT / name)
+        files.require_trusted_tree(_PROJECT / name)
     if whole and sys.prefix != sys.base_prefix:
-        files.require_own_tree(Path(sys.prefix))
+        files.require_trusted_tree(Path(sys.prefix))

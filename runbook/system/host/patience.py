@@ -49,12 +49,12 @@ def for_answer(seconds: float) -> float:
     return min(seconds, ANSWER_SECONDS) if _NOW else seconds
 
 
-def has_hung(whom: str) -> bool:
+def has_timed_out(whom: str) -> bool:
     """Return whether a server timed out before in the running proof."""
     return bool(_NOW) and whom in _NOW[-1].hung
 
 
-def note_hung(whom: str) -> None:
+def note_timeout(whom: str) -> None:
     """Record in the running proof that a server timed out."""
     if _NOW:
         _NOW[-1].hung.add(whom)

@@ -46,7 +46,7 @@ _OCTETS = "application/octet-stream"
 class Answer:
     """A registry's response; `status` is None if there was none, and `error` then has the reason.
 
-    `leads_away` means that no request was sent, since the address belongs to another server.
+    `is_foreign` means that no request was sent, since the address belongs to another server.
     """
 
     status: int | None
@@ -55,14 +55,14 @@ class Answer:
     error: str = ""
     server_address: str = ""
     server_certificate: bytes = b""
-    leads_away: bool = False
+    is_foreign: bool = False
 
     def __str__(self) -> str:
         """Return the status, or the error if there is none."""
         return str(self.status) if self.status is not None else self.error
 
 
-class AwayError(httpx.HTTPError):
+class ForeignAddressError(httpx.HTTPError):
     """An address in a registry's response is invalid or belongs to another server, which must not get the login."""
 
 
@@ -88,24 +88,24 @@ class Registry:
 
     def _ask(self, address: str, *, method: str, content: tuple[str, bytes] | None = None) -> Answer:
         try:
-            url = self.at_home(address)
-        except AwayError as error:
-            return Answer(status=None, error=str(error), leads_away=True)
+            url = self.own_url(address)
+        except ForeignAddressError as error:
+            return Answer(status=None, error=str(error), is_foreign=True)
         return ask(url, method=method, login=self.login, tls=self.tls, server_name=self.server_name, content=content)
 
-    def at_home(self, address: str) -> str:
+    def own_url(self, address: str) -> str:
         """Return the absolute URL of an address in this registry's response.
 
-        Raises AwayError for another scheme, host or port, for an address with a login, and for an invalid one.
+        Raises ForeignAddressError for another scheme, host or port, an address with a login, and an invalid one.
         """
         base = httpx.URL(self.url)
         try:
             found = base.join(address)
         except (httpx.InvalidURL, ValueError) as error:
-            raise AwayError(f"it is to go to what is no address: {address[:100]!r}") from error
+            raise ForeignAddressError(f"it is to go to what is no address: {address[:100]!r}") from error
         server = (found.scheme, found.host, found.port, found.userinfo)
         if not address or server != (base.scheme, base.host, base.port, b""):
-            raise AwayError(f"it is to go to {address.partition('?')[0][:200] or 'no address at all'}")
+            raise ForeignAddressError(f"it is to go to {address.partition('?')[0][:200] or 'no address at all'}")
         return str(found)
 
     def begin_upload(self, repository: str) -> str:
@@ -138,11 +138,11 @@ class Registry:
             with self._stream("PATCH", begun.headers.get("location", ""), content=content) as sent:
                 if sent.status_code != httpx.codes.ACCEPTED:
                     return "", Answer(status=sent.status_code)
-                closing = httpx.URL(self.at_home(sent.headers.get("location", "")))
+                closing = httpx.URL(self.own_url(sent.headers.get("location", "")))
             with self._stream("PUT", str(closing.copy_merge_params({"digest": content.digest}))) as closed:
                 return content.digest, Answer(status=closed.status_code)
         except httpx.HTTPError as error:
-            return "", Answer(status=None, error=_text(error), leads_away=isinstance(error, AwayError))
+            return "", Answer(status=None, error=_text(error), is_foreign=isinstance(error, ForeignAddressError))
 
     def try_upload(self, repository: str, size: int) -> str:
         """Upload a blob and cancel, so that nothing is stored; return `cancelled`, or the status or error.
@@ -184,7 +184,7 @@ class Registry:
         self, method: str, url: str, *, content: Iterable[bytes] | None = None
     ) -> AbstractContextManager[httpx.Response]:
         return _stream(
-            self.at_home(url),
+            self.own_url(url),
             method=method,
             login=self.login,
             tls=self.tls,
@@ -298,7 +298,7 @@ def _stream(  # noqa: PLR0913 (the parts of a request)
         headers["Host"] = host
     seconds = patience.left(timeout_seconds)
     server = _server(url)
-    if patience.has_hung(server):
+    if patience.has_timed_out(server):
         raise httpx.ReadTimeout(f"{server} did not answer in time before, and is not asked again")
     try:
         with (
@@ -310,7 +310,7 @@ def _stream(  # noqa: PLR0913 (the parts of a request)
         ):
             yield response
     except httpx.TimeoutException:
-        patience.note_hung(server)
+        patience.note_timeout(server)
         raise
 
 
@@ -405,7 +405,7 @@ def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
     """
 
     @retry(
-        retry=retry_if_result(lambda answer: not (_is_final(answer) or patience.has_hung(_server(registry.url)))),
+        retry=retry_if_result(lambda answer: not (_is_final(answer) or patience.has_timed_out(_server(registry.url)))),
         stop=stop_after_delay(patience.left(timeout_seconds)),
         wait=wait_fixed(0.1),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
@@ -427,7 +427,7 @@ def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
 
 def _wrong_date(registry: Registry, refused: Answer) -> HostError:
     """Return the error for a certificate that is refused for its dates, with the dates and the time of this host."""
-    unverified = certificates.trusting_anybody()
+    unverified = certificates.unverified_context()
     served = ask(f"{registry.url}/v2/", tls=unverified, server_name=registry.server_name).server_certificate
     dates = ""
     if served:  # the registry may have gone meanwhile
@@ -444,5 +444,5 @@ def _wrong_date(registry: Registry, refused: Answer) -> HostError:
 def _is_final(answer: Answer) -> bool:
     """Return whether another attempt would get the same response."""
     if answer.status is None:
-        return answer.leads_away or "certificate verify failed" in answer.error
+        return answer.is_foreign or "certificate verify failed" in answer.error
     return answer.status < _SERVER_ERROR

@@ -68,7 +68,7 @@ class Proof:
         username, _ = self.registry.login or ("", "")
 
         @retry(
-            retry=retry_if_result(lambda done: bool(_UNKNOWN_NAME.search(done.said))),
+            retry=retry_if_result(lambda done: bool(_UNKNOWN_NAME.search(done.text))),
             stop=stop_after_delay(_NAME_SECONDS),
             wait=wait_fixed(0.5),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
@@ -81,7 +81,7 @@ class Proof:
     def _transfer(self, verb: Literal["push", "pull"]) -> commands.Completed:
         """Push or pull; repeat once if the connection breaks, when the registry is back."""
         done = self.docker(verb, self.reference)
-        if done.code != 0 and _BROKEN.search(done.said):
+        if done.code != 0 and _BROKEN.search(done.text):
             wait_until_ready(self.registry, timeout_seconds=self.timeout_seconds)
             done = self.docker(verb, self.reference)
         return done

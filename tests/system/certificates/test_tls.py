@@ -47,7 +47,7 @@ def shake_hands(key: tls.PrivateKey, certificate: x509.Certificate, authority: x
         pair.write(tls.key_text(key) + tls.certificate_text(certificate))
         pair.flush()
         server.load_cert_chain(pair.name)
-    return tls.handshake(server, tls.trusting(tls.certificate_text(authority).decode()), name)
+    return tls.handshake(server, tls.client_context(tls.certificate_text(authority).decode()), name)
 
 
 def extensions(certificate: x509.Certificate) -> dict[str, bool]:

@@ -15,7 +15,7 @@ from tests.odd_certificates import LEAF, MIDDLE, NAME, NOW, ROOT, ROWS, Row
 pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
 
 
-def bring(row: Row, folder: Path) -> supplied.BroughtCertificate:
+def bring(row: Row, folder: Path) -> supplied.SuppliedCertificate:
     """Return the facts of what an operator would bring; raises HostError for a key that is none to serve."""
     for name, text in zip(("key", "chain", "authority"), row.files(), strict=True):
         (folder / name).write_text(text, encoding="ascii")
@@ -52,8 +52,8 @@ def test_stricter_says_which_clients_refuse_it_and_why(row: Row, tmp_path: Path)
     """Fails if a certificate that some client refuses is taken without a word, or one without a fault gets a note."""
     brought = bring(row, tmp_path)
     (tmp_path / "pair").write_bytes(supplied.pair_text(supplied.load_key(brought.key_path), brought.chain))
-    trusting = tls.trusting((tmp_path / "authority").read_text(encoding="ascii"), strict=True)
-    strict = tls.handshake(tls.answering(tmp_path / "pair"), trusting, row.wanted[0])
+    trusting = tls.client_context((tmp_path / "authority").read_text(encoding="ascii"), strict=True)
+    strict = tls.handshake(tls.server_context(tmp_path / "pair"), trusting, row.wanted[0])
     notes = [f"{who}: {why}" for who, why in validation.stricter(brought.server, strict)]
     assert len(notes) == bool(row.stricter), notes
     assert row.stricter in "".join(notes)

@@ -20,11 +20,11 @@ def _without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_elsewhere_names_a_context_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if the client's own word, deep in a proof, is the first that tells of it; or the default is told."""
-    assert engine.elsewhere() == ""
+    assert engine.other_engine() == ""
     monkeypatch.setenv("DOCKER_CONTEXT", "nope")
-    assert engine.elsewhere() == "the Docker context nope, which is not there"
+    assert engine.other_engine() == "the Docker context nope, which is not there"
     monkeypatch.setenv("DOCKER_CONTEXT", "default")
-    assert engine.elsewhere() == ""
+    assert engine.other_engine() == ""
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_elsewhere_knows_a_context_without_settings_of_the_client(
     text = json.dumps({"Name": "own", "Metadata": {}, "Endpoints": {"docker": {"Host": address}}})
     (folder / "meta.json").write_text(text, encoding="utf-8")
     monkeypatch.setenv("DOCKER_CONTEXT", "own")
-    assert (engine.elsewhere(), engine.address()) == (expected, address)
+    assert (engine.other_engine(), engine.address()) == (expected, address)
 
 
 def test_engine_of_this_host_is_asked_without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def test_registries_lack_what_the_engine_does_not_list(
     insecure: tuple[str, ...], mirrors: tuple[str, ...], expected: list[str]
 ) -> None:
     """Fails if a reload is taken for done that is not, or made again because the engine writes it another way."""
-    assert expected == LISTED.lacks(insecure, mirrors)
+    assert expected == LISTED.missing_entries(insecure, mirrors)
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_is_deaf_wants_neither_chains_nor_proxy(
     """Fails if an engine that lets others reach a port is said to let nobody, or the other way round."""
     monkeypatch.setattr(reload, "read_file", lambda: text)
     flags = [Flag(name=word.strip("-").partition("=")[0], place="p", line=line) for word in line.split()]
-    assert reload.is_deaf(flags) == expected
+    assert reload.publishes_nothing(flags) == expected

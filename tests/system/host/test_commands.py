@@ -14,8 +14,8 @@ from runbook.system.host import commands
 def test_run_gives_code_and_both_streams() -> None:
     """Fails if a stream is lost, or the two are mixed up."""
     found = commands.run("sh", "-c", "echo out; echo err >&2; exit 3", allowed=None)
-    assert (found.code, found.output, found.error, found.said) == (3, "out\n", "err\n", "out\nerr")
-    assert commands.run("true").said == ""
+    assert (found.code, found.output, found.error, found.text) == (3, "out\n", "err\n", "out\nerr")
+    assert commands.run("true").text == ""
 
 
 @pytest.mark.parametrize(

@@ -37,21 +37,21 @@ def test_state_is_another_once_something_was_written(
     file = tmp_path / "folder" / "f"
     file.parent.mkdir()
     file.write_text("a", encoding="ascii")
-    before = file_state.state(file.parent)
-    assert file_state.state(file.parent) == before
+    before = file_state.fingerprint(file.parent)
+    assert file_state.fingerprint(file.parent) == before
     edit(file)
-    assert (file_state.state(file.parent) != before) is seen
+    assert (file_state.fingerprint(file.parent) != before) is seen
 
 
 def test_state_tells_nothing_from_an_empty_folder(tmp_path: Path) -> None:
     """Fails if a plan cannot say that a folder will be empty, or that a place is."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    found = [file_state.state(tmp_path / name) for name in ("absent", "folder", "file/below")]
+    found = [file_state.fingerprint(tmp_path / name) for name in ("absent", "folder", "file/below")]
     assert found == [None, file_state.EMPTY, None]
 
 
 def test_state_says_whose_folder_it_may_not_look_into() -> None:
     """Fails if a user who may not look is told that nothing is there."""
     with somebody_else(), pytest.raises(HostError, match="to be allowed to look at /root/x"):
-        file_state.state(Path("/root/x"))
+        file_state.fingerprint(Path("/root/x"))

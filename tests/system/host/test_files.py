@@ -293,9 +293,9 @@ def test_keep_keeps_the_first_version(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
     path.write_bytes(b"theirs")
     path.chmod(0o640)
-    kept = files.keep(path)
+    kept = files.back_up(path)
     path.write_bytes(b"ours")
-    assert (kept, b"theirs", 0o640) == (files.keep(path), kept.read_bytes(), stat.S_IMODE(kept.stat().st_mode))
+    assert (kept, b"theirs", 0o640) == (files.back_up(path), kept.read_bytes(), stat.S_IMODE(kept.stat().st_mode))
     assert names_in(tmp_path) == ["hosts", "hosts.before-registry-runbook"]
 
 

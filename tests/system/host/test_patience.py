@@ -15,22 +15,22 @@ def test_nothing_is_bounded_outside_a_proof() -> None:
     """Fails if a run waits shorter than its adapters say, or a proof that has ended still bounds it."""
     with Patience(1).spent():
         assert (patience.left(60) <= 1, patience.for_answer(60)) == (True, patience.ANSWER_SECONDS)
-        patience.note_hung("x")
-        assert patience.has_hung("x")
-    assert (patience.left(60), patience.for_answer(60), patience.has_hung("x")) == (60, 60, False)
+        patience.note_timeout("x")
+        assert patience.has_timed_out("x")
+    assert (patience.left(60), patience.for_answer(60), patience.has_timed_out("x")) == (60, 60, False)
 
 
 def test_what_is_kept_is_left_for_later() -> None:
     """Fails if the comparison after a proof that hung has no time, or who hung is asked again in it."""
     spent = Patience(1)
     with spent.spent(keep=0.9):
-        patience.note_hung("x")
+        patience.note_timeout("x")
         assert patience.left(60) <= 0.1
     with spent.spent():
         assert 0.1 < patience.left(60) <= 1
-        assert patience.has_hung("x")
+        assert patience.has_timed_out("x")
     with Patience(1).spent():
-        assert not patience.has_hung("x")
+        assert not patience.has_timed_out("x")
 
 
 def test_command_ends_with_the_patience() -> None:

@@ -29,8 +29,8 @@ SUBJECT = (("CN", "Our CA"),)
 KEY = tls.generate_key("ecdsa-p256")
 AUTHORITY = tls.issue_authority(KEY, SUBJECT, now=NOW, validity_days=2)
 STRANGER = tls.issue_authority(tls.generate_key("ecdsa-p256"), SUBJECT, now=NOW, validity_days=2)
-OURS = tls.trusting(tls.certificate_text(AUTHORITY).decode())
-THEIRS = tls.trusting(tls.certificate_text(STRANGER).decode())
+OURS = tls.client_context(tls.certificate_text(AUTHORITY).decode())
+THEIRS = tls.client_context(tls.certificate_text(STRANGER).decode())
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
@@ -403,7 +403,7 @@ def test_wait_until_ready_gives_both_times_of_a_wrong_date(tmp_path: Path, shift
     (tmp_path / "pair").write_bytes(tls.key_text(key) + tls.certificate_text(served))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "pair")
-    trusted = tls.trusting(tls.certificate_text(authority).decode())
+    trusted = tls.client_context(tls.certificate_text(authority).decode())
     with serving(context) as port, pytest.raises(HostError) as caught:
         api.wait_until_ready(Registry(url=f"https://127.0.0.1:{port}", tls=trusted), timeout_seconds=60)
     assert re.search(r"valid now, 20\d\d-.* UTC by this host's clock", caught.value.expected)
