@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from cryptography import x509
 from runbook.model.errors import HostError, RunbookError
 from runbook.system import nginx_configuration
 from runbook.system.certificates import tls
-from runbook.system.host import commands, file_state, files, network, systemd, temporary, yaml_text
+from runbook.system.host import commands, file_state, files, network, polling, systemd, temporary, yaml_text
 from runbook.system.host.systemd import Supervisor
 from runbook.system.registry import api
 
@@ -235,16 +234,17 @@ def stop_listening(frees_port: int | None, timeout_seconds: float) -> None:
 def _wait(
     missing: Callable[[], str], error: tuple[str, str], log: ErrorLog, refusal: str, timeout_seconds: float
 ) -> None:
-    """Poll until `missing` returns an empty text; `error` has the expectation and the remedy for the HostError."""
+    """Wait until `missing` returns an empty text; `error` has the expectation and the remedy for the HostError."""
     expected, remedy = error
-    started = time.monotonic()
-    while found := missing():
-        waited, complaints = time.monotonic() - started, log.complaints()
-        if waited >= timeout_seconds or ((complaints or refusal) and waited >= _GRACE_SECONDS):
-            messages = "; ".join(part for part in (refusal, *complaints) if part)
-            remedy = _MORE_CONNECTIONS if NO_CONNECTION in messages else remedy
-            raise HostError(expected, f"{found}, and nginx says: {messages}" if messages else found, remedy)
-        time.sleep(0.1)
+
+    def complaints() -> list[str]:
+        return [text for text in (refusal, *log.complaints()) if text]
+
+    limits = {"timeout_seconds": timeout_seconds, "grace_seconds": _GRACE_SECONDS}
+    if found := polling.until_empty(missing, complaints, **limits):
+        messages = "; ".join(complaints())
+        remedy = _MORE_CONNECTIONS if NO_CONNECTION in messages else remedy
+        raise HostError(expected, f"{found}, and nginx says: {messages}" if messages else found, remedy)
 
 
 def remove(path: Path, before: str, frees_port: int | None, timeout_seconds: float) -> None:
@@ -317,8 +317,12 @@ http {{
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + 10
-    while not api.ask(f"https://{address}/", tls=tls.unverified_context()).server_certificate:
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise HostError("a second nginx to start", files.read_text(log) or "no message", "see `nginx -V`")
-        time.sleep(0.05)
+    def missing() -> str:
+        answer = api.ask(f"https://{address}/", tls=tls.unverified_context())
+        return "" if answer.server_certificate else files.read_text(log) or "no message"
+
+    def complaints() -> list[str]:
+        return [] if process.poll() is None else ["it has ended"]
+
+    if found := polling.until_empty(missing, complaints, timeout_seconds=10, grace_seconds=0):
+        raise HostError("a second nginx to start", found, "see `nginx -V`")

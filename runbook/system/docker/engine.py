@@ -23,7 +23,7 @@ from docker.models.networks import Network
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from runbook.model.errors import ChangedError, HostError, MissingError, NotReadyError, RightsError
-from runbook.system.host import commands, files, json_text, patience, systemd
+from runbook.system.host import commands, files, json_text, patience, polling, systemd
 from runbook.system.host.systemd import Supervisor
 
 Client = docker.DockerClient
@@ -276,9 +276,7 @@ def stop_process(timeout_seconds: float) -> None:
     os.kill(pid(), signal.SIGTERM)
     if not _wait_until(answers=False, timeout_seconds=timeout_seconds):
         raise NotReadyError("the engine to stop", f"still answering after {timeout_seconds:g} s", f"read {PROCESS_LOG}")
-    deadline = time.monotonic() + timeout_seconds
-    while _PID_FILE.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    polling.until_empty(lambda: "there" if _PID_FILE.exists() else "", timeout_seconds=timeout_seconds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

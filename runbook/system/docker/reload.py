@@ -16,7 +16,7 @@ from pathlib import Path
 from runbook.model.errors import HostError, RunbookError
 from runbook.model.parameters import Parameters
 from runbook.system.docker import daemon_json, engine, engine_flags
-from runbook.system.host import commands, files, temporary
+from runbook.system.host import commands, files, polling, temporary
 from runbook.system.host.systemd import Supervisor
 
 ENABLE_PUBLISHING = (
@@ -185,21 +185,21 @@ def reload(by: Supervisor, *, wanted: Registries, unwanted: Registries = _NONE, 
 
     It must list all of `wanted` and none of `unwanted`. Raises HostError with the engine's messages if it does not.
     """
-    log, started = _Log(by), time.monotonic()
-    refusal = _signal_reload(by)
-    while True:
+    log = _Log(by)
+    refusal = [text for text in (_signal_reload(by),) if text]
+
+    def missing() -> str:
         client = engine.connect(timeout_seconds)
         found = _differences(registries(client), wanted, unwanted) if client else "no engine answers"
-        if not found and not refusal:
-            return
-        waited, complaints = time.monotonic() - started, log.complaints()
-        if waited >= timeout_seconds or ((complaints or refusal) and waited >= _GRACE_SECONDS):
-            break
-        time.sleep(0.2)
-    messages = "; ".join(part for part in (refusal, *complaints) if part) or "nothing in its log"
+        return found or ("it does" if refusal else "")
+
+    limits = {"timeout_seconds": timeout_seconds, "grace_seconds": _GRACE_SECONDS}
+    if not (found := polling.until_empty(missing, lambda: refusal + log.complaints(), **limits)):
+        return
+    messages = "; ".join(refusal + log.complaints()) or "nothing in its log"
     raise HostError(
         f"the engine to list what {daemon_json.PATH} does within {timeout_seconds:g} s of its reload",
-        f"{found or 'it does'}; it says: {messages}",
+        f"{found}; it says: {messages}",
         f"mend what the engine names in {daemon_json.PATH} or in its flags",
     )
 
