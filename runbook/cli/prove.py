@@ -27,7 +27,7 @@ from runbook.proof import all_sections, baseline, remote
 from runbook.proof.baseline import Baseline, State
 from runbook.system import credentials
 from runbook.system.certificates import supplied, tls
-from runbook.system.host import commands, files, lock, own_code
+from runbook.system.host import commands, files, lock, own_code, selinux
 from runbook.system.host.patience import Patience
 from runbook.system.registry import api
 
@@ -260,6 +260,7 @@ def install_timer(arguments: Sequence[str], subject: Subject, *, calendar: str, 
         raise SecretError(f"the password in {source}: the timer has no other", "none", "keep it there, 0600")
     proof_timer.refuse_calendar(calendar)
     program = Path(sys.executable).with_name("registry-runbook")
+    selinux.refuse_below_home(program)
     units = proof_timer.render(
         (str(program), "prove", "--wait", str(_TIMER_WAIT_SECONDS), *arguments),
         calendar=calendar,

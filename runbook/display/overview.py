@@ -99,7 +99,7 @@ def host_table(parameters: Parameters) -> Table:
     """Return the table of facts about this host."""
     facts = host.gather(parameters)
     rows = (
-        ("distribution", f"{facts.distribution} {facts.release}".strip()),
+        ("distribution", " ".join((*facts.distributions[:1], facts.release)).strip()),
         ("address", network.address_of(parameters.address)),
         ("services started by", facts.supervisor),
         ("Docker Engine", facts.engine.version if facts.engine else "none that answers"),

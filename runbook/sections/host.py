@@ -17,7 +17,7 @@ from runbook.model.errors import HostError, NotReadyError
 from runbook.model.parameters import Parameters
 from runbook.model.results import Result, refused, works
 from runbook.system import nginx
-from runbook.system.docker import compose, engine, engine_flags, images, ports, proxies, reload
+from runbook.system.docker import compose, engine, engine_flags, images, lookalikes, ports, proxies, reload
 from runbook.system.host import files, network, packages, systemd
 from runbook.system.host.systemd import Supervisor
 from runbook.system.registry import api
@@ -50,10 +50,10 @@ class HostFacts:
     """The current state of the host; `engine` is None if none responds, `compose` is its command, None without it.
 
     `elsewhere` is the other engine that the client uses, empty if it uses this host's. `masked` are the engine's masked
-    units, each with the command to unmask it.
+    units, each with the command to unmask it. `lookalike` is what else has the name of Docker's client, with a remedy.
     """
 
-    distribution: str
+    distributions: tuple[str, ...]
     release: str
     has_apt: bool
     supervisor: Supervisor
@@ -69,11 +69,12 @@ class HostFacts:
     has_nginx_site: bool
     elsewhere: str = ""
     masked: tuple[tuple[str, str], ...] = ()
+    has_docker_ce: bool = False
+    lookalike: tuple[str, str] | None = None
 
 
 def gather(parameters: Parameters) -> HostFacts:
     """Return the facts of this host; changes nothing."""
-    release = packages.release()
     supervisor = systemd.supervisor()
     installed = engine.is_installed()
     listeners = tuple(network.listeners(set(_ports(parameters))))
@@ -89,8 +90,8 @@ def gather(parameters: Parameters) -> HostFacts:
         needs_none = not reload.wants_nat_chain(client, flags)
         found_engine = dataclasses.replace(found_engine, has_nat_chain=needs_none)
     return HostFacts(
-        distribution=release.get("ID", ""),
-        release=release.get("VERSION_ID", ""),
+        distributions=packages.distributions(),
+        release=packages.release().get("VERSION_ID", ""),
         has_apt=packages.has_apt(),
         supervisor=supervisor,
         engine_installed=installed,
@@ -105,6 +106,8 @@ def gather(parameters: Parameters) -> HostFacts:
         has_nginx_site=nginx.read_site() is not None,
         elsewhere="" if found_engine is not None and found_engine.is_desktop else engine.other_engine(),
         masked=tuple(engine.masked(is_up=found_engine is not None).items()) if boot_future else (),
+        has_docker_ce=found_compose is None and bool(packages.installed(("docker-ce",))),
+        lookalike=lookalikes.find(),
     )
 
 
@@ -143,11 +146,13 @@ def _is_ours(found: engine.ContainerFacts) -> bool:
 
 def packages_for(facts: HostFacts) -> tuple[str, ...]:
     """Return the packages of this release for a missing engine, client or Compose."""
-    ubuntu = facts.distribution == "ubuntu"
+    ubuntu = "ubuntu" in facts.distributions
     number = re.match(r"\d+", facts.release)  # Debian unstable has none
     client_apart = number is None or int(number.group()) >= _CLIENT_APART
     engine_packages = ("docker.io", "docker-cli") if client_apart and not ubuntu else ("docker.io",)
     compose_package = "docker-compose-v2" if ubuntu else "docker-compose"
+    if facts.has_docker_ce:  # the distribution's would bring its own engine
+        compose_package = "docker-compose-plugin"
     missing = () if facts.engine_installed else engine_packages
     return missing if facts.compose else (*missing, compose_package)
 
@@ -164,6 +169,7 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
     the runbook cannot repair: a port in use by another process, a daemon.json that keeps the engine from starting, a
     masked unit, a proxy that intercepts the registry's traffic, no engine and no apt.
     """
+    lookalikes.refuse(facts.lookalike)
     _refuse_other_engine(facts)
     systemd.refuse_masked(dict(facts.masked))
     _refuse_taken_ports(parameters, facts)
@@ -177,7 +183,7 @@ def plan(parameters: Parameters, facts: HostFacts) -> list[Change]:
             raise HostError(
                 "a Docker Engine and Compose",
                 f"no {' and no '.join(missing)}, and no apt here",
-                _by_hand(facts.distribution),
+                packages.by_hand(facts.distributions, "engine"),
             )
         changes.append(InstallPackages(names=missing))
     if facts.drop_in != DROP_IN_TEXT:
@@ -203,23 +209,6 @@ def _obtain(parameters: Parameters) -> ObtainImage:
         digest=parameters.registry_image_digest,
         archive=parameters.registry_image_archive,
     )
-
-
-# The install command of distributions without apt. Source: their documentation, and docs.docker.com.
-_COMMANDS = {
-    "alpine": "apk add docker docker-cli-compose",
-    "arch": "pacman -S docker docker-compose",
-    "fedora": "dnf install moby-engine docker-compose",
-    "opensuse-leap": "zypper install docker docker-compose",
-    "opensuse-tumbleweed": "zypper install docker docker-compose",
-}
-
-
-def _by_hand(distribution: str) -> str:
-    """Return the remedy if the runbook cannot install: the command, if it is known."""
-    if (command := _COMMANDS.get(distribution)) is not None:
-        return f"type `{command}`, then run this again"
-    return "install docker-ce and docker-compose-plugin as docs.docker.com/engine/install says, then run this again"
 
 
 def _refuse_other_engine(facts: HostFacts) -> None:

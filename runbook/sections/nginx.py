@@ -11,6 +11,7 @@ from cryptography import x509
 
 from runbook.changes.base import Change
 from runbook.changes.engine import InstallPackages
+from runbook.changes.manual import LeftToUser
 from runbook.changes.nginx import ConfigureNginx
 from runbook.model.errors import HostError, MissingError
 from runbook.model.parameters import Parameters
@@ -19,7 +20,7 @@ from runbook.model.value_types import split_reference
 from runbook.system import credentials, nginx, nginx_configuration
 from runbook.system.certificates import tls
 from runbook.system.docker import compose, engine
-from runbook.system.host import network, packages, systemd
+from runbook.system.host import firewalld, network, packages, selinux, systemd
 from runbook.system.host.systemd import Supervisor
 from runbook.system.registry import api, docker_client, storage
 from runbook.system.registry.config_yml import PLAIN_PORT
@@ -36,7 +37,8 @@ class NginxFacts:
     `reads_sites` is whether it reads `path`, the file of the registry's site. `served` is the fingerprint of the
     certificate served under the registry's name, or why none is. `certificate` is that of the one on disk. `others` are
     FILE:LINE of other sites with the registry's name. `listens` are nginx's sockets on the registry's port. `masked` is
-    its unit if it is masked.
+    its unit if it is masked. `selinux` is what SELinux refuses nginx, and the command for it. `closed_zone` is the zone
+    of firewalld in which the registry's port is closed.
     """
 
     has_apt: bool
@@ -54,6 +56,9 @@ class NginxFacts:
     masked: tuple[tuple[str, str], ...] = ()
     path: Path = nginx.PATH
     listens: tuple[nginx_configuration.Listen, ...] = ()
+    distributions: tuple[str, ...] = ()
+    selinux: tuple[str, str] | None = None
+    closed_zone: str = ""
 
 
 def _see_site() -> str:
@@ -85,6 +90,9 @@ def gather(parameters: Parameters) -> NginxFacts | None:
         others=nginx_configuration.places_of(configured, parameters.domain, parameters.port, but=path),
         path=path,
         listens=tuple(nginx_configuration.listens(configured, parameters.port, own=path)),
+        distributions=packages.distributions(),
+        selinux=selinux.refusal_of_nginx(parameters.port),
+        closed_zone=firewalld.zone_that_closes(address, parameters.port),
     )
 
 
@@ -122,7 +130,10 @@ def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
             "set domain to another name, or take the name out of that site",
         )
     if not facts.installed and not facts.has_apt:
-        raise HostError("nginx", "none, and no apt here", "install nginx, then run this again")
+        raise HostError("nginx", "none, and no apt here", packages.by_hand(facts.distributions, "nginx"))
+    if facts.selinux is not None:
+        found, remedy = facts.selinux
+        raise HostError("SELinux to let nginx serve the registry", found, f"{remedy}, then run this again")
     if facts.installed and not facts.reads_sites:
         raise HostError(
             f"a block `http` in {nginx_configuration.MAIN} that includes {nginx.PATH.parent}/*, or conf.d/*.conf",
@@ -149,6 +160,9 @@ def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
                 reason=reason,
             )
         )
+    if facts.closed_zone:
+        task = f"open port {parameters.port} in firewalld's zone {facts.closed_zone}, for clients on other hosts"
+        changes.append(LeftToUser(task=task, text=firewalld.open_port(facts.closed_zone, parameters.port)))
     return changes
 
 

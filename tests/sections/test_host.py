@@ -21,7 +21,7 @@ from runbook.system.host.network import Listener
 
 ENGINE = EngineFacts(version="20.10.24", has_nat_chain=True, running=(), publishers=(), image="registry:3.1.2")
 READY = HostFacts(
-    distribution="debian",
+    distributions=("debian",),
     release="12",
     has_apt=True,
     supervisor="systemd",
@@ -179,16 +179,21 @@ def test_drop_in_is_a_file_of_our_own_and_stays_after_a_reboot() -> None:
         pytest.param("debian", "13", True, None, ("docker-compose",), id="only-compose"),
         pytest.param("debian", "13", False, "docker-compose 2", ("docker.io", "docker-cli"), id="only-the-engine"),
         pytest.param("debian", "13", True, "docker compose 2", (), id="nothing"),
+        pytest.param("linuxmint", "22", False, None, ("docker.io", "docker-compose-v2"), id="like-ubuntu"),
+        pytest.param("kali", "2026.1", False, None, ("docker.io", "docker-cli", "docker-compose"), id="like-debian"),
     ],
 )
 def test_packages_for_names_those_of_the_release(
     distribution: str, release: str, *, engine_installed: bool, compose: str | None, expected: tuple[str, ...]
 ) -> None:
     """Fails if a release gets a package that it has not, or no client beside the engine."""
+    like = {"ubuntu": ("debian",), "linuxmint": ("ubuntu", "debian"), "kali": ("debian",)}.get(distribution, ())
     facts = dataclasses.replace(
-        BARE, distribution=distribution, release=release, engine_installed=engine_installed, compose=compose
+        BARE, distributions=(distribution, *like), release=release, engine_installed=engine_installed, compose=compose
     )
     assert expected == host.packages_for(facts)
+    if engine_installed and not compose:
+        assert host.packages_for(dataclasses.replace(facts, has_docker_ce=True)) == ("docker-compose-plugin",)
 
 
 @pytest.mark.parametrize(
@@ -284,15 +289,22 @@ def test_plan_names_the_way_beside_an_nginx() -> None:
 
 
 @pytest.mark.parametrize(
-    ("distribution", "remedy"),
+    ("distributions", "remedy"),
     [
-        pytest.param("fedora", "type `dnf install moby-engine docker-compose`, then run this again", id="known"),
-        pytest.param("rhel", "install docker-ce and docker-compose-plugin as docs.docker.com", id="unknown"),
+        pytest.param("fedora", "type `dnf install moby-engine docker-compose`, then run this again", id="fedora"),
+        pytest.param("rhel fedora", "type `dnf config-manager .*/linux/rhel/.* && dnf install docker-ce ", id="rhel"),
+        pytest.param("rocky rhel centos fedora", "type `dnf config-manager .*/linux/centos/.* docker-ce ", id="rocky"),
+        pytest.param("centos rhel fedora", "type `dnf config-manager .*/linux/centos/.* docker-ce ", id="stream"),
+        pytest.param("opensuse-leap suse opensuse", "type `zypper install docker docker-compose`", id="leap"),
+        pytest.param("opensuse-tumbleweed opensuse suse", "type `zypper install docker", id="tumbleweed"),
+        pytest.param("sles suse", "type `zypper install docker docker-compose`", id="sles"),
+        pytest.param("void", "install docker-ce and docker-compose-plugin as docs.docker.com", id="unknown"),
+        pytest.param("", "install docker-ce and docker-compose-plugin as docs.docker.com", id="no-name"),
     ],
 )
-def test_plan_refuses_a_host_without_apt_that_lacks_something(distribution: str, remedy: str) -> None:
-    """Fails if the operator is not told what to type."""
-    facts = dataclasses.replace(BARE, has_apt=False, distribution=distribution)
+def test_plan_refuses_a_host_without_apt_that_lacks_something(distributions: str, remedy: str) -> None:
+    """Fails if the operator is not told what to type on his distribution, or on the one that it is like."""
+    facts = dataclasses.replace(BARE, has_apt=False, distributions=tuple(distributions.split()))
     with pytest.raises(HostError, match=rf"found no docker.io and no .*, and no apt here\. To repair: {remedy}"):
         host.plan(Parameters(), facts)
 
@@ -306,6 +318,13 @@ def test_plan_names_another_engine_before_anything_else() -> None:
     """Fails if ports or packages of this host are judged by an engine of another one."""
     facts = dataclasses.replace(READY, elsewhere="the Docker context other, tcp://other.test:2376", compose=None)
     with pytest.raises(HostError, match=r"the client asks the Docker context other.*docker context use default"):
+        host.plan(Parameters(), facts)
+
+
+def test_plan_names_what_only_looks_like_docker() -> None:
+    """Fails if packages are planned that apt would take Podman's script away for, or snap's engine is set up."""
+    facts = dataclasses.replace(BARE, lookalike=("/usr/bin/docker starts Podman", "remove it"))
+    with pytest.raises(HostError, match=r"found /usr/bin/docker starts Podman\. To repair: remove it"):
         host.plan(Parameters(), facts)
 
 

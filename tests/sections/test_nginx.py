@@ -70,6 +70,15 @@ def test_plan_listens_as_others_do_where_nginx_reads_it() -> None:
         nginx.plan(PARAMETERS, dataclasses.replace(THERE, listens=(stream,)))
 
 
+def test_plan_leaves_a_port_that_firewalld_closes_to_the_user() -> None:
+    """Fails if clients on other hosts are kept out without a word, or a zone of the operator's is changed."""
+    assert nginx.plan(PARAMETERS, MADE) == []
+    [change] = nginx.plan(PARAMETERS, dataclasses.replace(MADE, closed_zone="public"))
+    assert str(change) == "left to you: open port 443 in firewalld's zone public, for clients on other hosts"
+    command = "firewall-cmd {}--zone=public --add-port=443/tcp\n"
+    assert change.detail() == command.format("") + command.format("--permanent ")
+
+
 def configured(facts: NginxFacts, reason: str) -> ConfigureNginx:
     """Return the change that makes the site, with its reason."""
     return ConfigureNginx(
@@ -138,6 +147,16 @@ def test_plan_renders_the_site_from_the_parameters() -> None:
     ("facts", "told"),
     [
         pytest.param(dataclasses.replace(NEW, has_apt=False), "found none, and no apt here", id="no-apt"),
+        pytest.param(
+            dataclasses.replace(NEW, has_apt=False, distributions=("almalinux", "rhel", "centos", "fedora")),
+            "type `dnf install nginx`, then run this again",
+            id="no-apt-but-dnf",
+        ),
+        pytest.param(
+            dataclasses.replace(MADE, selinux=("nginx may not listen on port 5443", "`semanage port -a`")),
+            "SELinux to let nginx serve the registry; found nginx may not listen on port 5443. .*semanage port -a",
+            id="selinux",
+        ),
         pytest.param(dataclasses.replace(THERE, reads_sites=False), "includes /etc/nginx/sites-enabled/", id="layout"),
     ],
 )

@@ -35,6 +35,7 @@ FOLDERS = tuple(map(Path, ("/etc/cni", "/opt/containerd", "/var/lib/containerd",
 GROUP = "docker"
 _WHICH_ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 _OWN_SOCKET = re.compile(r"unix:///(?:var/)?run/docker\.sock")
+_ROOTLESS_SOCKET = re.compile(r"unix:///run/user/\d+/docker\.sock")  # docs.docker.com, "Rootless mode"
 THIS_HOST_S = "for this host's engine: unset DOCKER_HOST and DOCKER_CONTEXT, and `docker context use default`"
 _DATA_ROOT = Path("/var/lib/docker")
 _PID_FILE = Path("/var/run/docker.pid")
@@ -89,12 +90,13 @@ def error_text(error: BaseException) -> str:
 
 def other_engine() -> str:
     """Return the setting that selects another engine than this host's, with its address; empty if none does."""
-    if host := os.environ.get("DOCKER_HOST"):
-        return "" if _OWN_SOCKET.fullmatch(host) else f"DOCKER_HOST, {host}"
     name, found = _context(), address()
-    if found:
-        return "" if _OWN_SOCKET.fullmatch(found) else f"the Docker context {name}, {found}"
-    return "" if name == "default" else f"the Docker context {name}, which is not there"
+    if not found:
+        return "" if name == "default" else f"the Docker context {name}, which is not there"
+    setting = "DOCKER_HOST" if os.environ.get("DOCKER_HOST") else f"the Docker context {name}"
+    kind = " (rootless Docker, which has neither this host's ports nor its files)"
+    rootless = kind if _ROOTLESS_SOCKET.fullmatch(found) else ""
+    return "" if _OWN_SOCKET.fullmatch(found) else f"{setting}, {found}{rootless}"
 
 
 def address() -> str:

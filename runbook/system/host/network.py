@@ -91,15 +91,18 @@ def host_addresses() -> list[str]:
     ]
 
 
+def interface_of(address: str) -> str | None:
+    """Return the network interface that has an address, or None."""
+    found = psutil.net_if_addrs().items()
+    return next((name for name, items in found if address in [item.address for item in items]), None)
+
+
 def mtu_at(address: str) -> int:
     """Return the MTU, in bytes, of the interface that has this address; raises HostError if none has it."""
-    stats = psutil.net_if_stats()
-    names = [name for name, found in psutil.net_if_addrs().items() if address in {item.address for item in found}]
-    if not (found := [stats[name].mtu for name in names if name in stats]):
-        raise HostError(
-            f"an interface with the address {address}", "none", "set address to one of this host, or to auto"
-        )
-    return min(found)
+    found = psutil.net_if_stats().get(interface_of(address) or "")
+    if found is None:
+        raise HostError(f"an interface with the address {address}", "none", "set address to one that is, or to auto")
+    return int(found.mtu)
 
 
 def addresses_of(name: str, timeout_seconds: float = 3) -> tuple[str, ...]:

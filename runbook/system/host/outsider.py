@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from runbook.model.errors import RunbookError
-from runbook.system.host import commands
+from runbook.system.host import commands, network
 
 _PROGRAMS = ("ip", "unshare")
 _SECONDS = 3.0  # timeout for the registry's answer
@@ -69,7 +69,7 @@ def ask(address: str, port: int, name: str) -> str:
         env=commands.passed_environment(),
     ) as process:
         try:
-            return _ask(process, card, here, _interface(address))
+            return _ask(process, card, here, network.interface_of(address))
         finally:
             process.kill()
             with suppress(RunbookError):  # it disappears with the namespace, but with a delay
@@ -106,12 +106,6 @@ def _network() -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return free[0]
 
 
-def _interface(address: str) -> str | None:
-    """Return the network interface that has an address, or None."""
-    found = psutil.net_if_addrs().items()
-    return next((name for name, items in found if address in [item.address for item in items]), None)
-
-
 def forwarding_path(interface: str) -> Path:
     """Return the kernel's file for IPv4 forwarding of an interface (ip-sysctl)."""
     return Path("/proc/sys/net/ipv4/conf", interface, "forwarding")
@@ -125,7 +119,7 @@ def _forward_as(interface: str, card: str) -> None:
 
 def not_forwarding(address: str) -> str:
     """Return the interface that has an address if the kernel forwards none of its packets, else an empty text."""
-    interface = _interface(address)
+    interface = network.interface_of(address)
     with suppress(OSError):
         if interface and forwarding_path(interface).read_text(encoding="ascii").strip() == "0":
             return interface

@@ -1,9 +1,10 @@
-"""The distribution's packages, managed with apt."""
+"""The distribution's packages: managed with apt, elsewhere the commands to type."""
 
 import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from runbook.model.errors import HostError
 from runbook.system.host import commands, temporary
@@ -15,6 +16,36 @@ _INSTALL_SECONDS = 900
 def release() -> dict[str, str]:
     """Return the fields of /etc/os-release, such as `ID` and `VERSION_ID` (os-release(5))."""
     return platform.freedesktop_os_release()
+
+
+_REPOSITORY = "https://download.docker.com/linux/{docker}/docker-ce.repo"
+_DOCKER_CE = "docker-ce docker-ce-cli containerd.io docker-compose-plugin"
+# The install commands of distributions without apt. Source: their documentation, and docs.docker.com/engine/install.
+_BY_HAND = {
+    "alpine": ("apk add docker docker-cli-compose", "apk add nginx"),
+    "arch": ("pacman -S docker docker-compose", "pacman -S nginx"),
+    "fedora": ("dnf install moby-engine docker-compose", "dnf install nginx"),
+    "rhel": (f"dnf config-manager --add-repo {_REPOSITORY} && dnf install {_DOCKER_CE}", "dnf install nginx"),
+    "suse": ("zypper install docker docker-compose", "zypper install nginx"),
+}
+_FAMILIES = {"centos": "rhel", "opensuse": "suse"}  # ID or ID_LIKE: the name above
+
+
+def distributions() -> tuple[str, ...]:
+    """Return this distribution and those that it is like, the nearest first (os-release(5), `ID` and `ID_LIKE`)."""
+    found = release()
+    return tuple(filter(None, (found.get("ID", ""), *found.get("ID_LIKE", "").split())))
+
+
+def by_hand(names: Sequence[str], what: Literal["engine", "nginx"]) -> str:
+    """Return the remedy on a host without apt: the command for these distributions, or where one is found."""
+    known = next((found for name in names if (found := _FAMILIES.get(name, name)) in _BY_HAND), None)
+    if known is None:
+        missing = "docker-ce and docker-compose-plugin as docs.docker.com/engine/install says"
+        return f"install {missing if what == 'engine' else what}, then run this again"
+    docker = "rhel" if names[0] == "rhel" else "centos"  # Docker's packages for derivatives are those of CentOS
+    command = _BY_HAND[known][what == "nginx"].format(docker=docker)
+    return f"type `{command}`, then run this again"
 
 
 def has_apt() -> bool:

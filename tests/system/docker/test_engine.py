@@ -32,6 +32,12 @@ def test_elsewhere_names_a_context_that_is_not_there(monkeypatch: pytest.MonkeyP
     [
         pytest.param("unix:///var/run/docker.sock", "", id="own"),
         pytest.param("tcp://o.test:2376", "the Docker context own, tcp://o.test:2376", id="other"),
+        pytest.param(
+            "unix:///run/user/1000/docker.sock",
+            "the Docker context own, unix:///run/user/1000/docker.sock (rootless Docker, which has neither this host's"
+            " ports nor its files)",
+            id="rootless",
+        ),
     ],
 )
 def test_elsewhere_knows_a_context_without_settings_of_the_client(
@@ -44,6 +50,14 @@ def test_elsewhere_knows_a_context_without_settings_of_the_client(
     (folder / "meta.json").write_text(text, encoding="utf-8")
     monkeypatch.setenv("DOCKER_CONTEXT", "own")
     assert (engine.other_engine(), engine.address()) == (expected, address)
+
+
+def test_elsewhere_names_a_rootless_engine_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if rootless Docker is taken for this host's engine, or not called by its name."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/0/docker.sock")
+    assert engine.other_engine().startswith("DOCKER_HOST, unix:///run/user/0/docker.sock (rootless Docker,")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/docker.sock")
+    assert engine.other_engine() == ""
 
 
 def test_engine_of_this_host_is_asked_without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
