@@ -10,6 +10,8 @@ from runbook.system.host import files, json_text
 
 from .situation import Finding, Situation, UndecidedError, no, yes
 
+# HOST[:PORT]/NAME, which is no part of a path, without a full stop after it.
+_IMAGE = r"(?<![\w./:@-])\w[\w.-]*(?::\d+)?/[\w./-]*[\w/-]"
 _NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"  # OCI Distribution Specification 1.1, "Pulling manifests"
 
 
@@ -24,7 +26,7 @@ def not_logged_in(situation: Situation) -> Finding:
 
 def name_has_capitals(situation: Situation) -> Finding:
     """Look at the names of images in the message."""
-    found = re.findall(r"\b[\w.-]+(?::\d+)?/[\w./-]+", situation.message)
+    found = re.findall(_IMAGE, situation.message)
     wrong = [name for name in found if re.search(r"[A-Z]", name.partition("/")[2])]
     if not found:
         raise UndecidedError("the message names no image")
@@ -33,7 +35,7 @@ def name_has_capitals(situation: Situation) -> Finding:
 
 def name_invalid(situation: Situation) -> Finding:
     """Compare the repository that the message names with what the specification allows."""
-    repository = situation.named(r"[\w.-]+(?::\d+)?/([\w./-]+)", "image")[1]
+    repository = situation.named(_IMAGE, "image")[0].partition("/")[2]
     if re.fullmatch(rf"{_NAME}(?:/{_NAME})*", repository):
         return no(f"{repository} is a name that the specification allows")
     return yes(f"{repository} is no such name")
@@ -49,11 +51,11 @@ def tag_not_local(situation: Situation) -> Finding:
 
 def named_elsewhere(situation: Situation) -> Finding:
     """Look whether the image's name in the message is one of the public registry's: it has no other host."""
-    pattern = r"(?:\[|for |/)(docker\.io/[\w./-]+)|access denied for ([\w./-]+)"
+    pattern = r"(?:\[|for |/)(docker\.io/[\w./-]+)|access denied for ([\w.:/-]+)"
     named = situation.named(pattern, "image; see what was pushed or pulled")
     name = named[1] or named[2]
     host = name.partition("/")[0]
-    if named[1] is None and ("." in host or ":" in host):
+    if named[1] is None and ("." in host or ":" in host or host == "localhost"):
         return no(f"{name} is one of {host}")
     return yes(f"{name} means the public registry's, not {situation.parameters.registry_host}'s")
 

@@ -55,9 +55,12 @@ def port_taken(situation: Situation) -> Finding:
 
 def named_port_taken(situation: Situation) -> Finding:
     """Look who listens on the port that the message names, and for which container."""
-    named = re.search(r":(\d+)(?:: bind: address already in use| failed: port is already allocated)", situation.message)
-    if named is None:
-        named = re.search(r"(?:port|listen tcp\S*:|:)\s*(\d{2,5})\b", situation.message)
+    patterns = (
+        r"bind host port (?:for )?\S*?:(\d+)[:/]",  # of engine 28 and later: for HOST-ADDRESS:PORT:ADDRESS:PORT/tcp
+        r":(\d+)(?:: bind: address already in use| failed: port is already allocated)",
+        r"(?:\bport|listen tcp\S*:)\s*(\d{2,5})\b",
+    )
+    named = next(filter(None, (re.search(pattern, situation.message) for pattern in patterns)), None)
     port = int(named[1]) if named else situation.parameters.port
     found = network.listeners({port})
     if not found:

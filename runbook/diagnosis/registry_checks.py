@@ -145,7 +145,7 @@ def answered_by_another(situation: Situation) -> Finding:
         return no("a registry answers")
     if situation.parameters.proxy == "nginx" and found.status >= _SERVER_ERROR:
         raise UndecidedError(f"the proxy in front answers {found} in its place")
-    if found is situation.plain and "HTTP request to an HTTPS server" in found.body:
+    if found is not situation.anonymous and "HTTP request to an HTTPS server" in found.body:
         raise UndecidedError("it speaks TLS, and refuses a connection")
     return yes(f"{found.headers.get('server', 'somebody')} answers {found}, and that is no registry")
 
