@@ -9,9 +9,9 @@ from types import FrameType
 import pytest
 
 from .browser import PICTURES
+from .faults import FaultyHosts, confirmed, faulty_host
 from .images import RECIPES
 from .lab import Host, NewHost, SetUp, start_host
-from .patients import Patients, confirmed, patient
 from .proven import start_proven
 
 HERE = Path(__file__).resolve().parent
@@ -111,13 +111,13 @@ def proven_trixie() -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
-def patients(proven_bookworm: Host, proven_trixie: Host) -> Iterator[Patients]:
+def faulty_hosts(proven_bookworm: Host, proven_trixie: Host) -> Iterator[FaultyHosts]:
     """Give a host of each engine to bring faults about on; afterwards, each must be whole again."""
-    with patient(proven_bookworm) as older, patient(proven_trixie) as newer:
+    with faulty_host(proven_bookworm) as older, faulty_host(proven_trixie) as newer:
         both = {"bookworm": older, "trixie": newer}
         for found in both.values():
             found.shell("login")
-        yield Patients(by_recipe=both)
+        yield FaultyHosts(by_recipe=both)
         for found in both.values():
             found.shell("docker logout registry.test")
             assert confirmed(found.diagnose("")) == []

@@ -9,9 +9,9 @@ from tests.draws import tries_all
 
 from . import test_diagnosis_login, test_diagnosis_tls
 from .conftest import start_with_project
+from .faults import FaultyHost, FaultyHosts, confirmed, faulty_host
 from .images import PODMAN
 from .lab import Host, start_host
-from .patients import Patient, Patients, confirmed, patient
 from .product import run
 
 UNKNOWN = "x509: certificate signed by unknown authority"
@@ -86,9 +86,9 @@ WORDS = {
 
 
 @pytest.fixture(scope="module")
-def other(patients: Patients) -> Iterator[Host]:
+def other(faulty_hosts: FaultyHosts) -> Iterator[Host]:
     """Give a host with skopeo and Podman that knows and trusts the registry of the newer engine."""
-    registry = patients.by_recipe["trixie"].host
+    registry = faulty_hosts.by_recipe["trixie"].host
     with start_host(PODMAN) as host:
         host.lead_to(registry)
         host.write("/etc/containers/storage.conf", STORAGE)
@@ -99,10 +99,10 @@ def other(patients: Patients) -> Iterator[Host]:
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_words_of_skopeo_and_podman_are_known(patients: Patients, other: Host, name: str) -> None:
+def test_words_of_skopeo_and_podman_are_known(faulty_hosts: FaultyHosts, other: Host, name: str) -> None:
     """Fails where another client's words for the same are not known, or their cause is not confirmed."""
     message, cause, broken, typed = WORDS[name]
-    found = patients.by_recipe["trixie"]
+    found = faulty_hosts.by_recipe["trixie"]
     password = found.host.read("/etc/registry-runbook/secrets/password-admin").strip()
     found.shell(broken)
     try:
@@ -114,31 +114,31 @@ def test_words_of_skopeo_and_podman_are_known(patients: Patients, other: Host, n
     assert confirmed(answer)[:1] == [cause][: len(cause)], done
 
 
-def test_trust_that_another_client_lacks(patients: Patients, other: Host) -> None:
+def test_trust_that_another_client_lacks(faulty_hosts: FaultyHosts, other: Host) -> None:
     """Fails where a client that does not trust the authority is told that the registry is at fault."""
     other.run("mv", "/etc/containers/certs.d", "/root/certs.d")
     done = other.run("skopeo", "inspect", "docker://registry.test/a:1", check=False)
     other.run("mv", "/root/certs.d", "/etc/containers/certs.d")
-    answer = patients.by_recipe["trixie"].diagnose(done.stdout + done.stderr)
+    answer = faulty_hosts.by_recipe["trixie"].diagnose(done.stdout + done.stderr)
     assert UNKNOWN in answer["messages"], done
     assert confirmed(answer) == []
     assert answer["causes"][0]["name"] == "client-trusts-not"
 
 
 @pytest.fixture(scope="module")
-def newest() -> Iterator[Patient]:
-    """Give a patient with Docker 28."""
+def newest() -> Iterator[FaultyHost]:
+    """Give a host with Docker 28."""
     with start_with_project("sid") as host:
         assert run(host).error is None
-        with patient(host) as found:
+        with faulty_host(host) as found:
             found.shell("login")
             yield found
             assert confirmed(found.diagnose("")) == []
 
 
-def test_words_of_docker_28_are_known(newest: Patient, seeded: random.Random) -> None:
+def test_words_of_docker_28_are_known(newest: FaultyHost, seeded: random.Random) -> None:
     """Fails where the newest client has other words for the same than the catalogue knows."""
     faults = {**test_diagnosis_tls.FAULTS, **test_diagnosis_login.FAULTS}
     able = [fault for fault in faults.values() if not fault.only]
     for fault in able if tries_all() else seeded.sample(able, 8):
-        newest.suffer(fault)
+        newest.reproduce(fault)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from .patients import Fault, Patients
+from .faults import Fault, FaultyHosts
 
 ZEROS = f"sha256:{'0' * 64}"
 DELETE = f"curl $KNOWN -X DELETE https://registry.test/v2/x/manifests/{ZEROS}"
@@ -22,34 +22,34 @@ FAULTS = {
         messages=("invalid reference format: repository name must be lowercase",),
         cause="name-has-capitals",
         say="docker pull registry.test/A/b; echo docker pull registry.test/A/b",
-        mend=":",
+        repair=":",
         lasts=True,
     ),
     "no-name": Fault(
         messages=("invalid reference format",),
         cause="name-invalid",
         say="docker pull registry.test/a_/b; echo docker pull registry.test/a_/b",
-        mend=":",
+        repair=":",
         lasts=True,
     ),
     "not-tagged": Fault(
         messages=("An image does not exist locally with the tag: …",),
         cause="tag-not-local",
         say="docker push registry.test/no/such:1",
-        mend=":",
+        repair=":",
         lasts=True,
     ),
     "name-of-a-container": Fault(
         messages=('Conflict. The container name "…" is already in use',),
         cause="container-name-taken",
         say="docker create --name one $IMAGE >/dev/null; docker create --name one $IMAGE",
-        mend="docker rm one",
+        repair="docker rm one",
     ),
     "no-mapping": Fault(
         messages=("service must be a mapping, not a NoneType",),
         cause="named-compose-file-broken",
         say=compose("services:\n  registry:") + "; echo /root/c.yml",
-        mend="printf 'services: {a: {image: a}}' >/root/c.yml",
+        repair="printf 'services: {a: {image: a}}' >/root/c.yml",
     ),
     "no-indentation": Fault(
         messages=("service must be a mapping, not a NoneType",),
@@ -61,32 +61,32 @@ FAULTS = {
         messages=("Additional property … is not allowed",),
         cause="named-compose-file-broken",
         say=compose('version: "3"\nservices: {a: {image: a, imagee: b}}') + "; echo /root/c.yml",
-        mend="printf 'services: {a: {image: a}}' >/root/c.yml",
+        repair="printf 'services: {a: {image: a}}' >/root/c.yml",
     ),
     "tab": Fault(
         messages=("yaml: … found character that cannot start any token",),
         cause="named-compose-file-broken",
         say=compose("services:\n\tregistry:") + "; echo /root/c.yml",
-        mend="printf 'services: {a: {image: a}}' >/root/c.yml",
+        repair="printf 'services: {a: {image: a}}' >/root/c.yml",
     ),
     "version-obsolete": Fault(
         messages=("the attribute `version` is obsolete",),
         cause="compose-version-obsolete",
         say=compose('version: "3"\nservices: {a: {image: a}}'),
-        mend="printf 'services: {a: {image: a}}' >/root/c.yml",
+        repair="printf 'services: {a: {image: a}}' >/root/c.yml",
         only="trixie",
     ),
     "dollar": Fault(
         messages=('The "…" variable is not set. Defaulting to a blank string.',),
         cause="",
         say=compose('services: {a: {image: "x$apr1"}}'),
-        mend=":",
+        repair=":",
     ),
     "version-of-tomorrow": Fault(
         messages=('Version in "…" is unsupported',),
         cause="compose-too-old",
         say=compose('version: "9.9"\nservices: {a: {image: x}}'),
-        mend=":",
+        repair=":",
         only="bookworm",
         lasts=True,
     ),
@@ -94,7 +94,7 @@ FAULTS = {
         messages=("no configuration file provided: not found",),
         cause="compose-other-folder",
         say="cd /srv; docker-compose ps",
-        mend=":",
+        repair=":",
         folder="/srv",
         lasts=True,
     ),
@@ -102,7 +102,7 @@ FAULTS = {
         messages=("docker: 'compose' is not a docker command",),
         cause="compose-other-name",
         say="docker compose version",
-        mend=":",
+        repair=":",
         only="bookworm",
         lasts=True,
     ),
@@ -110,6 +110,6 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_recognised_and_confirmed(patients: Patients, name: str, seeded: random.Random) -> None:
+def test_fault_is_recognised_and_confirmed(faulty_hosts: FaultyHosts, name: str, seeded: random.Random) -> None:
     """Fails where the client's words are not known, their cause not confirmed, or still confirmed once it is gone."""
-    patients.suffer(FAULTS[name], seeded)
+    faulty_hosts.reproduce(FAULTS[name], seeded)

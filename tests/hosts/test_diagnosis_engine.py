@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from .patients import Fault, Patients
+from .faults import Fault, FaultyHosts
 
 DOWN = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 JOB = "Job for docker.service failed because the control process exited with error code"
@@ -17,13 +17,13 @@ START = (
 )
 NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/tmp"
 FAULTS = {
-    "stopped": Fault(messages=(DOWN,), cause="engine-stopped", say=f"{STOPPED} docker ps", mend=START),
-    "stopped-to-compose": Fault(messages=(DOWN,), cause="engine-stopped", say=f"{STOPPED} {COMPOSE}", mend=START),
+    "stopped": Fault(messages=(DOWN,), cause="engine-stopped", say=f"{STOPPED} docker ps", repair=START),
+    "stopped-to-compose": Fault(messages=(DOWN,), cause="engine-stopped", say=f"{STOPPED} {COMPOSE}", repair=START),
     "not-allowed": Fault(
         messages=("permission denied while trying to connect to the Docker daemon socket",),
         cause="engine-not-allowed",
         say=f"{NOBODY} docker ps; {NOBODY} {COMPOSE}",
-        mend=":",
+        repair=":",
         user=65534,
         lasts=True,
     ),
@@ -32,38 +32,38 @@ FAULTS = {
         cause="engine-hangs",
         say="kill -STOP $(cat /var/run/docker.pid)\n"
         ".venv/bin/python -c 'from runbook.system.docker import engine; engine.connect(2)' 2>&1",
-        mend="kill -CONT $(cat /var/run/docker.pid)",
+        repair="kill -CONT $(cat /var/run/docker.pid)",
     ),
     "no-json": Fault(
         messages=(JOB, "unable to configure the Docker daemon with file … invalid character … looking for …"),
         cause="daemon-json-no-json",
         say="""echo '{"debug": false,}' >/etc/docker/daemon.json; engine_fails""",
-        mend=START,
+        repair=START,
     ),
     "unknown-key": Fault(
         messages=("the following directives don't match any configuration option",),
         cause="daemon-json-unknown-key",
         say="""echo '{"registry-mirrorz": ["https://a.test"]}' >/etc/docker/daemon.json; dockerd""",
-        mend=":",
+        repair=":",
     ),
     "no-list": Fault(
         messages=("json: cannot unmarshal string into Go struct field Config…",),
         cause="daemon-json-wrong-value",
         say="""echo '{"insecure-registries": "a.test:5000"}' >/etc/docker/daemon.json; dockerd""",
-        mend=":",
+        repair=":",
     ),
     "mirror-without-scheme": Fault(
         messages=("failed to start daemon: invalid mirror: unsupported scheme",),
         cause="daemon-json-wrong-value",
         say="""echo '{"registry-mirrors": ["a.test"]}' >/etc/docker/daemon.json; engine_fails""",
-        mend=START,
+        repair=START,
     ),
     "flag-and-key": Fault(
         messages=("the following directives are specified both as a flag and in the configuration file",),
         cause="flag-and-daemon-json",
         say="""echo '{"log-driver": "json-file"}' >/etc/docker/daemon.json
 echo 'DOCKER_OPTS="--log-driver=json-file"' >/etc/default/docker; engine_fails""",
-        mend=START,
+        repair=START,
     ),
     "unknown-flag": Fault(
         messages=("unknown flag: --insecure-registries", "docker.service: Start request repeated too quickly"),
@@ -71,20 +71,20 @@ echo 'DOCKER_OPTS="--log-driver=json-file"' >/etc/default/docker; engine_fails""
         say="""echo 'DOCKER_OPTS="--insecure-registries=a.test:5000"' >/etc/default/docker
 starts_no_more() { systemctl restart docker.service; engine_log | grep 'repeated too quickly'; }
 engine_fails; until_so 'systemd to start it no more' starts_no_more; engine_log""",
-        mend=START,
+        repair=START,
     ),
     "no-such-runtime": Fault(
         messages=("unknown or invalid runtime name: …",),
         cause="engine-runtime-missing",
         say="docker run --rm --runtime nvidia $IMAGE help",
-        mend=":",
+        repair=":",
         lasts=True,
     ),
     "interface-too-new": Fault(
         messages=("client version … is too new (or too old)",),
         cause="api-version",
         say="DOCKER_API_VERSION=1.99 docker ps",
-        mend=":",
+        repair=":",
         environment={"DOCKER_API_VERSION": "1.99"},
         lasts=True,
     ),
@@ -92,6 +92,6 @@ engine_fails; until_so 'systemd to start it no more' starts_no_more; engine_log"
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_recognised_and_confirmed(patients: Patients, name: str, seeded: random.Random) -> None:
+def test_fault_is_recognised_and_confirmed(faulty_hosts: FaultyHosts, name: str, seeded: random.Random) -> None:
     """Fails where the client's words are not known, their cause not confirmed, or still confirmed once it is gone."""
-    patients.suffer(FAULTS[name], seeded)
+    faulty_hosts.reproduce(FAULTS[name], seeded)

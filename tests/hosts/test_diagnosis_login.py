@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from .patients import Fault, Patients
+from .faults import Fault, FaultyHosts
 
 UNAUTHORIZED = "login attempt to … failed with status: 401 Unauthorized"
 AUTHENTICATION = "error authenticating user …: authentication failure"
@@ -14,13 +14,13 @@ FAULTS = {
         messages=("no basic auth credentials",),
         cause="not-logged-in",
         say="docker logout registry.test >/dev/null; docker pull registry.test/a:1",
-        mend=LOGIN,
+        repair=LOGIN,
     ),
     "wrong-password": Fault(
         messages=(UNAUTHORIZED, AUTHENTICATION),
         cause="password-is-another",
         say="another_password; login; log 'authentication failure'",
-        mend="mv $PASSWORD.old $PASSWORD",
+        repair="mv $PASSWORD.old $PASSWORD",
     ),
     "not-bcrypt": Fault(
         messages=(UNAUTHORIZED, AUTHENTICATION),
@@ -40,7 +40,7 @@ FAULTS = {
         messages=("unauthorized: authentication required",),
         cause="password-is-another",
         say="another_password; curl -sS --cacert $CA -u admin:no https://registry.test/v2/",
-        mend="mv $PASSWORD.old $PASSWORD",
+        repair="mv $PASSWORD.old $PASSWORD",
     ),
     "no-users": Fault(
         messages=("htpasswd is missing, provisioning with default user",),
@@ -51,33 +51,33 @@ FAULTS = {
         messages=('exec: "htpasswd": executable file not found in $PATH',),
         cause="htpasswd-not-in-image",
         say="docker run --rm --entrypoint htpasswd $IMAGE -Bbn a b",
-        mend=":",
+        repair=":",
         lasts=True,
     ),
     "kept-plain": Fault(
         messages=("WARNING! Your password will be stored unencrypted",),
         cause="password-kept-plain",
         say="docker logout registry.test >/dev/null; login",  # Docker 28 warns only of a login that it has not yet
-        mend="docker logout registry.test",
+        repair="docker logout registry.test",
     ),
     "helper-fails": Fault(
         messages=("Cannot autolaunch D-Bus without X11 $DISPLAY",),
         cause="",
         say="""cd /; cp ~/.docker/config.json ~/kept; echo '{"credsStore":"bad"}' >~/.docker/config.json
             cp /bin/false /usr/local/bin/docker-credential-bad; login""",
-        mend="mv ~/kept ~/.docker/config.json; rm /usr/local/bin/docker-credential-bad",
+        repair="mv ~/kept ~/.docker/config.json; rm /usr/local/bin/docker-credential-bad",
     ),
     "no-helper": Fault(
         messages=("error storing (or getting) credentials - err: exec: docker-credential-…",),
         cause="helper-missing",
         say="""cd /; cp ~/.docker/config.json ~/kept; echo '{"credsStore":"nobody"}' >~/.docker/config.json; login""",
-        mend="mv ~/kept ~/.docker/config.json",
+        repair="mv ~/kept ~/.docker/config.json",
     ),
     "no-terminal": Fault(
         messages=("Cannot perform an interactive login from a non TTY device",),
         cause="no-terminal",
         say="docker login registry.test -u admin </dev/null",
-        mend=":",
+        repair=":",
         lasts=True,
     ),
     "denied": Fault(
@@ -85,13 +85,13 @@ FAULTS = {
         cause="no-right-elsewhere",
         say="echo 'The push refers to repository [docker.io/library/a]'; with denied; docker pull 127.0.0.1:5060/a:1\n"
         "kill $SERVER",
-        mend=":",
+        repair=":",
         lasts=True,
     ),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_recognised_and_confirmed(patients: Patients, name: str, seeded: random.Random) -> None:
+def test_fault_is_recognised_and_confirmed(faulty_hosts: FaultyHosts, name: str, seeded: random.Random) -> None:
     """Fails where the client's words are not known, their cause not confirmed, or still confirmed once it is gone."""
-    patients.suffer(FAULTS[name], seeded)
+    faulty_hosts.reproduce(FAULTS[name], seeded)

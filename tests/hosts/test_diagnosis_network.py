@@ -5,7 +5,7 @@ import random
 import pytest
 
 from .document import NAT_GONE
-from .patients import Fault, Patients
+from .faults import Fault, FaultyHosts
 
 DOWN = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 # After each: its files are put back before, so that the engine starts.
@@ -25,20 +25,20 @@ FAULTS = {
         messages=("iptables: No chain/target/match by that name",),
         cause="nat-chain-gone",
         say=f"{NAT_GONE}; docker run --rm --publish 5056:5000 $IMAGE help",
-        mend="restart_engine",
+        repair="restart_engine",
     ),
     "forwarding": Fault(
         messages=("IPv4 forwarding is disabled. Networking will not work.",),
         cause="forwarding-off",
         say="sysctl -qw net.ipv4.ip_forward=0; docker run --rm $IMAGE help",
         only="bookworm",
-        mend="sysctl -qw net.ipv4.ip_forward=1",
+        repair="sysctl -qw net.ipv4.ip_forward=1",
     ),
     "port-of-a-process": Fault(
         messages=("bind: address already in use",),
         cause="named-port-taken",
         say="with page; docker run --rm --publish 5060:5000 $IMAGE help",
-        mend="pkill -f '[a]nswering.py page'",
+        repair="pkill -f '[a]nswering.py page'",
     ),
     "port-of-a-container": Fault(
         messages=(
@@ -47,74 +47,74 @@ FAULTS = {
         ),
         cause="named-port-taken",
         say="docker run --detach --name one -p 5058:5000 $IMAGE >/dev/null; docker run --rm -p 5058:5000 $IMAGE help",
-        mend="docker rm --force one",
+        repair="docker rm --force one",
     ),
     "subnet-of-another": Fault(
         messages=("Pool overlaps with other one on this address space",),
         cause="",
         say="docker network create --subnet 172.17.0.0/16 beside",
-        mend=":",
+        repair=":",
     ),
     "name-gone": Fault(
         messages=("lookup … on …: read udp …: connection refused (or i/o timeout)", "Could not resolve host"),
         cause="name-unknown",
         say=f"{OTHER_SERVER}; {NAME_GONE}; {UNTIL % 'read'}; curl -sS https://registry.test/",
-        mend=":",
+        repair=":",
     ),
     "no-such-host": Fault(
         messages=("lookup …: no such host",),
         cause="name-unknown",
         say=f"{RESOLVER} 3 & {UNTIL % 'no such host'}",
-        mend="pkill -f '[a]nswering.py names'",
+        repair="pkill -f '[a]nswering.py names'",
     ),
     "name-server-fails": Fault(
         messages=("lookup … on …: server misbehaving",),
         cause="name-unknown",
         say=f"{RESOLVER} 2 & {UNTIL % 'server misbehaving'}",
-        mend="pkill -f '[a]nswering.py names'",
+        repair="pkill -f '[a]nswering.py names'",
     ),
     "name-first": Fault(
         messages=("Could not resolve host",),
         cause="name-after-address",
         say="sed -i 's/.* registry.test/registry.test 127.0.0.1/' /etc/hosts; curl -sS https://registry.test/",
-        mend=":",
+        repair=":",
     ),
     "registry-stopped": Fault(
         messages=("dial tcp …: connect: connection refused",),
         cause="container-stopped",
         say="docker stop --time 1 $(container) >/dev/null; curl -sS https://registry.test/",
-        mend="docker start $(container)",
+        repair="docker start $(container)",
     ),
     "registry-removed": Fault(
         messages=("dial tcp …: connect: connection refused",),
         cause="container-missing",
         say="docker rm --force $(container) >/dev/null; curl -sS https://registry.test/; login",
-        mend="bring_up",
+        repair="bring_up",
     ),
     "no-route": Fault(
         messages=("dial tcp …: connect: no route to host",),
         cause="name-elsewhere",
         say=f"ip route add unreachable 203.0.113.0/24; {BLACK_HOLE} until_says 'no route to host' login",
-        mend="ip route del unreachable 203.0.113.0/24",
+        repair="ip route del unreachable 203.0.113.0/24",
     ),
     "no-answer": Fault(
         messages=("dial tcp …: i/o timeout",),
         cause="name-elsewhere",
         say=f"iptables -I OUTPUT -d 203.0.113.9 -j DROP; {BLACK_HOLE}\n"
         "curl -m 3 -sS https://registry.test/; until_says 'timeout\\|canceled\\|deadline' login",
-        mend="iptables -D OUTPUT -d 203.0.113.9 -j DROP",
+        repair="iptables -D OUTPUT -d 203.0.113.9 -j DROP",
     ),
     "proxy-of-the-engine": Fault(
         messages=("proxyconnect tcp: …",),
         cause="engine-proxy",
         say=PROXY,
-        mend="rm -r /etc/systemd/system/docker.service.d; systemctl daemon-reload; restart_engine",
+        repair="rm -r /etc/systemd/system/docker.service.d; systemctl daemon-reload; restart_engine",
     ),
     "proxy-of-a-client": Fault(
         messages=("dial tcp …: connect: connection refused",),
         cause="client-proxy",
         say="HTTPS_PROXY=http://127.0.0.1:9 curl -sS https://registry.test/",
-        mend=":",
+        repair=":",
         environment={"HTTPS_PROXY": "http://127.0.0.1:9"},
         lasts=True,
     ),
@@ -122,7 +122,7 @@ FAULTS = {
         messages=(DOWN,),
         cause="engine-elsewhere",
         say="DOCKER_HOST=tcp://127.0.0.1:9 docker ps",
-        mend=":",
+        repair=":",
         environment={"DOCKER_HOST": "tcp://127.0.0.1:9"},
         lasts=True,
     ),
@@ -130,13 +130,13 @@ FAULTS = {
         messages=("Unable to find image … locally",),
         cause="public-registry-unreachable",
         say="docker run --rm nobody/nothing:1",
-        mend=":",
+        repair=":",
         lasts=True,
     ),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_recognised_and_confirmed(patients: Patients, name: str, seeded: random.Random) -> None:
+def test_fault_is_recognised_and_confirmed(faulty_hosts: FaultyHosts, name: str, seeded: random.Random) -> None:
     """Fails where the client's words are not known, their cause not confirmed, or still confirmed once it is gone."""
-    patients.suffer(FAULTS[name], seeded)
+    faulty_hosts.reproduce(FAULTS[name], seeded)

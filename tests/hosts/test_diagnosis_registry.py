@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from .patients import Fault, Patients
+from .faults import Fault, FaultyHosts
 
 CURL = 'KNOWN="--cacert $CA -sS -u admin:$(cat $PASSWORD)";'
 ZEROS = f"sha256:{'0' * 64}"
@@ -54,7 +54,7 @@ FAULTS = {
         messages=("Are you trying to mount a directory onto a file (or vice-versa)?",),
         cause="mount-is-folder",
         say="docker run --rm --volume /root/nothing.yml:/etc/docker/registry/config.yml $IMAGE help",
-        mend="rmdir /root/nothing.yml",
+        repair="rmdir /root/nothing.yml",
     ),
     "no-realm": Fault(
         messages=('unable to configure authorization (htpasswd): "realm" must be set',),
@@ -70,23 +70,25 @@ FAULTS = {
         messages=("open …: permission denied",),
         cause="",
         say="docker run --rm --user 1000 --volume $CONFIG:/etc/docker/registry/config.yml $IMAGE",
-        mend=":",
+        repair=":",
     ),
     "program-of-another-processor": Fault(
         messages=("exec format error",),
         cause="",
         say="echo nothing >/root/no-program; chmod +x /root/no-program\n"
         "docker run --rm --volume /root/no-program:/no-program --entrypoint /no-program $IMAGE",
-        mend="rm /root/no-program",
+        repair="rm /root/no-program",
     ),
-    "no-layer": Fault(messages=("blob unknown to registry",), cause="", say=MANIFEST % IMAGE_WITHOUT_LAYERS, mend=":"),
-    "no-manifest": Fault(messages=("manifest invalid",), cause="", say=MANIFEST % "{}", mend=":"),
+    "no-layer": Fault(
+        messages=("blob unknown to registry",), cause="", say=MANIFEST % IMAGE_WITHOUT_LAYERS, repair=":"
+    ),
+    "no-manifest": Fault(messages=("manifest invalid",), cause="", say=MANIFEST % "{}", repair=":"),
     "collected-elsewhere": Fault(
         messages=("failed to garbage collect: failed to mark: … Path not found: /docker/registry/v2/repositories",),
         cause="",
         say="docker run --rm --volume $CONFIG:/etc/docker/registry/config.yml $IMAGE garbage-collect"
         " /etc/docker/registry/config.yml",
-        mend=":",
+        repair=":",
     ),
     "no-such-port": Fault(
         messages=("listen tcp: address …: invalid port",),
@@ -118,27 +120,27 @@ FAULTS = {
         messages=("manifest unknown",),
         cause="reference-absent",
         say="login >/dev/null; docker pull registry.test/no/such:1",
-        mend=":",
+        repair=":",
         lasts=True,
     ),
     "no-such-repository": Fault(
         messages=("name unknown: repository name not known to registry",),
         cause="reference-absent",
         say=f"{CURL} curl $KNOWN https://registry.test/v2/no/tags/list; echo registry.test/no:1",
-        mend=":",
+        repair=":",
         lasts=True,
     ),
     "another-volume": Fault(
         messages=("manifest unknown",),
         cause="volume-is-another",
         say="sed s/registry-data/other-data/ $FILE >/root/c.yml; bring_up /root/c.yml; docker pull registry.test/a/b:1",
-        mend="bring_up",
+        repair="bring_up",
     ),
     "wrong-digest": Fault(
         messages=("digest invalid: provided digest did not match uploaded content",),
         cause="",
         say=f'{CURL} {BEGIN}; curl $KNOWN -X PUT --data-binary hello "$UPLOAD&digest={ZEROS}"',
-        mend=":",
+        repair=":",
     ),
     "upload-of-another-secret": Fault(
         messages=("blob upload invalid (or unknown)",),
@@ -146,48 +148,48 @@ FAULTS = {
         say=f"""{CURL} {BEGIN}; sed -i 's/ secret: .*/ secret: another/' $CONFIG; restart
 curl $KNOWN -X PATCH --data hello "$UPLOAD" """,
     ),
-    "full": Fault(messages=("no space left on device",), cause="storage-full", say=FULL, mend=UNMOUNT),
-    "read-only": Fault(messages=("read-only file system",), cause="storage-read-only", say=READ_ONLY, mend=UNMOUNT),
+    "full": Fault(messages=("no space left on device",), cause="storage-full", say=FULL, repair=UNMOUNT),
+    "read-only": Fault(messages=("read-only file system",), cause="storage-read-only", say=READ_ONLY, repair=UNMOUNT),
     "read-only-to-a-client": Fault(
         messages=("received unexpected HTTP status: 500 Internal Server Error",),
         cause="storage-read-only",
         say=f"{REPLACE.format('ro,size=200k')} with broken; docker pull 127.0.0.1:5060/a:1; kill $SERVER",
-        mend=UNMOUNT,
+        repair=UNMOUNT,
     ),
     "unavailable": Fault(
         messages=("received unexpected HTTP status: 503 Service Unavailable",),
         cause="container-stopped",
         say="docker stop --time 1 $(container); with unavailable; docker pull 127.0.0.1:5060/a:1; kill $SERVER",
-        mend="docker start $(container)",
+        repair="docker start $(container)",
     ),
     "page-for-a-registry": Fault(
         messages=("invalid character '<' looking for beginning of value",),
         cause="answered-by-another",
         say=f"docker rm --force $(container); with page; docker pull 127.0.0.1:5060/a:1; kill $SERVER; {PAGE} up http://$ADDRESS:443/",
-        mend="pkill -f '[a]nswering.py page'; bring_up",
+        repair="pkill -f '[a]nswering.py page'; bring_up",
     ),
     "rate": Fault(
         messages=("toomanyrequests: You have reached your pull rate limit",),
         cause="",
         say="with rate; docker pull 127.0.0.1:5060/a:1; kill $SERVER",
-        mend=":",
+        repair=":",
     ),
     "gateway": Fault(
         messages=("502 Bad Gateway",),
         cause="container-stopped",
         say="docker stop --time 1 $(container) >/dev/null; with gateway; docker pull 127.0.0.1:5060/a:1; kill $SERVER",
-        mend="docker start $(container)",
+        repair="docker start $(container)",
     ),
     "end": Fault(
         messages=('Get "https://…/v2/": EOF',),
         cause="container-stopped",
         say="docker stop --time 1 $(container) >/dev/null; with end; docker pull 127.0.0.1:5060/a:1; kill $SERVER",
-        mend="docker start $(container)",
+        repair="docker start $(container)",
     ),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_recognised_and_confirmed(patients: Patients, name: str, seeded: random.Random) -> None:
+def test_fault_is_recognised_and_confirmed(faulty_hosts: FaultyHosts, name: str, seeded: random.Random) -> None:
     """Fails where the client's words are not known, their cause not confirmed, or still confirmed once it is gone."""
-    patients.suffer(FAULTS[name], seeded)
+    faulty_hosts.reproduce(FAULTS[name], seeded)

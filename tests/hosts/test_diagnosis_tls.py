@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from .patients import Fault, Patients
+from .faults import Fault, FaultyHosts
 from .product import run, script_run
 
 UNKNOWN = "x509: certificate signed by unknown authority"
@@ -14,15 +14,15 @@ REFUSED = "dial tcp …: connect: connection refused"
 LOGIN = "login >/dev/null 2>&1;"
 AT = f'{LOGIN} mkdir -p $TRUST/../$ADDRESS:443; cp $CA $TRUST/../$ADDRESS:443/; docker pull "$ADDRESS:443/a:1"'
 FAULTS = {
-    "no-trust": Fault(messages=(UNKNOWN,), cause="trust-missing", say="rm -r $TRUST; login", mend=":"),
+    "no-trust": Fault(messages=(UNKNOWN,), cause="trust-missing", say="rm -r $TRUST; login", repair=":"),
     "trust-of-another-port": Fault(
-        messages=(UNKNOWN,), cause="trust-folder-misnamed", say="mv $TRUST $TRUST:5000; login", mend=":"
+        messages=(UNKNOWN,), cause="trust-folder-misnamed", say="mv $TRUST $TRUST:5000; login", repair=":"
     ),
     "trust-in-a-stranger": Fault(
         messages=(UNKNOWN,),
         cause="trust-in-another",
         say="openssl req -x509 -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=x -out $TRUST/ca.crt 2>&1; login",
-        mend=":",
+        repair=":",
     ),
     "authority-of-the-same-name": Fault(
         messages=(CANDIDATE,), cause="certificate-of-another-authority", say="pair --other-authority; restart; login"
@@ -43,7 +43,7 @@ FAULTS = {
         messages=("remote error: tls: handshake failure (or protocol version not supported)",),
         cause="",
         say="openssl s_client -connect registry.test:443 -tls1_1 -cipher DEFAULT@SECLEVEL=0 </dev/null 2>&1",
-        mend=":",
+        repair=":",
     ),
     "another-address": Fault(
         messages=("x509: certificate is valid for …, not …",),
@@ -64,13 +64,13 @@ FAULTS = {
         messages=("missing client certificate ….cert for key ….key",),
         cause="trust-folder-has-key",
         say="touch $TRUST/x.key; login",
-        mend=":",
+        repair=":",
     ),
     "certificate-in-certs.d": Fault(
         messages=("missing key ….key for client certificate ….cert",),
         cause="trust-folder-has-key",
         say="touch $TRUST/x.cert; login",
-        mend=":",
+        repair=":",
     ),
     "another-key": Fault(
         messages=("tls: private key does not match public key",),
@@ -94,7 +94,7 @@ FAULTS = {
         messages=("http: TLS handshake error … remote error: tls: bad certificate",),
         cause="trust-missing",
         say="rm -r $TRUST; login; log 'bad certificate'",
-        mend=":",
+        repair=":",
     ),
     "curl-without-the-authority": Fault(
         messages=("SSL certificate problem: unable to get local issuer certificate",),
@@ -110,7 +110,7 @@ FAULTS = {
         messages=("http: server gave HTTP response to HTTPS client",),
         cause="not-listed-insecure",
         say="pull_plain",
-        mend="docker rm -f plain",
+        repair="docker rm -f plain",
         lasts=True,  # the engine lists it no more than before
     ),
     "tls-to-a-plain-port": Fault(
@@ -122,27 +122,27 @@ FAULTS = {
         messages=("Client sent an HTTP request to an HTTPS server",),
         cause="http-to-tls",
         say="curl -sS http://registry.test:443/",
-        mend=":",
+        repair=":",
         lasts=True,  # it is the client's own doing
     ),
     "paused": Fault(
         messages=("net/http: TLS handshake timeout",),
         cause="container-paused",
         say="docker pause $(container) >/dev/null; login",
-        mend="docker unpause $(container)",
+        repair="docker unpause $(container)",
     ),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_recognised_and_confirmed(patients: Patients, name: str, seeded: random.Random) -> None:
+def test_fault_is_recognised_and_confirmed(faulty_hosts: FaultyHosts, name: str, seeded: random.Random) -> None:
     """Fails where the client's words are not known, their cause not confirmed, or still confirmed once it is gone."""
-    patients.suffer(FAULTS[name], seeded)
+    faulty_hosts.reproduce(FAULTS[name], seeded)
 
 
-def test_failed_notebook_ends_with_its_diagnosis_and_is_mended_by_it(patients: Patients) -> None:
+def test_failed_notebook_ends_with_its_diagnosis_and_is_mended_by_it(faulty_hosts: FaultyHosts) -> None:
     """Fails where a failed run does not name the confirmed cause, or the notebook that it names does not remove it."""
-    for found in patients.by_recipe.values():
+    for found in faulty_hosts.by_recipe.values():
         found.shell("rm -r $TRUST")
         failed = run(found.host, "60-push-pull", check=False)
         [diagnosis, *_] = failed.data["notebooks"][0]["diagnosis"]

@@ -11,8 +11,8 @@ from tests.draws import tries_all
 from tests.waiting import UNTIL_SO
 
 from .conftest import start_with_project
+from .faults import Fault, confirmed, faulty_host
 from .lab import Host, NewHost
-from .patients import Fault, confirmed, patient
 from .product import PROJECT, Report, run, snapshot
 
 BEHIND = ("-f", "parameters/nginx.yml")
@@ -233,19 +233,19 @@ def test_body_limit_is_diagnosed_and_mended_by_the_notebook(front: Front) -> Non
         say=f"sed -i 's/client_max_body_size 0/client_max_body_size 1m/' {SITE}; nginx -s reload\n"
         "head -c 2000000 /dev/zero >/root/blob\n"
         "until_says '413 Request' curl -sS --cacert $CA --upload-file /root/blob https://registry.test/v2/",
-        mend=f"./script/run 55-nginx {' '.join(QUICK)}",
+        repair=f"./script/run 55-nginx {' '.join(QUICK)}",
         parameters={"proxy": "nginx"},
     )
-    with patient(front.host) as found:
+    with faulty_host(front.host) as found:
         assert confirmed(found.diagnose("", fault)) == []
-        found.suffer(fault)
+        found.reproduce(fault)
         assert confirmed(found.diagnose("", fault)) == []
 
 
 def test_login_of_a_diagnosis_goes_to_the_registry_and_to_no_other_site(front: Front) -> None:
     """Fails where another site of the same address gets the kept password, whose answer is then the registry's."""
     behind = Fault(messages=(), cause="", say="", parameters={"proxy": "nginx"})
-    with patient(front.host) as found:
+    with faulty_host(front.host) as found:
         found.shell("another_password")
         answer = found.diagnose("", behind)
         found.shell("mv $PASSWORD.old $PASSWORD")

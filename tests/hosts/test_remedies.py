@@ -334,7 +334,7 @@ CHOSEN = REMEDIES if tries_all() else draws.source("remedies").sample(REMEDIES, 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patient:
+class FaultyHost:
     """A host with a finished registry that has an image, and what is done to it."""
 
     finished: Finished
@@ -379,7 +379,7 @@ class Patient:
         assert (found.codes, found.failed, found.confirmed) == ((0, 0), [], [])
         self.shell(STILL_THERE)
 
-    def suffer(self, row: Remedy) -> None:
+    def reproduce(self, row: Remedy) -> None:
         """Bring a fault about, carry out what is said of it, and prove that all is whole; it is so in any case."""
         is_whole = False
         try:
@@ -399,9 +399,9 @@ class Patient:
 
 
 @pytest.fixture(scope="module")
-def patient(proven_trixie: Host) -> Iterator[Patient]:
+def faulty_host(proven_trixie: Host) -> Iterator[FaultyHost]:
     """Give a host with a finished registry and an image in it, which must be as good at the end."""
-    found = Patient(finished=prepare(Finished(host=proven_trixie, kind="trixie")))
+    found = FaultyHost(finished=prepare(Finished(host=proven_trixie, kind="trixie")))
     found.shell(PUSH)
     yield found
     assert run(proven_trixie).failed == []
@@ -413,15 +413,15 @@ def test_each_cause_of_the_table_is_in_the_catalogue() -> None:
     assert {row.cause for row in REMEDIES} - known == {""}
 
 
-def test_healthy_host_is_told_none_of_it(patient: Patient) -> None:
+def test_healthy_host_is_told_none_of_it(faulty_host: FaultyHost) -> None:
     """Fails where a fault of the table is seen on a host that has none."""
-    assert patient.diagnose() == []
-    done = run(patient.finished.host)
+    assert faulty_host.diagnose() == []
+    done = run(faulty_host.finished.host)
     assert (done.error, done.changes, done.failed) == (None, [], [])
-    patient.assert_whole()
+    faulty_host.assert_whole()
 
 
 @pytest.mark.parametrize("row", CHOSEN, ids=[row.name for row in CHOSEN])
-def test_remedy_works_as_it_is_said(patient: Patient, row: Remedy) -> None:
+def test_remedy_works_as_it_is_said(faulty_host: FaultyHost, row: Remedy) -> None:
     """Fails where nothing is said of a fault, or what is said does not end in a whole host with all that it held."""
-    patient.suffer(row)
+    faulty_host.reproduce(row)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .canaries import encodings, places_of_hashes, planting, sampling, search, within
 from .lab import Completed, Host
 from .product import PROJECT, script_run
+from .secret_markers import encodings, places_of_hashes, planting, sampling, search, within
 
 FOLDER = "/etc/registry-runbook/secrets"
 SITE = f"{PROJECT}/.venv/lib/python3.11/site-packages"

@@ -81,7 +81,7 @@ IMAGE=$(cat /root/good/image 2>/dev/null)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """A fault: `say` brings it about and prints the client's words; `mend` takes away what the files' copy does not.
+    """A fault: `say` brings it about and prints the client's words; `repair` takes away what the files' copy does not.
 
     `messages` are names of the catalogue. `cause` must be confirmed while the fault is there, and not afterwards,
     unless it `lasts`: the client is at fault, and not the host. It is empty where the message alone tells it. A fault
@@ -91,7 +91,7 @@ class Fault:
     messages: tuple[str, ...]
     cause: str
     say: str
-    mend: str = ""
+    repair: str = ""
     only: str = ""
     lasts: bool = False
     user: int = 0
@@ -101,11 +101,11 @@ class Fault:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patient:
+class FaultyHost:
     """A host with a registry that was whole, and a process on it that diagnoses."""
 
     host: Host
-    doctor: "subprocess.Popen[str]"
+    diagnosing: "subprocess.Popen[str]"
 
     def shell(self, script: str) -> str:
         """Run a script with the short names, and return all that it prints."""
@@ -121,21 +121,21 @@ class Patient:
             "parameters": dict(fault.parameters) if fault else {},
             "user": fault.user if fault else 0,
         }
-        assert self.doctor.stdin
-        assert self.doctor.stdout
-        self.doctor.stdin.write(json.dumps(asked) + "\n")
-        self.doctor.stdin.flush()
-        answer: Mapping[str, Any] = json.loads(self.doctor.stdout.readline() or '{"error": "the helper has ended"}')
+        assert self.diagnosing.stdin
+        assert self.diagnosing.stdout
+        self.diagnosing.stdin.write(json.dumps(asked) + "\n")
+        self.diagnosing.stdin.flush()
+        answer: Mapping[str, Any] = json.loads(self.diagnosing.stdout.readline() or '{"error": "the helper has ended"}')
         assert "error" not in answer, answer["error"]
         return answer
 
-    def suffer(self, fault: Fault) -> None:
+    def reproduce(self, fault: Fault) -> None:
         """Bring a fault about, and prove what a diagnosis of its words says while it is there, and afterwards."""
         words = self.shell(fault.say)
         try:
             answer = self.diagnose(words, fault)
         finally:
-            self.shell(f"{fault.mend}\nmend\n" + ("" if fault.mend else "restart"))
+            self.shell(f"{fault.repair}\nmend\n" + ("" if fault.repair else "restart"))
         assert set(fault.messages) <= set(answer["messages"]), words
         assert [fault.cause] * bool(fault.cause) == [name for name in confirmed(answer) if name == fault.cause], words
         if fault.cause and not fault.lasts:
@@ -143,16 +143,16 @@ class Patient:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patients:
-    """One patient of each engine, by its host's recipe."""
+class FaultyHosts:
+    """One host with each engine, by its host's recipe."""
 
-    by_recipe: Mapping[str, Patient]
+    by_recipe: Mapping[str, FaultyHost]
 
-    def suffer(self, fault: Fault, seeded: random.Random) -> None:
-        """Let a patient that the seed chooses suffer a fault; of a run of everything, each that can have it."""
+    def reproduce(self, fault: Fault, seeded: random.Random) -> None:
+        """Reproduce a fault on a host that the seed chooses; with `--all`, on each that can have it."""
         able = [found for recipe, found in self.by_recipe.items() if fault.only in ("", recipe)]
         for found in able if tries_all() else [seeded.choice(able)]:
-            found.suffer(fault)
+            found.reproduce(fault)
 
 
 def confirmed(answer: Mapping[str, Any]) -> list[str]:
@@ -161,17 +161,17 @@ def confirmed(answer: Mapping[str, Any]) -> list[str]:
 
 
 @contextmanager
-def patient(host: Host) -> Iterator[Patient]:
-    """Give a host with a proven registry as a patient, and its files back as they were."""
+def faulty_host(host: Host) -> Iterator[FaultyHost]:
+    """Give a host with a proven registry for faults; its files are restored at the end."""
     argv = ("docker", "exec", "--interactive", f"--workdir={PROJECT}", host.name)
     command = (*argv, ".venv/bin/python", "-m", "tests.hosts.diagnosing")
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as doctor:
-        found = Patient(host=host, doctor=doctor)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as diagnosing:
+        found = FaultyHost(host=host, diagnosing=diagnosing)
         host.write(SHORT, _SHORT)
         found.shell("keep")
         try:
             yield found
         finally:
             found.shell(f"mend; restart; rm -r /root/good {SHORT}")
-            if doctor.stdin:
-                doctor.stdin.close()
+            if diagnosing.stdin:
+                diagnosing.stdin.close()
