@@ -26,16 +26,9 @@ SLOWEST = 15  # files whose time is shown at the end
 # What takes longest, by what the end of a whole run shows, begins first: so no worker is left with it at the end.
 LONG_FIRST = (
     *("test_main_job.py", "test_sabotages.py", "test_browser.py", "test_notebooks.py", "test_kill_matrix.py"),
-    *(
-        "test_ledger.py",
-        "test_nginx.py",
-        "test_bench.py",
-        "test_document_faults.py",
-        "test_readme.py",
-        "test_tear_down.py",
-        "hosts",
-    ),
+    *("test_ledger.py", "test_nginx.py", "test_document_faults.py", "test_readme.py", "test_tear_down.py", "hosts"),
 )
+WITH_ALL = ("test_bench.py",)  # it measures what other tests prove
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,7 +69,14 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the files that take longest first, or all of them in an order that the seed decides; none is taken apart."""
+    """Put the files that take longest first, or all of them in an order that the seed decides; none is taken apart.
+
+    Those of `WITH_ALL` are left out, unless all is tried or the command names them.
+    """
+    if not config.option.all and not any(name in argument for name in WITH_ALL for argument in config.args):
+        left_out = [item for item in items if item.path.name in WITH_ALL]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     ranks = {name: number for number, name in enumerate(LONG_FIRST)}
     last = len(ranks)
 

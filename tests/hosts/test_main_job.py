@@ -10,11 +10,10 @@ from .lab import Host, NewHost
 from .product import NAMED, differences, everything, run, script_run, snapshot, without_times
 
 DOCUMENT = ("-f", "parameters/document.yml")
-# None of them has an engine; on one there is systemd, which starts it.
-BOTH = ["bare", "plain"]
+BOTH = ["bare", "plain"]  # none of them has an engine; on one there is systemd, which starts it
 OF_THE_DOCUMENT = draws.one_of(("bookworm", "trixie"), "values")
 CONTAINERD = "trixie, containerd's image store"
-RECIPES = ("bookworm", *draws.one_of(("trixie", CONTAINERD), "store"), "sid", *draws.one_of(BOTH, "bare"))
+RECIPES = ("bookworm", *draws.one_of(("trixie", CONTAINERD), "store"), *draws.one_of([*BOTH, "sid"], "others"))
 # What Docker 29 has by default. Its snapshots cannot lie on those that the host itself lies on.
 USE_CONTAINERD = """
 systemctl stop docker.socket docker.service containerd.service
@@ -30,8 +29,9 @@ def test_run_proves_registry_then_changes_nothing(new_host: NewHost, recipe: str
     """Fails where the README's command does not end with all proven, or a second one changes anything at all.
 
     The same for the document's own values, on one of the two kinds of host that have an engine and systemd. bare and
-    plain have no engine, and one of them is drawn: a tear-down that names everything takes it away again. script/setup
-    has run on all of these hosts; test_readme begins without that. Of the two image stores of an engine one is drawn.
+    plain have no engine: a tear-down that names everything takes it away again. One of them and of sid is drawn, where
+    test_diagnosis_clients proves a registry too; and one of the two image stores. script/setup has run on all of
+    these hosts; test_readme begins without that.
     """
     host = new_host(recipe.partition(",")[0])
     if recipe == CONTAINERD:

@@ -21,7 +21,7 @@ from .lab import Host
 from .product import PROJECT, run
 from .sabotages import CERTIFY, EDIT, KEEP, NGINX, PRELUDE, RESTORE, SABOTAGES, UNDO_USUAL, USUAL, Sabotage
 
-SAMPLE = 3  # ways, on one kind of host; each takes some ten seconds
+SAMPLE = 2  # ways, on one kind of host; each takes some ten seconds
 CLEAN_RUNS = 100 if tries_all() else 1  # on each kind of host
 NAMED_FIRST = 0.9  # of all ways, those whose cause a diagnosis names before all others
 FOLDER = "/root/sabotage"
