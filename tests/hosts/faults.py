@@ -44,7 +44,8 @@ engine_log() {
 }
 # systemd starts no unit more than three times in a minute, unless it forgets that it has.
 restart_engine() { systemctl reset-failed docker.service docker.socket; systemctl restart docker.service; }
-engine_fails() { BEGUN=$(date +%s); restart_engine 2>&1; engine_log; }
+# The journal may get the engine's last line only after systemd has told that it failed.
+engine_fails() { BEGUN=$(date +%s); restart_engine 2>&1; until_so "the engine to log why" engine_log; engine_log; }
 bring_up() {
     docker-compose --project-name registry --file ${1:-$FILE} up -d --force-recreate
     up https://registry.test/

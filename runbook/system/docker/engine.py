@@ -257,9 +257,14 @@ def start(by: Supervisor, timeout_seconds: float = 60, argv: tuple[str, ...] = (
     started = commands.run("systemctl", "start", "docker.service", allowed=None, timeout_seconds=timeout_seconds)
     if started.code != 0 or not _wait_until(answers=True, timeout_seconds=timeout_seconds):
         options = ("-u", "docker.service", "-t", "dockerd", since, "-n", "3", "--no-pager", "-o", "cat")
-        log = commands.run("journalctl", *options, allowed=None).output.replace("\n", " / ").strip(" /")
+
+        def log() -> str:
+            return commands.run("journalctl", *options, allowed=None).output.replace("\n", " / ").strip(" /")
+
+        # The journal may get the engine's last line only after systemd has reported its end.
+        polling.until_empty(lambda: "" if log() else "no line yet", timeout_seconds=2)
         raise NotReadyError(
-            f"the engine to answer within {timeout_seconds:g} s", log or started.text, "see `journalctl -u docker`"
+            f"the engine to answer within {timeout_seconds:g} s", log() or started.text, "see `journalctl -u docker`"
         )
 
 
