@@ -4,7 +4,6 @@ Notebook: 70-clients. Source: Docker Engine documentation, "Verify repository cl
 containers-certs.d(5) for Podman.
 """
 
-import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,8 +174,7 @@ def check(parameters: Parameters) -> list[Result]:
 def _check_certificate(parameters: Parameters, authority: str) -> list[Result]:
     url = f"https://{parameters.registry_host}/v2/"
     certificate = x509.load_pem_x509_certificate(authority.encode())
-    now = datetime.datetime.now(datetime.UTC)
-    untrusted = tls.issue_authority(tls.generate_key("ecdsa-p256"), certificate.subject, now=now, validity_days=1)
+    untrusted = tls.untrusted_authority(certificate.subject)
     accepted = api.ask(url, tls=tls.client_context(authority))
     other = api.ask(url, tls=tls.client_context(tls.certificate_text(untrusted).decode()))
     written = (Path(parameters.client_kit_directory) / client_kit.FINGERPRINT).read_text(encoding="ascii")

@@ -109,13 +109,6 @@ def check_images(parameters: Parameters) -> list[Result]:
     return [*results, _check_nothing_left(parameters, stored)]
 
 
-def untrusted_authority() -> str:
-    """Return an authority, as PEM, that has issued no certificate."""
-    now = datetime.datetime.now(datetime.UTC)
-    key = tls.generate_key("ecdsa-p256")
-    return tls.certificate_text(tls.issue_authority(key, (("CN", "stranger"),), now=now, validity_days=1)).decode()
-
-
 def _check_tls(parameters: Parameters, registry: api.Registry) -> list[Result]:
     accepted = api.ask(f"{registry.url}/v2/", tls=registry.tls)
     return [
@@ -137,7 +130,8 @@ def check_refusals(registry: api.Registry, served: api.Answer, *, remedy: str, a
     """
     url = f"{registry.url}/v2/"
     name = f"other.{urllib.parse.urlsplit(url).hostname}"
-    untrusted = api.ask(url, tls=tls.client_context(untrusted_authority()))
+    other_authority = tls.certificate_text(tls.untrusted_authority()).decode()
+    untrusted = api.ask(url, tls=tls.client_context(other_authority))
     renamed = api.ask(url, tls=registry.tls, server_name=name)
     mismatch = refusal_of_another_name(served, api.ask(url, tls=tls.unverified_context(), server_name=name))
     return [

@@ -206,6 +206,12 @@ def issue_authority(
     )
 
 
+def untrusted_authority(subject: Subject | x509.Name = (("CN", "stranger"),)) -> x509.Certificate:
+    """Return the certificate of a new authority that nobody trusts and that has signed nothing; its key is lost."""
+    now = datetime.datetime.now(datetime.UTC)
+    return issue_authority(generate_key("ecdsa-p256"), subject, now=now, validity_days=1)
+
+
 def issue_server(  # noqa: PLR0913 (the fields of a certificate)
     key: PrivateKey,
     subject: Subject,
