@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from runbook.system.docker import compose, engine, images
-from runbook.system.host import files, network, packages, systemd
+from runbook.system.host import files, firewalld, network, packages, systemd
 
 Kind = Literal[
     "file",
@@ -16,6 +16,7 @@ Kind = Literal[
     "folder",
     "mode",
     "kernel setting",
+    "firewall port",
     "unit",
     "timer",
     "packages",
@@ -59,6 +60,9 @@ def current_state(thing: Thing, timeout_seconds: float = 60) -> str | None:  # n
             return None if mode is None else f"{mode:04o}"
         case "kernel setting":
             return None if (value := network.read_setting(thing.name)) is None else str(value)
+        case "firewall port":
+            zone, _, port = thing.name.partition(" ")
+            return "open" if firewalld.has_port(zone, int(port)) else None
         case "unit" | "timer":
             if systemd.supervisor() != "systemd":
                 return None

@@ -18,7 +18,7 @@ from runbook.model.errors import ChangedError
 from runbook.system import nginx
 from runbook.system.docker import compose, daemon_json, engine, images, reload
 from runbook.system.docker.reload import Registries
-from runbook.system.host import commands, file_state, files, hosts_file, network, packages, systemd
+from runbook.system.host import commands, file_state, files, firewalld, hosts_file, network, packages, systemd
 
 Action = Literal["remove", "put back", "take out", "set back", "forget", "leave"]
 
@@ -65,7 +65,7 @@ class Undo(Change):
     def __str__(self) -> str:
         """Return the change in one line."""
         of_engine = {"container": "the container ", "project": "the Compose project ", "volume": "the volume "}
-        named = of_engine | {"image": "the image ", "packages": "the packages "}
+        named = of_engine | {"image": "the image ", "packages": "the packages ", "firewall port": "the open port "}
         name = f"{named.get(self.thing.kind, '')}{self.thing.name}"
         match self.action:
             case "remove":
@@ -93,6 +93,9 @@ class Undo(Change):
         """Return the equivalent shell commands."""
         if self.action in ("forget", "leave"):
             return f"# {self}"
+        if self.thing.kind == "firewall port":
+            zone, _, port = self.thing.name.partition(" ")
+            return shell.lines(*(shell.command(*argv) for argv in firewalld.commands_for("remove", zone, int(port))))
         name = shell.command(*(self.thing.name.split() if self.thing.kind == "packages" else [self.thing.name]))
         if self.action == "put back":
             return f"{shell.command('cp', '-p', ledger.copy_of(self.number))} {name}"
@@ -193,6 +196,11 @@ def _undo_group(entry: Entry, _timeout_seconds: float) -> None:
         commands.run("groupdel", entry.thing.name)
 
 
+def _undo_port(entry: Entry, _timeout_seconds: float) -> None:
+    zone, _, port = entry.thing.name.partition(" ")
+    firewalld.set_port("remove", zone, int(port))
+
+
 def _undo_unit(entry: Entry, _timeout_seconds: float) -> None:
     commands.run("systemctl", "disable", entry.thing.name)
 
@@ -212,6 +220,7 @@ _UNDO: dict[str, Callable[[Entry, float], None]] = {
     "folder": _undo_folder,
     "mode": lambda entry, _: Path(entry.thing.name).chmod(int(entry.before or "0", 8)),
     "kernel setting": lambda entry, _: network.write_setting(entry.thing.name, int(entry.before or "0")),
+    "firewall port": _undo_port,
     "unit": _undo_unit,
     "timer": lambda entry, _: systemd.stop_timer(entry.thing.name),
     "packages": _undo_packages,

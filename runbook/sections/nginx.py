@@ -11,7 +11,7 @@ from cryptography import x509
 
 from runbook.changes.base import Change
 from runbook.changes.engine import InstallPackages
-from runbook.changes.manual import LeftToUser
+from runbook.changes.firewall import OpenPort
 from runbook.changes.nginx import ConfigureNginx
 from runbook.model.errors import HostError, MissingError
 from runbook.model.parameters import Parameters
@@ -161,8 +161,7 @@ def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
             )
         )
     if facts.closed_zone:
-        task = f"open port {parameters.port} in firewalld's zone {facts.closed_zone}, for clients on other hosts"
-        changes.append(LeftToUser(task=task, text=firewalld.open_port(facts.closed_zone, parameters.port)))
+        changes.append(OpenPort(zone=facts.closed_zone, port=parameters.port))
     return changes
 
 

@@ -14,6 +14,7 @@ from runbook.changes.containers import ComposeUp, ObtainImage, PushClientImage, 
 from runbook.changes.credentials import GenerateSecret, SetPassword
 from runbook.changes.engine import ConfigureEngine, EnableEngine, InstallPackages, RestartEngine, SetKernel, StartEngine
 from runbook.changes.files import CopyFile, MakeDirectory, RemoveTree, SetMode, WriteFile
+from runbook.changes.firewall import OpenPort
 from runbook.changes.ledger import Earlier
 from runbook.changes.made import Thing
 from runbook.changes.manual import LeftToUser
@@ -182,6 +183,7 @@ LINES: list[tuple[Change, str]] = [
         "bring up /c/docker-compose.yml as project registry (it is not there)",
     ),
     (LeftToUser(task="paste this", text="{}"), "left to you: paste this"),
+    (OpenPort(zone="public", port=443), "open port 443 in firewalld's zone public, for clients on other hosts"),
     (CLIENT_IMAGE, "push r.test:8443/runbook/client-check:1 (sha256:abababababab…) as admin"),
     (EnableTimer(name="p.timer"), "start p.timer now and at boot (systemctl enable, restart)"),
     (
@@ -194,6 +196,10 @@ LINES: list[tuple[Change, str]] = [
         "enter 1 things in the ledger that carry the runbook's mark: an earlier version made them",
     ),
     (Undo(number=1, thing=VOLUME, action="remove"), "remove the volume v"),
+    (
+        Undo(number=1, thing=Thing(kind="firewall port", name="public 443"), action="remove"),
+        "remove the open port public 443",
+    ),
     (Undo(number=1, thing=FILE, action="put back", found="ab"), "put back /f as it was before the first run"),
     (Undo(number=1, thing=FILE, action="take out"), "take the runbook's block out of /f"),
     (Undo(number=1, thing=FILE, action="forget"), "forget /f, which is as it was before the first run"),

@@ -8,6 +8,7 @@ import pytest
 
 from runbook.changes.base import Change
 from runbook.changes.engine import InstallPackages
+from runbook.changes.firewall import OpenPort
 from runbook.changes.nginx import ConfigureNginx
 from runbook.model.errors import HostError
 from runbook.model.parameters import Parameters
@@ -70,13 +71,11 @@ def test_plan_listens_as_others_do_where_nginx_reads_it() -> None:
         nginx.plan(PARAMETERS, dataclasses.replace(THERE, listens=(stream,)))
 
 
-def test_plan_leaves_a_port_that_firewalld_closes_to_the_user() -> None:
-    """Fails if clients on other hosts are kept out without a word, or a zone of the operator's is changed."""
+def test_plan_opens_a_port_that_firewalld_closes() -> None:
+    """Fails if clients on other hosts are kept out, or an open port is opened again."""
     assert nginx.plan(PARAMETERS, MADE) == []
-    [change] = nginx.plan(PARAMETERS, dataclasses.replace(MADE, closed_zone="public"))
-    assert str(change) == "left to you: open port 443 in firewalld's zone public, for clients on other hosts"
-    command = "firewall-cmd {}--zone=public --add-port=443/tcp\n"
-    assert change.detail() == command.format("") + command.format("--permanent ")
+    closed = dataclasses.replace(MADE, closed_zone="public")
+    assert nginx.plan(PARAMETERS, closed) == [OpenPort(zone="public", port=443)]
 
 
 def configured(facts: NginxFacts, reason: str) -> ConfigureNginx:
