@@ -28,7 +28,8 @@ LONG_FIRST = (
     *("test_main_job.py", "test_sabotages.py", "test_browser.py", "test_notebooks.py", "test_kill_matrix.py"),
     *("test_ledger.py", "test_nginx.py", "test_document_faults.py", "test_readme.py", "test_tear_down.py", "hosts"),
 )
-WITH_ALL = ("test_bench.py", "test_firewalld.py")  # what other tests prove, and hosts that few people have
+# What other tests prove, and hosts that take long to make.
+WITH_ALL = ("test_bench.py", "test_engine_29.py", "test_firewalld.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -54,16 +54,16 @@ SETTINGS = (
 )
 
 
-def build(folder: Path) -> Path:
-    """Return the registry's program, which links nothing; skip where Go, or what it needs, cannot be had."""
+def build(folder: Path, module: str = MODULE, *options: str) -> Path:
+    """Return a program that links nothing, built by Go; skip where Go, or what it needs, cannot be had."""
     if shutil.which("go") is None:
-        pytest.skip(f"no Go on this machine, to build {MODULE}")
+        pytest.skip(f"no Go on this machine, to build {module}")
     environment = os.environ | {"GOBIN": str(folder), "CGO_ENABLED": "0"}
-    argv = ("timeout", "900", "go", "install", MODULE)
+    argv = ("timeout", "900", "go", "install", *options, module)
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.skip(f"{MODULE} cannot be had: {(done.stderr.strip() or 'no end in 900 s').splitlines()[-1]}")
-    return folder / "registry"
+        pytest.skip(f"{module} cannot be had: {(done.stderr.strip() or 'no end in 900 s').splitlines()[-1]}")
+    return folder / module.partition("@")[0].rpartition("/")[2]
 
 
 def ensure_registry() -> str:
