@@ -82,7 +82,11 @@ def gather(parameters: Parameters) -> HostFacts:
         compose_future = pool.submit(compose.argv)
         boot_future = pool.submit(engine.is_enabled) if supervisor == "systemd" and installed else None
         flags_future = pool.submit(engine_flags.gather, supervisor) if installed else None
-        found_engine = _gather_engine(parameters, listeners, supervisor) if installed else None
+        try:
+            found_engine = _gather_engine(parameters, listeners, supervisor) if installed else None
+        except NotReadyError:  # systemd holds the connection while it starts, again and again, what cannot start
+            engine_flags.refuse(reload.read_file(), flags_future.result() if flags_future else ())
+            raise
     found_compose = compose_future.result()
     flags = flags_future.result() if flags_future else ()
     if found_engine is not None and not found_engine.has_nat_chain:
