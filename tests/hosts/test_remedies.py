@@ -276,7 +276,7 @@ def _files() -> Iterator[Remedy]:
         yield Remedy(
             name=name,
             how=f"{how}{path}",
-            said="byte 0xe9.*To repair: ([Mm]end or move the file|write that letter in UTF-8)",
+            said="byte 0xe9.*To repair: ([Mm]end or move the file|[Ww]rite that letter in UTF-8)",
             cause="compose-differs" if notebooks == COMPOSE else "configuration-no-yaml",
             by=(notebook,),
             by_hand=f"mv {path} /root/sabotage/moved",
