@@ -1,11 +1,11 @@
 """The start and the end of every command.
 
-Saved, measured on two cores with Python 3.11 (medians of seven; the fork server's in seconds of the clock, all others
-of the processor):
+Saved, measured on two cores with Python 3.11: medians of seven runs or more, in processor time for imports, and by the
+clock for the rest.
 
 httpx._main     50 ms  httpx imports its own command-line program where click is installed
 rfc3987_syntax 1200 ms of each run: jsonschema, which papermill needs, compiles grammars of a format no notebook has
-gc.freeze       90 ms  at exit, Python looks for garbage among everything that was imported
+gc.freeze      120 ms  at exit, Python looks for garbage among everything that was imported
 fork server    300 ms  of each run: it imports what notebooks need while this process imports what the command needs
 """
 
