@@ -157,8 +157,7 @@ class RemoveTree(Removal):
 
     def refuse_drift(self) -> None:
         """Raise ChangedError if it has changed since the plan, other than by removal."""
-        if (found := file_state.fingerprint(self.path)) is not None:
-            file_state.refuse_changed(self.path, found, self.before)
+        file_state.refuse_changed_unless_gone(self.path, self.before)
 
     def by_hand(self) -> str:
         """Return the equivalent shell commands."""

@@ -61,7 +61,7 @@ def current_state(thing: Thing, timeout_seconds: float = 60) -> str | None:  # n
         case "kernel setting":
             return None if (value := network.read_setting(thing.name)) is None else str(value)
         case "firewall port":
-            zone, _, port = thing.name.partition(" ")
+            zone, port = thing.name.split()
             return "open" if firewalld.has_port(zone, int(port)) else None
         case "unit" | "timer":
             if systemd.supervisor() != "systemd":

@@ -55,8 +55,7 @@ class RemoveTimer(Change):
     def refuse_drift(self) -> None:
         """Raise ChangedError if a unit has changed since the plan, other than by removal."""
         for path, before in zip(self.paths, self.before, strict=True):
-            if (found := file_state.fingerprint(path)) is not None:
-                file_state.refuse_changed(path, found, before)
+            file_state.refuse_changed_unless_gone(path, before)
 
     def by_hand(self) -> str:
         """Return the equivalent shell commands."""

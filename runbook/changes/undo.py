@@ -93,15 +93,12 @@ class Undo(Change):
         """Return the equivalent shell commands."""
         if self.action in ("forget", "leave"):
             return f"# {self}"
-        if self.thing.kind == "firewall port":
-            zone, _, port = self.thing.name.partition(" ")
-            return shell.lines(*(shell.command(*argv) for argv in firewalld.commands_for("remove", zone, int(port))))
         name = shell.command(*(self.thing.name.split() if self.thing.kind == "packages" else [self.thing.name]))
         if self.action == "put back":
             return f"{shell.command('cp', '-p', ledger.copy_of(self.number))} {name}"
         if self.action == "take out":
             return f"left=$(sed '{hosts_file.WITHOUT_BLOCK}' {name}) && printf '%s\\n' \"$left\" >{name}"
-        return _BY_HAND[self.thing.kind].format(name=name, value=self.reason)
+        return _BY_HAND[self.thing.kind].format(name=name, value=self.reason, words=self.thing.name.split())
 
     def make(self, timeout_seconds: float, /) -> str:
         """Undo the entry, and return where the earlier file is if the current one is left to the user.
@@ -197,7 +194,7 @@ def _undo_group(entry: Entry, _timeout_seconds: float) -> None:
 
 
 def _undo_port(entry: Entry, _timeout_seconds: float) -> None:
-    zone, _, port = entry.thing.name.partition(" ")
+    zone, port = entry.thing.name.split()
     firewalld.set_port("remove", zone, int(port))
 
 
@@ -236,6 +233,8 @@ _BY_HAND = {
     "folder": "rm -r {name}",
     "mode": "chmod {value} {name}",
     "kernel setting": "sysctl -w {name}={value}",
+    "firewall port": "firewall-cmd --permanent --zone={words[0]} --remove-port={words[1]}/tcp"
+    " && firewall-cmd --zone={words[0]} --remove-port={words[1]}/tcp",
     "unit": "systemctl disable {name}",
     "timer": "systemctl disable --now {name}",
     "packages": "dpkg --purge {name}",

@@ -11,7 +11,7 @@ from docker.errors import DockerException
 from runbook.model.errors import RunbookError
 from runbook.model.parameters import Parameters
 from runbook.system.docker import compose, engine, images
-from runbook.system.host import network, packages, systemd
+from runbook.system.host import network, systemd
 
 _SECONDS = 5  # timeout of the engine
 _NONE = "none"
@@ -48,7 +48,7 @@ def versions(parameters: Parameters, known: Mapping[str, str] | None = None) -> 
 
 def host(parameters: Parameters) -> dict[str, str]:
     """Return facts about this host: name, system, hardware, address, service manager."""
-    release = packages.release()
+    release = platform.freedesktop_os_release()
     return {
         "name": platform.node(),
         "distribution": release.get("PRETTY_NAME", "unknown"),

@@ -4,6 +4,7 @@ Notebook: 10-host. Source: Docker Engine documentation, "Packet filtering and fi
 """
 
 import dataclasses
+import platform
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -95,7 +96,7 @@ def gather(parameters: Parameters) -> HostFacts:
         found_engine = dataclasses.replace(found_engine, has_nat_chain=needs_none)
     return HostFacts(
         distributions=packages.distributions(),
-        release=packages.release().get("VERSION_ID", ""),
+        release=platform.freedesktop_os_release().get("VERSION_ID", ""),
         has_apt=packages.has_apt(),
         supervisor=supervisor,
         engine_installed=installed,

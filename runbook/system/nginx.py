@@ -240,8 +240,8 @@ def _wait(
     def complaints() -> list[str]:
         return [text for text in (refusal, *log.complaints()) if text]
 
-    limits = {"timeout_seconds": timeout_seconds, "grace_seconds": _GRACE_SECONDS}
-    if found := polling.until_empty(missing, complaints, **limits):
+    found = polling.until_empty(missing, complaints, timeout_seconds=timeout_seconds, grace_seconds=_GRACE_SECONDS)
+    if found:
         messages = "; ".join(complaints())
         remedy = _MORE_CONNECTIONS if NO_CONNECTION in messages else remedy
         raise HostError(expected, f"{found}, and nginx says: {messages}" if messages else found, remedy)

@@ -2,7 +2,6 @@
 
 import http.server
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from runbook.diagnosis import registry_checks as checks
 from runbook.system.certificates import tls
 from runbook.system.registry import api
 from tests.conftest import let_others_reach, somebody_else
+from tests.servers import running
 
 from .situations import NO, NOBODY, NOW, OPEN, YES, Case, case, space, write
 
@@ -98,14 +98,8 @@ def serving(folder: Path, status: int, *, over_tls: bool) -> Iterator[int]:
     if over_tls:
         pair = write(folder / "pair.pem", tls.key_text(KEY) + tls.certificate_text(issue()))
         server.socket = tls.server_context(pair).wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server) as port:
+        yield port
 
 
 def issue() -> x509.Certificate:

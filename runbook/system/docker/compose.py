@@ -17,9 +17,7 @@ USUAL_MTU = 1500  # of Ethernet, and the engine's default
 _MTU = "com.docker.network.driver.mtu"
 # The shell's equivalent of `argv`.
 BY_HAND = "$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)"
-_NO_VARIABLES = Path(__file__).with_name(
-    "no-variables.env"
-)  # an empty file that replaces any .env beside the Compose file
+_NO_VARIABLES = Path(__file__).with_name("no-variables.env")  # empty, in place of any .env beside the Compose file
 
 
 def argv() -> tuple[str, ...] | None:

@@ -193,10 +193,13 @@ def reload(by: Supervisor, *, wanted: Registries, unwanted: Registries = _NONE, 
         found = _differences(registries(client), wanted, unwanted) if client else "no engine answers"
         return found or ("it does" if refusal else "")
 
-    limits = {"timeout_seconds": timeout_seconds, "grace_seconds": _GRACE_SECONDS}
-    if not (found := polling.until_empty(missing, lambda: refusal + log.complaints(), **limits)):
+    def complaints() -> list[str]:
+        return refusal + log.complaints()
+
+    found = polling.until_empty(missing, complaints, timeout_seconds=timeout_seconds, grace_seconds=_GRACE_SECONDS)
+    if not found:
         return
-    messages = "; ".join(refusal + log.complaints()) or "nothing in its log"
+    messages = "; ".join(complaints()) or "nothing in its log"
     raise HostError(
         f"the engine to list what {daemon_json.PATH} does within {timeout_seconds:g} s of its reload",
         f"{found}; it says: {messages}",

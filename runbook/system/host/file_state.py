@@ -39,3 +39,9 @@ def refuse_changed(path: Path, found: object, before: object) -> None:
             "nothing there" if found is None else "something there" if before is None else "it changed since the plan"
         )
         raise ChangedError(f"{path} as it was when the plan was made", what, "plan again")
+
+
+def refuse_changed_unless_gone(path: Path, before: str | None) -> None:
+    """Raise ChangedError if what is at a path has changed since the plan, other than by its removal."""
+    if (found := fingerprint(path)) is not None:
+        refuse_changed(path, found, before)

@@ -56,5 +56,4 @@ def _ask(option: str) -> str:
 def _opens(zone: dict[str, str], port: int) -> bool:
     if zone.get("target") == "ACCEPT" or _SERVICES.get(port) in zone.get("services", "").split():
         return True
-    ranges = re.findall(r"(\d+)(?:-(\d+))?/tcp", zone.get("ports", ""))
-    return any(int(first) <= port <= int(last or first) for first, last in ranges)
+    return network.lists_port(" ".join(re.findall(r"(\S+)/tcp", zone.get("ports", ""))), port)

@@ -105,6 +105,11 @@ def mtu_at(address: str) -> int:
     return int(found.mtu)
 
 
+def lists_port(ports: str, port: int) -> bool:
+    """Return whether a text of ports and ranges, such as `80, 8000-8010`, holds a port."""
+    return any(int(first) <= port <= int(last or first) for first, last in re.findall(r"(\d+)(?:-(\d+))?", ports))
+
+
 def addresses_of(name: str, timeout_seconds: float = 3) -> tuple[str, ...]:
     """Return the sorted addresses of a name; empty if it has none, or if no name server answers in time."""
     try:

@@ -13,11 +13,6 @@ _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
 _INSTALL_SECONDS = 900
 
 
-def release() -> dict[str, str]:
-    """Return the fields of /etc/os-release, such as `ID` and `VERSION_ID` (os-release(5))."""
-    return platform.freedesktop_os_release()
-
-
 _REPOSITORY = "https://download.docker.com/linux/{docker}/docker-ce.repo"
 _DOCKER_CE = "docker-ce docker-ce-cli containerd.io docker-compose-plugin"
 # The install commands of distributions without apt. Source: their documentation, and docs.docker.com/engine/install.
@@ -33,7 +28,7 @@ _FAMILIES = {"centos": "rhel", "opensuse": "suse"}  # ID or ID_LIKE: the name ab
 
 def distributions() -> tuple[str, ...]:
     """Return this distribution and those that it is like, the nearest first (os-release(5), `ID` and `ID_LIKE`)."""
-    found = release()
+    found = platform.freedesktop_os_release()
     return tuple(filter(None, (found.get("ID", ""), *found.get("ID_LIKE", "").split())))
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from runbook.model.errors import HostError
-from runbook.system.host import commands, files
+from runbook.system.host import commands, files, network
 
 _ENFORCE = Path("/sys/fs/selinux/enforce")  # contains 1 or 0; exists only if the kernel has SELinux enabled
 _MAY_CONNECT = Path("/sys/fs/selinux/booleans/httpd_can_network_connect")  # its value, then the one to come
@@ -34,15 +34,11 @@ def refusal_of_nginx(port: int) -> tuple[str, str] | None:
     if commands.which("semanage") is None:
         return None
     listed = commands.run("semanage", "port", "-l", allowed=None).output
-    kinds = {kind for kind, ports in re.findall(r"(?m)^(\S+)\s+tcp\s+(.+)$", listed) if _holds(ports, port)}
+    kinds = {kind for kind, ports in re.findall(r"(?m)^(\S+)\s+tcp\s+(.+)$", listed) if network.lists_port(ports, port)}
     if not listed or "http_port_t" in kinds:
         return None
     option = "-m" if kinds - _GENERAL else "-a"
     return f"nginx may not listen on port {port}", f"`semanage port {option} -t http_port_t -p tcp {port}`"
-
-
-def _holds(ports: str, port: int) -> bool:
-    return any(int(first) <= port <= int(last or first) for first, last in re.findall(r"(\d+)(?:-(\d+))?", ports))
 
 
 def refuse_below_home(program: Path) -> None:

@@ -8,7 +8,6 @@ import http.server
 import re
 import socket
 import ssl
-import threading
 import time
 import tracemalloc
 import urllib.parse
@@ -22,6 +21,7 @@ from runbook.model.errors import HostError, NotReadyError
 from runbook.system.certificates import tls
 from runbook.system.registry import api
 from runbook.system.registry.api import Answer, Registry
+from tests.servers import running
 
 NOW = datetime.datetime.now(datetime.UTC)
 LOGIN = ("bücher", "pä:密码")
@@ -191,14 +191,8 @@ def serving(context: ssl.SSLContext | None = None, handler: type[Answering] = An
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
