@@ -47,9 +47,12 @@ def fork_kernels() -> None:
 
 def one_after_another(count: int) -> Generator["Kernel"]:
     """Yield kernels; the next one starts, and the one before ends, while one is in use."""
+    factory = KernelProvisionerFactory.instance()
+    before = factory.default_provisioner_name
     fork_kernels()
     made: list[Kernel] = []
-    with temporary.folder() as folder, ThreadPoolExecutor(1) as beside:
+    with ExitStack() as restored, temporary.folder() as folder, ThreadPoolExecutor(1) as beside:
+        restored.callback(setattr, factory, "default_provisioner_name", before)
 
         def start(number: int) -> Kernel:
             """Start a kernel and record it; in this thread no interrupt comes between the two."""

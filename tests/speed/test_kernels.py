@@ -173,3 +173,13 @@ def test_kernel_that_begins_as_the_run_is_interrupted_is_ended(monkeypatch: pyte
         next(given)
     started = [task.result() for task in Interrupted.begun[:2]]
     assert [kernel.provisioner.process.poll() for kernel in started] == [-signal.SIGKILL] * 2
+
+
+def test_kernels_of_others_are_their_own_after_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a kernel that is started after a run is forked too: it would ask nobody for a password."""
+    factory = KernelProvisionerFactory.instance()
+    monkeypatch.setattr(factory, "default_provisioner_name", "local-provisioner")
+    given = kernels.one_after_another(1)
+    next(given)
+    given.close()
+    assert factory.default_provisioner_name == "local-provisioner"
