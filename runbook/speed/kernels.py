@@ -132,21 +132,24 @@ class ReadyClient(AsyncKernelClient):
     async def wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 (jupyter_client's)
         """Wait until the kernel replies and its outputs arrive; raises nbclient's DeadKernelError if it does not.
 
-        `timeout` is in seconds. Source: Jupyter's messaging specification 5.4, "iopub_welcome".
+        `timeout` is in seconds. The first output is ipykernel's "iopub_welcome" (Jupyter's messaging specification
+        5.4), but a kernel that sends something just as the client subscribes can leave it out: a request for its
+        features, repeated, makes it send its status.
         """
         deadline = time.monotonic() + (timeout or float("inf"))
         self.kernel_info()
-        for channel, kind in ((self.shell_channel, "kernel_info_reply"), (self.iopub_channel, "iopub_welcome")):
-            message: dict[str, Any] = {}
-            while message.get("msg_type") != kind:
-                try:
-                    message = await channel.get_msg(timeout=1)
-                except Empty:
-                    if time.monotonic() > deadline or not await self.is_alive():
-                        from nbclient.exceptions import DeadKernelError
+        for channel in (self.shell_channel, self.iopub_channel):
+            while True:
+                with suppress(Empty):
+                    await channel.get_msg(timeout=1)
+                    break
+                if time.monotonic() > deadline or not await self.is_alive():
+                    from nbclient.exceptions import DeadKernelError
 
-                        reason = f"a kernel that does not answer within {timeout} s, or has ended"
-                        raise DeadKernelError(reason) from None
+                    reason = f"a kernel that does not answer within {timeout} s, or has ended"
+                    raise DeadKernelError(reason)
+                if channel is self.iopub_channel:
+                    self.kernel_info()
 
 
 class ForkedProvisioner(LocalProvisioner):

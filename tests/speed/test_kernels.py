@@ -1,5 +1,6 @@
 """Kernels by fork: each on its own, in the environment and folder it was given, and gone with whoever asked for it."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -183,3 +184,16 @@ def test_kernels_of_others_are_their_own_after_a_run(monkeypatch: pytest.MonkeyP
     next(given)
     given.close()
     assert factory.default_provisioner_name == "local-provisioner"
+
+
+def test_client_is_ready_without_a_welcome() -> None:
+    """Fails if a client waits for a welcome alone: ipykernel forgets it where it sends something at that moment."""
+    withhold = "get_ipython().kernel.iopub_thread._send_welcome_message = lambda _: None"
+    with kernel() as (manager, client):
+        assert client.execute_interactive(withhold)["content"]["status"] == "ok"
+        other = kernels.ReadyClient(**manager.get_connection_info(session=True))
+        other.start_channels()
+        try:
+            asyncio.run(other.wait_for_ready(timeout=20))
+        finally:
+            other.stop_channels()
