@@ -41,13 +41,11 @@ get_ipython().kernel.{name} = interrupted
 
 
 @pytest.fixture(autouse=True)
-def _forked_kernels() -> Iterator[None]:
+def _forked_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let jupyter_client fork its kernels in these tests alone."""
     factory = KernelProvisionerFactory.instance()
-    before = factory.default_provisioner_name
+    monkeypatch.setattr(factory, "default_provisioner_name", factory.default_provisioner_name)  # restored at the end
     kernels.fork_kernels()
-    yield
-    factory.default_provisioner_name = before
 
 
 @contextmanager
