@@ -3,7 +3,7 @@
 import dataclasses
 import html
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from runbook.changes.manual import LeftToUser
 from runbook.changes.undo import EnterEarlier
 from runbook.display import tables
 from runbook.display.pictures import Drawing
+from runbook.jupyter import steps
 from runbook.model.errors import CheckError, HostError, InterruptError, MissingError, RunbookError
 from runbook.model.parameters import MINE, Parameters, load_file, read
 from runbook.model.results import Result, works
@@ -49,13 +50,14 @@ def is_interactive() -> bool:
     return bool(kernel.get_parent()["content"].get("allow_stdin"))
 
 
-def load(namespace: Mapping[str, object]) -> Parameters:
+def load(namespace: MutableMapping[str, object]) -> Parameters:
     """Return the parameters in a notebook's namespace, checked, and show them.
 
     Call it with `globals()` before the notebook sets other names: it refuses a misspelt parameter, of which papermill
     only warns. In an interactive run, the file that the form of 00-index writes replaces each value that the Parameters
     cell leaves at its default. Raises ParameterError for the first unknown name or invalid value.
     """
+    steps.begin_load(namespace)
     given = {
         name: value
         for name, value in namespace.items()
@@ -64,9 +66,12 @@ def load(namespace: Mapping[str, object]) -> Parameters:
     for name, value in _form_values().items():
         if name in given and given[name] == Parameters.model_fields[name].default:
             given[name] = value
+    unknown = [name for name in given if name not in Parameters.model_fields]
+    steps.forget_unknown(namespace, unknown)
     parameters = read(given, where="set in the cell under the heading Parameters, by papermill, or in a parameter file")
     for table in tables.parameters_tables({name: getattr(parameters, name) for name in given}):
         show(table)
+    steps.end_load(parameters)
     return parameters
 
 
@@ -127,6 +132,7 @@ def plan(section: Operation, parameters: Parameters) -> list[Change]:
     If an earlier notebook has to run first, mode `plan` shows that in place of the plan. Mode `apply` raises
     MissingError.
     """
+    steps.begin_plan(parameters)
     with _diagnosed(parameters):
         try:
             with _host_errors():
@@ -139,7 +145,8 @@ def plan(section: Operation, parameters: Parameters) -> list[Change]:
             show(tables.Table(headings=(), rows=(), empty=f"Cannot be planned yet: {error}", record=record))
         else:
             show(tables.changes_table(changes))
-        return changes
+    steps.end_plan(changes)
+    return changes
 
 
 def _begin_ledger(changes: Sequence[Change], parameters: Parameters) -> list[Change]:
@@ -152,10 +159,12 @@ def _begin_ledger(changes: Sequence[Change], parameters: Parameters) -> list[Cha
 def apply(changes: Sequence[Change], parameters: Parameters) -> None:
     """Apply the changes, and show their outcomes, also after a failure; mode `plan` changes nothing.
 
-    JupyterLab shows a progress bar with the current change.
+    JupyterLab shows a progress bar with the current change. A plan is applied once: see `steps`.
     """
+    steps.begin_apply(changes, parameters)
     if parameters.mode == "plan":
         show(tables.Table(headings=(), rows=(), empty="Nothing was changed: the mode is plan."))
+        steps.end_apply()
         return
     outcomes: list[executor.Outcome] = []
     try:
@@ -163,6 +172,7 @@ def apply(changes: Sequence[Change], parameters: Parameters) -> None:
             executor.apply(changes, timeout_seconds=parameters.timeout_seconds, before=before, after=outcomes.append)
     finally:
         show(tables.outcomes_table(outcomes))
+    steps.end_apply()
 
 
 @contextmanager
@@ -195,6 +205,7 @@ def verify(
 
     Raises CheckError if a row fails.
     """
+    steps.begin_verify(parameters)
     with _diagnosed(parameters):
         results = []
         if parameters.mode == "apply":

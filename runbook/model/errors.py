@@ -9,6 +9,7 @@ RunbookError            expected, found, remedy
 │   └── LockError       another run holds the lock; this run has not read the host's state
 ├── CommandError        a command with an exit code that is not allowed
 ├── NotReadyError       a timeout
+├── OrderError          a step of a notebook that needs another one first
 ├── ChangedError        a target that changed between plan and apply
 ├── ApplyError          a failed change, with those made before it and those not made
 │   └── InterruptError  the same for an interrupted run
@@ -80,6 +81,10 @@ class CommandError(RunbookError):
 
 class NotReadyError(RunbookError):
     """A timeout; `expected` is the condition, `found` the last response."""
+
+
+class OrderError(RunbookError):
+    """A step of a notebook needs an earlier one, which failed or did not run."""
 
 
 class ChangedError(RunbookError):

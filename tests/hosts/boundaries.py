@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook.display import overview
-from runbook.jupyter import cells
+from runbook.jupyter import cells, steps
 from runbook.model.parameters import read
 
 HOST = ("/etc/", "/opt/", "/usr/", "/var/")  # its own files; what is below /tmp and /run is gone at the next boot
@@ -68,6 +68,7 @@ def main() -> None:
     made = kill_at(int(number))
     for name in names:
         values = read(json.loads(parameters), where="a test")
+        steps.end_load(values)
         section = overview.section(name)
         with contextlib.redirect_stdout(io.StringIO()) as shown:
             changes = cells.plan(section, values)

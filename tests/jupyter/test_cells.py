@@ -18,7 +18,7 @@ from runbook.diagnosis import answer
 from runbook.diagnosis.catalogue import Cause
 from runbook.diagnosis.situation import no, yes
 from runbook.display import pictures, tables
-from runbook.jupyter import cells
+from runbook.jupyter import cells, steps
 from runbook.model import results
 from runbook.model.errors import ApplyError, CheckError, HostError, MissingError, ParameterError
 from runbook.model.parameters import Parameters
@@ -26,10 +26,27 @@ from runbook.sections import compose, configuration, push_pull
 from tests.conftest import without_engine
 
 
+def loaded(parameters: Parameters) -> Parameters:
+    """Return parameters as a Load cell has left them, for the cells after it."""
+    steps.begin_load({})
+    steps.end_load(parameters)
+    return parameters
+
+
+def applied(parameters: Parameters) -> Parameters:
+    """Return parameters whose plan was empty, and applied."""
+    steps.begin_plan(loaded(parameters))
+    changes: list[Change] = []
+    steps.end_plan(changes)
+    steps.begin_apply(changes, parameters)
+    steps.end_apply()
+    return parameters
+
+
 @pytest.fixture
 def parameters(make_parameters: Callable[..., Parameters]) -> Parameters:
-    """Return parameters whose folders are the test's own."""
-    return make_parameters(bcrypt_cost=4)
+    """Return parameters whose folders are the test's own, loaded."""
+    return loaded(make_parameters(bcrypt_cost=4))
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +77,10 @@ def test_apply_that_fails_shows_what_was_made_before(tmp_path: Path, monkeypatch
         SetMode(path=tmp_path / "gone", before=0o644, after=0o600),
         MakeDirectory(path=tmp_path / "not-reached", mode=0o700),
     ]
+    parameters = loaded(Parameters())
+    steps.end_plan(changes)
     with pytest.raises(ApplyError, match=r"failed: set the mode of .*/gone"):
-        cells.apply(changes, Parameters())
+        cells.apply(changes, parameters)
     [table] = shown
     assert isinstance(table, tables.Table)
     assert [("1", str(changes[0]), "done", "")] == list(table.rows)
@@ -73,7 +92,7 @@ def test_mode_plan_changes_nothing(
     make_parameters: Callable[..., Parameters], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Fails if a dry run makes a change, or says that it has proven something."""
-    parameters = make_parameters(mode="plan")
+    parameters = loaded(make_parameters(mode="plan"))
     cells.apply(cells.plan(configuration, parameters), parameters)
     cells.verify(configuration, parameters)
     assert list(tmp_path.iterdir()) == []
@@ -87,10 +106,10 @@ def test_plan_says_what_has_to_come_first(
     make_parameters: Callable[..., Parameters], capsys: pytest.CaptureFixture[str], section: ModuleType
 ) -> None:
     """Fails if a dry run of all notebooks ends at the first that needs another, or a run goes on without it."""
-    assert cells.plan(section, make_parameters(mode="plan")) == []
+    assert cells.plan(section, loaded(make_parameters(mode="plan"))) == []
     assert "Cannot be planned yet: expected a Docker Engine that answers" in capsys.readouterr().out
     with pytest.raises(MissingError, match=r"a Docker Engine that answers; found none.*10-host"):
-        cells.plan(section, make_parameters())
+        cells.plan(section, loaded(make_parameters()))
 
 
 def test_verify_fails_where_something_is_left_to_change(
@@ -98,6 +117,7 @@ def test_verify_fails_where_something_is_left_to_change(
 ) -> None:
     """Fails if a host that does not converge passes, or its cell fails without the table."""
     told = r"planning again finds nothing to change: expected 0 changes, found 7 changes; make the folder .*run this"
+    applied(parameters)
     with pytest.raises(CheckError, match=told):
         cells.verify(configuration, parameters)
     assert "FAILED" in capsys.readouterr().out
@@ -154,6 +174,7 @@ def failing(_section: object, _parameters: Parameters) -> list[results.Result]:
 def test_error_that_the_catalogue_knows_comes_with_its_diagnosis(
     monkeypatch: pytest.MonkeyPatch,
     confirmed: bool,  # noqa: FBT001 (a row's value)
+    parameters: Parameters,
 ) -> None:
     """Fails if a failed cell does not name the confirmed cause, or names one that is none, or its error is another."""
     shown: list[object] = []
@@ -162,15 +183,18 @@ def test_error_that_the_catalogue_knows_comes_with_its_diagnosis(
     monkeypatch.setattr(cells, "show", shown.append)
     monkeypatch.setattr(cells, "prove", failing)
     monkeypatch.setattr(answer, "causes_of", lambda _: [cause])
+    applied(parameters)
     with pytest.raises(CheckError, match=WORDS):
-        cells.verify(push_pull, Parameters())
+        cells.verify(push_pull, parameters)
     rows = [row for table in shown if isinstance(table, tables.Table) for row in table.rows]
     expected = ("confirmed", "The cause.", "so it is", "Mend it.", "registry-runbook run 10-host")
     assert rows == ([expected] if confirmed else [])
 
 
 @pytest.mark.parametrize("end", ["breaks", "lasts"])
-def test_diagnosis_never_stands_in_the_way_of_the_error(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+def test_diagnosis_never_stands_in_the_way_of_the_error(
+    monkeypatch: pytest.MonkeyPatch, parameters: Parameters, end: str
+) -> None:
     """Fails if a diagnosis that breaks, or does not end, takes the place of the error or holds it up."""
     released = threading.Event()
 
@@ -183,13 +207,14 @@ def test_diagnosis_never_stands_in_the_way_of_the_error(monkeypatch: pytest.Monk
     monkeypatch.setattr(cells, "_DIAGNOSIS_SECONDS", 0.2)
     monkeypatch.setattr(answer, "diagnose", diagnose)
     started = time.monotonic()
+    applied(parameters)
     with pytest.raises(CheckError, match=WORDS):
-        cells.verify(push_pull, Parameters())
+        cells.verify(push_pull, parameters)
     assert time.monotonic() - started < 30
     released.set()
 
 
-def test_error_that_nobody_knows_is_shown_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_that_nobody_knows_is_shown_alone(monkeypatch: pytest.MonkeyPatch, parameters: Parameters) -> None:
     """Fails if a diagnosis is shown of what the catalogue does not know."""
     told = MissingError("config.yml and htpasswd", "one of them is not there", "run the notebook 40-configuration")
     shown: list[object] = []
@@ -200,6 +225,7 @@ def test_error_that_nobody_knows_is_shown_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(cells, "show", shown.append)
     monkeypatch.setattr(cells, "prove", fail)
     monkeypatch.setattr(answer, "look", lambda *_: yes("all is wrong"))
+    applied(parameters)
     with pytest.raises(MissingError, match=r"config\.yml"):
-        cells.verify(push_pull, Parameters())
+        cells.verify(push_pull, parameters)
     assert shown == []

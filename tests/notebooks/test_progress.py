@@ -9,13 +9,16 @@ from jupyter_client.manager import start_new_kernel
 
 APPLY = """
 from pathlib import Path
-from runbook.jupyter import cells
+from runbook.jupyter import cells, steps
 from runbook.changes.files import MakeDirectory
 from runbook.changes import ledger
 from runbook.model.parameters import Parameters
 ledger.FOLDER = Path({place!r} + ".ledger")
 changes = [MakeDirectory(path=Path({place!r}) / name, mode=0o700) for name in ("a", "<b>", "c")]
-cells.apply(changes, Parameters())
+parameters = Parameters()
+steps.end_load(parameters)
+steps.end_plan(changes)
+cells.apply(changes, parameters)
 """
 
 
