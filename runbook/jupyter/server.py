@@ -11,12 +11,10 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import nbformat
-from jupyter_server.serverapp import ServerApp
 from jupyterlab.labapp import LabApp
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 
-from runbook import catalogue
+from runbook.jupyter import copies
 from runbook.model.errors import HostError
 from runbook.system.host import temporary
 
@@ -33,16 +31,17 @@ def has_display() -> bool:
 
 
 def serve(*, port: int | None, browser: bool, say: Callable[[str], None]) -> None:
-    """Serve JupyterLab until an interrupt; `say` prints its address first.
+    """Serve JupyterLab on the user's own copies of the notebooks until an interrupt; `say` prints its address first.
 
-    Without a port, this takes 8888 or the next free one. Raises HostError if the given port is not free.
+    Without a port, this takes 8888 or the next free one. Raises HostError if the given port is not free, or if the
+    copies cannot be made.
     """
     if port is not None:
         _refuse_taken(port)
+    copies.update(copies.folder())
     token = secrets.token_urlsafe(24)
     with _own_folders() as workspaces:
         server = LabApp.initialize_server(argv=_arguments(port, token, workspaces, browser=browser))
-        _trust_notebooks(server)
         for number in (signal.SIGINT, signal.SIGTERM):  # Jupyter's handlers would prompt, or leave kernels running
             signal.signal(number, lambda *_: server.stop(from_signal=True))
         say(_greeting(server.port, token))
@@ -59,7 +58,7 @@ def _arguments(port: int | None, token: str, workspaces: Path, *, browser: bool)
     return [
         f"--ServerApp.ip={LOOPBACK}",
         f"--ServerApp.port={port or PORT}",
-        f"--ServerApp.root_dir={catalogue.PROJECT}",
+        f"--ServerApp.root_dir={copies.folder()}",
         "--ServerApp.base_url=/",
         "--ServerApp.allow_root=True",  # the notebooks change this host
         f"--ServerApp.open_browser={browser}",
@@ -73,6 +72,7 @@ def _arguments(port: int | None, token: str, workspaces: Path, *, browser: bool)
 
 def _greeting(port: int, token: str) -> str:
     lines = [
+        f"Your notebooks: {copies.folder() / 'notebooks'}, copies that are yours to change",
         f"JupyterLab: http://{LOOPBACK}:{port}/lab/workspaces/{_WORKSPACE}?token={token}",
         f"From another machine: ssh -L {port}:{LOOPBACK}:{port} {getpass.getuser()}@{platform.node()}",
         "and then open the same address there.",
@@ -101,13 +101,6 @@ def _own_folders() -> Iterator[Path]:
         paths = (os.environ.get("JUPYTER_CONFIG_PATH"), str(_SHIPPED))  # the operator's own settings come first
         os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
         yield workspaces
-
-
-def _trust_notebooks(server: ServerApp) -> None:
-    """Sign the notebooks, which are part of this program: JupyterLab then shows their stored outputs."""
-    for name in catalogue.names():
-        notebook = nbformat.read(catalogue.NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
-        server.contents_manager.notary.sign(notebook)  # type: ignore[no-untyped-call] # as above
 
 
 def _refuse_taken(port: int) -> None:

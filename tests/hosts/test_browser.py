@@ -43,6 +43,7 @@ from .lab import Host, NewHost
 from .product import PROJECT, serve_lab
 
 TYPED, ANSWERED = (f"canary-{secrets.token_hex(8)}" for _ in range(2))
+COPIES = "/root/.local/share/registry-runbook/notebooks"
 PASSWORD_FILE = "/etc/registry-runbook/secrets/password-admin"  # noqa: S105 (a path)
 # JupyterLab's own setting that stores what widgets hold in the notebook; off unless a person turns it on.
 SAVE_STATE = "/root/.jupyter/lab/user-settings/@jupyter-widgets/jupyterlab-manager/plugin.jupyterlab-settings"
@@ -81,7 +82,7 @@ def holding(host: Host, secret: str) -> list[str]:
 
 def outputs(host: Host, name: str) -> list[Mapping[str, Any]]:
     """Return the outputs of a notebook as it is saved on the host."""
-    cells = json.loads(host.read(f"{PROJECT}/notebooks/{name}.ipynb"))["cells"]
+    cells = json.loads(host.read(f"{COPIES}/{name}.ipynb"))["cells"]
     return [output for cell in cells for output in cell.get("outputs", ())]
 
 
@@ -134,12 +135,13 @@ def press(driver: webdriver.Remote, label: str) -> None:
 
 
 def test_index_opens_with_the_contents_beside_it(browser: webdriver.Remote) -> None:
-    """Fails where the address leads elsewhere, its contents are not shown, or the stored outputs are not trusted."""
+    """Fails where the address leads elsewhere, its contents are not shown, or outputs of another host are."""
     headings = texts(browser, ".jp-tocItem-content")
     assert {"The way through", "The state of every section", "What comes next"} <= set(headings)
     assert browser.find_element(By.CSS_SELECTOR, ".jp-TableOfContents").is_displayed()
     assert texts(browser, ".jp-Dialog, .Toastify__toast") == []
     assert browser.find_elements(By.CSS_SELECTOR, "[title*='Notebook trusted'], [title*='is trusted']")
+    assert texts(browser, ".jp-OutputArea-output") == []
 
 
 def test_form_writes_the_file_and_keeps_the_password_to_itself(host: Host, browser: webdriver.Remote) -> None:
@@ -173,7 +175,7 @@ def test_form_writes_the_file_and_keeps_the_password_to_itself(host: Host, brows
     save(browser)
     assert holding(host, TYPED) == [PASSWORD_FILE]
     assert host.run("stat", "-c", "%a", PASSWORD_FILE).stdout.strip() == "600"
-    assert "images.example.org" in host.read(f"{PROJECT}/notebooks/00-index.ipynb")  # what widgets hold is saved
+    assert "images.example.org" in host.read(f"{COPIES}/00-index.ipynb")  # what widgets hold is saved
     run_all(browser)
     loaded = texts(browser, f"{SHOWN} .jp-RenderedHTML table")[0]
     assert "images.example.org" in loaded
@@ -207,6 +209,9 @@ def walk(host: Host, driver: webdriver.Remote, parameters: Parameters, *, pictur
     assert complaints(host, driver, first) == []
     if first in pictures:
         photograph_both(driver, first)
+    for name in catalogue.names():  # a clone that JupyterLab was used in stays clean
+        path = catalogue.NOTEBOOKS / f"{name}.ipynb"
+        assert host.read(f"{PROJECT}/notebooks/{path.name}") == path.read_text(encoding="utf-8")
 
 
 # Debian 12, and Debian 13 with nginx in front, as parameters/mine.yml asks for it.
