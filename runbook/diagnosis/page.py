@@ -4,9 +4,8 @@ from .catalogue import Cause, Message, causes, causes_of, messages
 
 _HEAD = """# Messages, their causes, and what to do
 
-What people meet around a private registry, in the words of the programs that say it. For each message: the causes that
-it may have, roots first, the check that confirms a cause on your host here and now, the remedy, and the notebook that
-carries it out.
+Error messages around a private registry, as the programs print them. For each message: its possible causes, roots
+first, the check that confirms a cause on your host, the remedy, and the notebook that carries it out.
 
 ```
 registry-runbook diagnose 'x509: certificate signed by unknown authority'
@@ -14,11 +13,11 @@ docker push registry.test/a:1 2>&1 | registry-runbook diagnose
 registry-runbook diagnose
 ```
 
-The first two look the message up, check each of its causes, and name the confirmed one first. The last one needs no
-message: it looks at host, engine, registry, certificates and the way between them, and names the root first.
-Nothing is changed, and what looks like a credential in a message is shown nowhere.
-{reproduced} of the {count} messages are brought about by the tests, by the program itself, and recognised from its own
-words. This page is made from the catalogue by `registry-runbook diagnose --page`.
+The first two commands look up a message, check each of its causes, and name the confirmed ones first. The last one
+needs no message: it checks the host, the engine, the registry, the certificates and the connections between them, and
+names the root first. `diagnose` changes nothing, and never shows what looks like a credential in a message.
+The tests reproduce {reproduced} of the {count} messages with the programs themselves, and recognise them in their
+output. `registry-runbook diagnose --page` generates this page from the catalogue.
 """
 
 
@@ -33,7 +32,7 @@ def text() -> str:
             _HEAD.format(reproduced=reproduced, count=len(known)),
             *(_section(message) for message in known),
             "## Without a message\n",
-            "These have no message of their own; `registry-runbook diagnose` without one looks for them too.\n",
+            "These causes have no message of their own. Without a message, `registry-runbook diagnose` checks them.\n",
             _table(without_message),
         )
     )
@@ -43,7 +42,7 @@ def _section(message: Message) -> str:
     reproduced = f"Not reproduced by the tests: {message.not_reproduced}.\n\n" if message.not_reproduced else ""
     return (
         f"## {message.name}\n\n```\n{message.example}\n```\n\n"
-        f"Who says so: {message.versions}. Source: {message.source}.\n\n{reproduced}{_table(causes_of([message]))}"
+        f"Printed by: {message.versions}. Source: {message.source}.\n\n{reproduced}{_table(causes_of([message]))}"
     )
 
 

@@ -149,5 +149,5 @@ def test_failed_notebook_ends_with_its_diagnosis_and_is_mended_by_it(faulty_host
         assert (diagnosis["name"], diagnosis["command"]) == ("trust-missing", "registry-runbook run 30-certificates")
         assert "CheckError" in str(failed.error)
         told = script_run(found.host, "60-push-pull", check=False).stdout
-        assert "Diagnosis: The engine does not trust the authority for this registry." in told
+        assert "Diagnosis: The engine does not trust the CA for this registry." in told
         assert run(found.host, "30-certificates", "60-push-pull").error is None
