@@ -39,7 +39,7 @@ def missing(situation: Situation) -> Finding:
 
 
 def unreadable(situation: Situation) -> Finding:
-    """Read the file with the server's key and certificate."""
+    """Parse the file with the server's key and certificate."""
     path = situation.parameters.certificate_path
     text = situation.text(path)
     try:
@@ -56,29 +56,29 @@ def key_of_another(situation: Situation) -> Finding:
     path = situation.parameters.certificate_path
     key = serialization.load_pem_private_key(situation.text(path).encode(), None)
     fits = key.public_key() == situation.chain[0].public_key()
-    return no("key and certificate fit") if fits else yes(f"the key in {path} is not that of its certificate")
+    return no("key and certificate match") if fits else yes(f"the key in {path} does not match its certificate")
 
 
 def expired(situation: Situation) -> Finding:
-    """Compare the last day of the server certificate, on disk and as served, with this host's clock."""
+    """Compare the expiry date of the server certificate, on disk and as served, with this host's clock."""
     for where, found in _server_certificates(situation):
         if found.not_valid_after_utc < situation.now:
-            expiry = f"it expired on {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-            return yes(f"the server certificate {where}: {expiry}, and it is {situation.now:%Y-%m-%d %H:%M}")
+            expiry = f"expired on {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+            return yes(f"the server certificate {where} {expiry}; it is now {situation.now:%Y-%m-%d %H:%M}")
     return no(f"it is valid until {situation.chain[0].not_valid_after_utc:%Y-%m-%d}")
 
 
 def not_yet_valid(situation: Situation) -> Finding:
-    """Compare the first day of the server certificate, on disk and as served, with this host's clock."""
+    """Compare the start date of the server certificate, on disk and as served, with this host's clock."""
     for where, found in _server_certificates(situation):
         if found.not_valid_before_utc > situation.now:
-            start = f"it is valid from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-            return yes(f"the server certificate {where}: {start}, and it is {situation.now:%Y-%m-%d %H:%M}")
+            start = f"is valid from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+            return yes(f"the server certificate {where} {start}; it is now {situation.now:%Y-%m-%d %H:%M}")
     return no(f"it is valid from {situation.chain[0].not_valid_before_utc:%Y-%m-%d}")
 
 
 def expires_soon(situation: Situation) -> Finding:
-    """Compare the last day of the server certificate with `renew_before_days`."""
+    """Compare the expiry date of the server certificate with `renew_before_days`."""
     left = situation.chain[0].not_valid_after_utc - situation.now
     soon = datetime.timedelta(0) <= left < datetime.timedelta(situation.parameters.renew_before_days)
     return yes(f"it expires in {left.days} days") if soon else no(f"{left.days} days are left")
@@ -117,135 +117,135 @@ def address_missing(situation: Situation) -> Finding:
         if absent:
             names = ", ".join(addresses) or "no address"
             return yes(f"the server certificate {where} is for {names}, not for {', '.join(absent)}")
-    return no("it has the addresses that it is to have")
+    return no("it has the required addresses")
 
 
 def of_another_authority(situation: Situation) -> Finding:
-    """Verify the server certificate, on disk and as served, with the authority's key."""
+    """Verify the server certificate, on disk and as served, with the CA's key."""
     authority = situation.authority
     for where, found in _server_certificates(situation):
         if validation.paths(found, situation.chain[1:], [authority]):
             continue
-        issuer = found.issuer.rfc4514_string() or "nobody who is named"
+        issuer = found.issuer.rfc4514_string() or "an unnamed issuer"
         if found.issuer == authority.subject:
-            issuer = "another authority of the same name"
+            issuer = "another CA of the same name"
         return yes(f"the server certificate {where} is signed by {issuer}")
-    return no("the authority on disk has signed it")
+    return no("the CA on disk signed it")
 
 
 def intermediate_missing(situation: Situation) -> Finding:
-    """Look whether the file holds what stands between the server certificate and the authority."""
+    """Check whether the file contains the intermediate between the server certificate and the CA."""
     server, *rest = situation.chain
     if server == situation.authority or server.issuer == situation.authority.subject:
-        return no("the authority itself has signed it")
+        return no("the CA itself signed it")
     if server.issuer in {certificate.subject for certificate in rest}:
         return no("the intermediate is in the file")
-    return yes(f"{server.issuer.rfc4514_string()} is neither in the file nor the authority")
+    return yes(f"{server.issuer.rfc4514_string()} is neither in the file nor the CA")
 
 
 def served_is_another(situation: Situation) -> Finding:
-    """Compare the certificate that is served with the one on disk."""
+    """Compare the served certificate with the one on disk."""
     if situation.served is None:
         raise UndecidedError(f"nothing is served over TLS: {situation.anonymous}")
     if situation.served == situation.chain[0]:
         return no("the certificate on disk is served")
     served, on_disk = tls.fingerprint(situation.served), tls.fingerprint(situation.chain[0])
-    return yes(f"served is {served[:16]}…, on disk {on_disk[:16]}…")
+    return yes(f"served: {served[:16]}…, on disk: {on_disk[:16]}…")
 
 
 def authority_missing(situation: Situation) -> Finding:
-    """Look for the authority's certificate."""
+    """Look for the CA certificate."""
     return _missing(situation.parameters.ca_certificate_path)
 
 
 def authority_key_missing(situation: Situation) -> Finding:
-    """Look for the authority's key."""
+    """Look for the CA's key."""
     if situation.parameters.certificate_source == "own":
-        return no("the certificate was brought along")
+        return no("the certificate was supplied")
     path = situation.parameters.ca_key_path
     return yes(f"there is no {path}") if files.mode_of(path) is None else no(f"{path} is there")
 
 
 def authority_key_of_another(situation: Situation) -> Finding:
-    """Compare the authority's key with its certificate."""
+    """Compare the CA's key with its certificate."""
     parameters = situation.parameters
     path, authority = parameters.ca_key_path, situation.authority
     if parameters.certificate_source == "own" or files.mode_of(path) is None:
-        return no("there is none to compare")
+        return no("there is no CA key to compare")
     key = tls.load_key(path, credentials.find_passphrase(certificates.passphrase_file(parameters)))
     fits = key.public_key() == authority.public_key()
-    return no("they fit") if fits else yes(f"the key in {path} is not that of {parameters.ca_certificate_path}")
+    return no("they match") if fits else yes(f"the key in {path} does not match {parameters.ca_certificate_path}")
 
 
 def authority_expired(situation: Situation) -> Finding:
-    """Compare the authority's last day with this host's clock."""
+    """Compare the CA's expiry date with this host's clock."""
     last = situation.authority.not_valid_after_utc
     return yes(f"it expired on {last:%Y-%m-%d}") if last < situation.now else no(f"it is valid until {last:%Y-%m-%d}")
 
 
 def trust_missing(situation: Situation) -> Finding:
-    """Look for the authority where the engine looks for it, under exactly this host and port."""
+    """Look for the CA certificate in the engine's folder for exactly this host and port."""
     return _missing(situation.parameters.trust_path)
 
 
 def trust_in_another(situation: Situation) -> Finding:
-    """Compare what the engine trusts for this registry with the authority."""
+    """Compare the certificate that the engine trusts for this registry with the CA's."""
     path = situation.parameters.trust_path
     try:
         trusted = x509.load_pem_x509_certificates(situation.text(path).encode())
     except ValueError:
         return yes(f"{path} holds no certificate")
     if situation.authority in trusted:
-        return no(f"{path} is the authority")
+        return no(f"{path} contains the CA certificate")
     same_name = trusted[0].subject == situation.authority.subject
-    return yes(f"{path} is another certificate{' of the same name' if same_name else ''} than the authority's")
+    return yes(f"{path} contains another certificate{' of the same name' if same_name else ''}, not the CA's")
 
 
 def trust_folder_misnamed(situation: Situation) -> Finding:
-    """Look for folders of certs.d that have the registry's name, but another port or none."""
+    """Look for folders in certs.d with the registry's name but another port, or none."""
     parameters = situation.parameters
     folders = [name for name in files.names_in(_CERTS_D) if name.partition(":")[0] == parameters.domain]
     if not folders:
-        return no("there is none like it")
+        return no("there is no such folder")
     if parameters.registry_host in folders:
         return no(f"there is {_CERTS_D}/{parameters.registry_host}")
     return yes(f"there is {', '.join(folders)}, not {parameters.registry_host}")
 
 
 def trust_folder_has_key(situation: Situation) -> Finding:
-    """Look for keys and client certificates in the registry's folder of certs.d."""
+    """Look for keys and client certificates in the registry's folder in certs.d."""
     folder = situation.parameters.trust_path.parent
     found = ", ".join(name for name in files.names_in(folder) if name.endswith((".key", ".cert")))
     return yes(f"{folder} holds {found}") if found else no(f"{folder} holds no key and no client certificate")
 
 
 def modes(situation: Situation) -> Finding:
-    """Compare the permissions of keys, secrets and the folders above them with those that they are to have."""
+    """Compare the permissions of keys, secrets and their parent folders with the required ones."""
     wrong = [
-        f"{change.path} has {change.before:04o}, to be {change.after:04o}"
+        f"{change.path} has {change.before:04o}, expected {change.after:04o}"
         for section in (certificates, configuration)
         for change in situation.planned(section)
         if isinstance(change, SetMode)
     ]
-    return yes("; ".join(wrong)) if wrong else no("they are as they are to be")
+    return yes("; ".join(wrong)) if wrong else no("they are as required")
 
 
 def weak(situation: Situation) -> Finding:
-    """Look at digest and key of the server certificate, and of the authority's."""
-    for where, found in (*_server_certificates(situation), ("of the authority", situation.authority)):
+    """Read digest and key of the server certificate and of the CA certificate."""
+    for where, found in (*_server_certificates(situation), ("of the CA", situation.authority)):
         digest, key = found.signature_hash_algorithm, found.public_key()
         if isinstance(digest, hashes.SHA1 | hashes.MD5) and found.issuer != found.subject:
             return yes(f"the certificate {where} is signed with {digest.name}")
         if isinstance(key, rsa.RSAPublicKey) and key.key_size < _MINIMUM_RSA_BITS:
             return yes(f"the certificate {where} has {key.key_size} bits")
-    return no("digests and keys are of today")
+    return no("digests and keys are strong enough")
 
 
 _MINIMUM_RSA_BITS = 2048
 
 
 def not_for_servers(situation: Situation) -> Finding:
-    """Look at the extended key usage of the server certificate."""
+    """Read the extended key usage of the server certificate."""
     for where, found in _server_certificates(situation):
         try:
             usage = found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -253,11 +253,11 @@ def not_for_servers(situation: Situation) -> Finding:
             continue
         if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & {*usage}:
             return yes(f"the server certificate {where} has an extended key usage without serverAuth")
-    return no("it is for servers")
+    return no("it allows use by a server")
 
 
 def authority_may_not_sign(situation: Situation) -> Finding:
-    """Look at the basic constraints of what the engine trusts for this registry."""
+    """Read the basic constraints of the certificates that the engine trusts for this registry."""
     path = situation.parameters.trust_path
     trusted = x509.load_pem_x509_certificates(situation.text(path).encode())
     for found in trusted:
@@ -266,5 +266,5 @@ def authority_may_not_sign(situation: Situation) -> Finding:
         except x509.ExtensionNotFound:
             may_sign = found.version == x509.Version.v1
         if may_sign:
-            return no(f"{path} has one that may")
+            return no(f"{path} holds a certificate that may sign")
     return yes(f"{path} holds no certificate that may sign")

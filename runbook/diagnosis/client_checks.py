@@ -16,7 +16,7 @@ _NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"  # OCI Distribution Specificati
 
 
 def not_logged_in(situation: Situation) -> Finding:
-    """Look in the Docker client's config.json for a login under exactly this host and port."""
+    """Look in the Docker client's config.json for a login to exactly this host and port."""
     host, auths = situation.parameters.registry_host, situation.client_settings.get("auths") or {}
     if host in auths:
         return no(f"this user is logged in to {host}")
@@ -25,43 +25,43 @@ def not_logged_in(situation: Situation) -> Finding:
 
 
 def name_has_capitals(situation: Situation) -> Finding:
-    """Look at the names of images in the message."""
+    """Look for uppercase letters in the image names in the message."""
     found = re.findall(_IMAGE, situation.message)
     wrong = [name for name in found if re.search(r"[A-Z]", name.partition("/")[2])]
     if not found:
         raise UndecidedError("the message names no image")
-    return yes(f"{wrong[0]} has capitals") if wrong else no(f"{found[0]} has none")
+    return yes(f"{wrong[0]} has uppercase letters") if wrong else no(f"{found[0]} has none")
 
 
 def name_invalid(situation: Situation) -> Finding:
-    """Compare the repository that the message names with what the specification allows."""
+    """Check the repository name in the message against the specification."""
     repository = situation.named(_IMAGE, "image")[0].partition("/")[2]
     if re.fullmatch(rf"{_NAME}(?:/{_NAME})*", repository):
-        return no(f"{repository} is a name that the specification allows")
-    return yes(f"{repository} is no such name")
+        return no(f"{repository} is a valid name")
+    return yes(f"{repository} is not a valid name")
 
 
 def tag_not_local(situation: Situation) -> Finding:
-    """Ask the engine for images under the name that the message has."""
+    """Ask the engine for images with the name in the message."""
     named = situation.named(r"locally with the tag: (\S+)|tag does not exist: (\S+)", "image")
     name = named[1] or named[2]
     found = [tag for image in situation.require_engine().images.list(name) for tag in image.tags]
-    return no(f"there is {', '.join(found)}") if found else yes(f"this engine has no image under {name}")
+    return no(f"there is {', '.join(found)}") if found else yes(f"this engine has no image {name}")
 
 
 def named_elsewhere(situation: Situation) -> Finding:
-    """Look whether the image's name in the message is one of the public registry's: it has no other host."""
+    """Check whether the image name in the message refers to the public registry: it names no other host."""
     pattern = r"(?:\[|for |/)(docker\.io/[\w./-]+)|access denied for ([\w.:/-]+)"
     named = situation.named(pattern, "image; see what was pushed or pulled")
     name = named[1] or named[2]
     host = name.partition("/")[0]
     if named[1] is None and ("." in host or ":" in host or host == "localhost"):
-        return no(f"{name} is one of {host}")
-    return yes(f"{name} means the public registry's, not {situation.parameters.registry_host}'s")
+        return no(f"{name} refers to {host}")
+    return yes(f"{name} refers to the public registry, not to {situation.parameters.registry_host}")
 
 
 def no_search_registry(situation: Situation) -> Finding:
-    """Look in registries.conf for the registries that a short name is looked for at."""
+    """Look in registries.conf for the registries that Podman searches for a short name."""
     del situation
     texts = [files.read_text(path) or "" for path in _REGISTRIES]
     found = re.findall(r"(?m)^unqualified-search-registries\s*=\s*(\[[^\]]*\w[^\]]*\])", "\n".join(texts))
@@ -72,7 +72,7 @@ _REGISTRIES = (Path("/etc/containers/registries.conf"), Path("/usr/share/contain
 
 
 def no_terminal(situation: Situation) -> Finding:
-    """Look whether there is a terminal to ask for a password at."""
+    """Check whether there is a terminal for a password prompt."""
     del situation
     try:
         os.close(os.open("/dev/tty", os.O_RDWR))
@@ -82,17 +82,17 @@ def no_terminal(situation: Situation) -> Finding:
 
 
 def api_version(situation: Situation) -> Finding:
-    """Look for a version of the engine's interface that this environment asks for."""
+    """Compare the API version that this environment or the message requests with the engine's."""
     requested = os.environ.get("DOCKER_API_VERSION")
     engine_version = situation.require_engine().version()
     lowest, highest = str(engine_version["MinAPIVersion"]), str(engine_version["ApiVersion"])
-    supported = f"the engine speaks {lowest} to {highest}"
+    supported = f"the engine supports {lowest} to {highest}"
     if requested:
         return yes(f"DOCKER_API_VERSION is {requested}; {supported}")
     named = re.search(r"client version (\S+) is", situation.message)
     if named is None or _version(lowest) <= _version(named[1]) <= _version(highest):
         return no(supported)
-    return yes(f"the client asked for {named[1]}, and {supported}")
+    return yes(f"the client requested {named[1]}, and {supported}")
 
 
 def _version(text: str) -> list[int]:
@@ -100,39 +100,39 @@ def _version(text: str) -> list[int]:
 
 
 def container_name_taken(situation: Situation) -> Finding:
-    """Ask the engine for the container whose name the message has."""
+    """Ask the engine for the container that the message names."""
     name = situation.named(r'container name "?/?([\w.-]+)"? is already in use', "container")[1]
     found = engine.container(situation.require_engine(), name)
     if found is None:
         return no(f"there is no container {name} now")
     ours = found.label(engine.LABEL) is not None
-    return yes(f"there is a container {name}, {'of the runbook' if ours else 'made by other means'}")
+    return yes(f"there is a container {name}, {'created by the runbook' if ours else 'not created by the runbook'}")
 
 
 def htpasswd_not_in_image(situation: Situation) -> Finding:
-    """Look for the program in the registry's image, as its container has it."""
+    """Look for htpasswd in the registry's container."""
     found = [path for path in ("usr/bin/htpasswd", "bin/htpasswd") if (situation.inside / path).exists()]
     return no("the registry's image has it") if found else yes(f"{situation.container.name} has no htpasswd")
 
 
 def stated_by_message(situation: Situation) -> Finding:
-    """Take the message for what it says: nothing on this host can confirm it afterwards."""
+    """Rely on the message: nothing on this host can confirm it afterwards."""
     if situation.message:
-        raise UndecidedError("it was so when the message came; nothing is left to look at")
-    return no("no message says so")
+        raise UndecidedError("the message reports it; nothing is left to check")
+    return no("no message reports it")
 
 
 def builder_of_its_own(situation: Situation) -> Finding:
-    """Ask the engine for containers of buildx: a builder in one has settings of its own."""
+    """Ask the engine for buildx containers: a builder in one has its own settings."""
     found = [item.name for item in engine.containers(situation.require_engine()) if item.name.startswith(_BUILDER)]
-    return yes(f"there is {', '.join(found)}") if found else no("no container here is a builder of buildx")
+    return yes(f"there is {', '.join(found)}") if found else no("no container here is a buildx builder")
 
 
 _BUILDER = "buildx_buildkit_"
 
 
 def policy_refuses(situation: Situation) -> Finding:
-    """Read the policy by which Podman and skopeo take an image: this user's, or the host's."""
+    """Read the image policy of Podman and skopeo: this user's, or the host's."""
     paths = [Path(os.path.expanduser(path)) for path in POLICIES]  # noqa: PTH111 (no error for a user without a home)
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
@@ -149,10 +149,10 @@ POLICIES = ("~/.config/containers/policy.json", "/etc/containers/policy.json")
 
 
 def another_platform(situation: Situation) -> Finding:
-    """Compare the platform that the message names with this host's processor."""
+    """Compare the platform in the message with this host's processor."""
     named = situation.named(r"linux/(\w+)|architecture \"?(\w+)", "platform")
     wanted, own = named[1] or named[2], _PLATFORMS.get(platform.machine(), platform.machine())
-    text = f"{wanted} was asked for; this host is {own}"
+    text = f"{wanted} was requested; this host is {own}"
     return yes(text) if wanted == own else no(text)
 
 
@@ -160,17 +160,17 @@ _PLATFORMS = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "3
 
 
 def password_kept_plain(situation: Situation) -> Finding:
-    """Look in the Docker client's config.json for logins that no helper keeps."""
+    """Look in the Docker client's config.json for logins that no helper stores."""
     hosts = [host for host, login in (situation.client_settings.get("auths") or {}).items() if login.get("auth")]
     return yes(f"it holds the login of {', '.join(hosts)}") if hosts else no("it holds none")
 
 
 def network_of_another(situation: Situation) -> Finding:
-    """Ask the engine whether the network or volume that the message names carries the runbook's label."""
+    """Ask the engine whether the network or volume that the message names has the runbook's label."""
     pattern = r'(network|volume) "?([\w.-]+)"? (?:was found|already exists)'
     kind, name = situation.named(pattern, "network and no volume").groups()
     read_labels = engine.network_labels if kind == "network" else engine.volume_labels
     labels = read_labels(situation.require_engine(), name)
     if labels is None:
         return no(f"there is no {kind} {name} now")
-    return no("the runbook made it") if engine.LABEL in labels else yes(f"{kind} {name} is not the runbook's")
+    return no("the runbook created it") if engine.LABEL in labels else yes(f"{kind} {name} is not the runbook's")

@@ -17,7 +17,7 @@ from .situation import Finding, Situation, UndecidedError, no, yes
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 _HASHES = {"$apr1$": "MD5", "{SHA}": "SHA-1", "$5$": "SHA-256", "$6$": "SHA-512", "$1$": "MD5"}
 _READ_ONLY = re.compile(r"(?i)MAINTENANCE_READONLY\w*=.*\btrue\b")  # `…_ENABLED=true`, or the value as YAML
-_AS_SET = "as the parameters say"
+_AS_SET = "as the parameters specify"
 
 
 def configuration_missing(situation: Situation) -> Finding:
@@ -38,7 +38,7 @@ def _missing(path: Path) -> Finding:
 
 
 def configuration_no_yaml(situation: Situation) -> Finding:
-    """Read config.yml."""
+    """Parse config.yml."""
     path = situation.parameters.configuration_path
     data = files.read_bytes(path)
     if data is None:
@@ -46,16 +46,16 @@ def configuration_no_yaml(situation: Situation) -> Finding:
     try:
         found = yaml_text.read_back(data.decode())
     except UnicodeDecodeError as error:
-        return yes(str(error), "mend or move the file")
+        return yes(str(error), "correct or move the file")
     except HostError as error:
         return yes(" ".join(error.found.split())[:200])
-    return no("it is YAML") if isinstance(found, dict) else yes("it is no mapping of names to values")
+    return no("it is YAML") if isinstance(found, dict) else yes("it is not a mapping of names to values")
 
 
 def version_missing(situation: Situation) -> Finding:
     """Look for `version: 0.1` in config.yml."""
     found = situation.configuration.get("version")
-    return no("it says version: 0.1") if str(found) == "0.1" else yes(f"it says version: {found}, to be 0.1")
+    return no("it has version: 0.1") if str(found) == "0.1" else yes(f"it has version: {found}, expected 0.1")
 
 
 def no_storage(situation: Situation) -> Finding:
@@ -65,7 +65,7 @@ def no_storage(situation: Situation) -> Finding:
 
 
 def unknown_key(situation: Situation) -> Finding:
-    """Look for keys of config.yml that the registry takes for nothing."""
+    """Look for keys in config.yml that the registry ignores."""
     try:
         config_yml.refuse_unknown_keys(situation.configuration)
     except HostError as error:
@@ -77,47 +77,47 @@ def no_login_asked(situation: Situation) -> Finding:
     """Look for `auth.htpasswd` in config.yml."""
     found = situation.configuration.get("auth")
     htpasswd = found.get("htpasswd") if isinstance(found, dict) else None
-    return no("auth.htpasswd is there") if htpasswd else yes("config.yml has no auth.htpasswd: nobody is asked")
+    return no("auth.htpasswd is there") if htpasswd else yes("config.yml has no auth.htpasswd: no login is required")
 
 
 def delete_is_another(situation: Situation) -> Finding:
-    """Compare `storage.delete.enabled` with the parameter."""
+    """Compare `storage.delete.enabled` in config.yml with the parameter."""
     found = bool(_at(situation, "storage", "delete", "enabled"))
     wanted = situation.parameters.delete_enabled
-    return no(f"it is {found}, {_AS_SET}") if found == wanted else yes(f"it is {found}, to be {wanted}")
+    return no(f"it is {found}, {_AS_SET}") if found == wanted else yes(f"it is {found}, expected {wanted}")
 
 
 def delete_off(situation: Situation) -> Finding:
-    """Read `storage.delete.enabled`."""
+    """Read `storage.delete.enabled` in config.yml."""
     found = bool(_at(situation, "storage", "delete", "enabled"))
     return no("delete is on in config.yml") if found else yes("delete is off in config.yml")
 
 
 def read_only_mode(situation: Situation) -> Finding:
-    """Look for the registry's maintenance mode in config.yml and in the container's environment."""
+    """Look for maintenance mode in config.yml and in the container's environment."""
     in_file = _at(situation, "storage", "maintenance", "readonly", "enabled")
     in_environment = any(_READ_ONLY.search(entry) for entry in situation.container.environment)
     return yes("storage.maintenance.readonly is on") if in_file or in_environment else no("it is not in maintenance")
 
 
 def host_is_another(situation: Situation) -> Finding:
-    """Compare `http.host`, to which clients are sent for uploads, with domain and port."""
+    """Compare `http.host`, the address for uploads, with domain and port."""
     if situation.parameters.proxy == "nginx":
-        return no("behind nginx it is taken from the headers")
+        return no("behind nginx, the headers set it")
     found, wanted = _at(situation, "http", "host"), f"https://{situation.parameters.registry_host}"
-    return no(f"it is {found}") if found in (None, wanted) else yes(f"it is {found}, to be {wanted}")
+    return no(f"it is {found}") if found in (None, wanted) else yes(f"it is {found}, expected {wanted}")
 
 
 def tls_off(situation: Situation) -> Finding:
     """Look for `http.tls` in config.yml."""
     if situation.parameters.proxy == "nginx":
-        return no("nginx ends TLS in front of it")
+        return no("nginx terminates TLS in front of it")
     found = _at(situation, "http", "tls", "certificate")
     return no(f"it has {found}") if found else yes("config.yml has no http.tls.certificate: it speaks plain HTTP")
 
 
 def certificate_path_wrong(situation: Situation) -> Finding:
-    """Look whether the files that config.yml names are in the folder that the container mounts."""
+    """Check whether the files that config.yml names are in the folder that the container mounts."""
     inside, outside = config_yml.INSIDE, Path(situation.parameters.configuration_directory)
     keys = (("http", "tls", "certificate"), ("http", "tls", "key"), ("auth", "htpasswd", "path"))
     paths = [Path(str(name)) for name in (_at(situation, *key) for key in keys) if name]
@@ -130,18 +130,18 @@ def certificate_path_wrong(situation: Situation) -> Finding:
 
 
 def http_secret_is_another(situation: Situation) -> Finding:
-    """Compare `http.secret` with the one kept, none of which is shown."""
+    """Compare `http.secret` with the stored one, without showing either."""
     found = str(_at(situation, "http", "secret") or "")
     if found == credentials.placeholder(situation.parameters.http_secret_path):
-        return no("it is the one kept")
-    return yes("it is another than the one kept" if found else "there is none: each start makes another")
+        return no("it is the stored one")
+    return yes("it differs from the stored one" if found else "there is none: each start generates another")
 
 
 def configuration_is_another(situation: Situation) -> Finding:
-    """Compare config.yml with what the parameters make."""
+    """Compare config.yml with the content that the parameters specify."""
     wanted = configuration.content(situation.parameters)
     differing = _differing(situation.configuration, wanted)
-    return yes(f"{', '.join(differing)} differ") if differing else no(f"it is {_AS_SET}")
+    return yes(f"different: {', '.join(differing)}") if differing else no(f"it is {_AS_SET}")
 
 
 def _differing(found: object, wanted: object, above: str = "") -> list[str]:
@@ -174,43 +174,43 @@ def _entries(situation: Situation) -> list[tuple[int, str, str]]:
 
 
 def users_malformed(situation: Situation) -> Finding:
-    """Read each line of htpasswd; one that is malformed makes the registry answer 400 to every login."""
+    """Check whether each line of htpasswd has the form USER:HASH."""
     wrong = [str(number) for number, user, hashed in _entries(situation) if not user or not hashed]
     return yes(f"line {', '.join(wrong)} is not USER:HASH") if wrong else no("each line is USER:HASH")
 
 
 def users_not_bcrypt(situation: Situation) -> Finding:
-    """Look for hashes in htpasswd other than bcrypt's, with which the registry lets nobody in."""
+    """Look for hashes in htpasswd that are not bcrypt."""
     wrong = [
         f"line {number} ({next((name for start, name in _HASHES.items() if hashed.startswith(start)), 'no hash')})"
         for number, user, hashed in _entries(situation)
         if user and hashed and not _BCRYPT.fullmatch(hashed)
     ]
-    return yes(f"{', '.join(wrong)} is not bcrypt") if wrong else no("each hash is bcrypt's")
+    return yes(f"{', '.join(wrong)} is not bcrypt") if wrong else no("each hash is bcrypt")
 
 
 def user_twice(situation: Situation) -> Finding:
-    """Look for a user who stands in htpasswd twice, of whom the last counts."""
+    """Look for users that are listed twice in htpasswd."""
     names = [user for _, user, _ in _entries(situation)]
     repeated = sorted({user for user in names if user and names.count(user) > 1})
-    return yes(f"{', '.join(repeated)} stands there twice") if repeated else no("each user stands there once")
+    return yes(f"{', '.join(repeated)} is listed twice") if repeated else no("each user is listed once")
 
 
 def user_unknown(situation: Situation) -> Finding:
     """Look for the user in htpasswd."""
     user = situation.parameters.username
     is_listed = user in [name for _, name, _ in _entries(situation)]
-    return no(f"{user} is there") if is_listed else yes(f"there is no {user} in it")
+    return no(f"{user} is listed") if is_listed else yes(f"there is no user {user}")
 
 
 def password_is_another(situation: Situation) -> Finding:
-    """Compare the kept password with the user's bcrypt hash, none of which is shown."""
+    """Compare the stored password with the user's bcrypt hash, without showing either."""
     parameters = situation.parameters
     password = credentials.find_password(parameters.password_path)
     if password is None:
-        raise UndecidedError(f"no password is kept in {parameters.password_path}")
+        raise UndecidedError(f"no password is stored in {parameters.password_path}")
     hashes = [hashed for _, user, hashed in _entries(situation) if user == parameters.username]
     if not hashes or not _BCRYPT.fullmatch(hashes[-1]):
         raise UndecidedError(f"{parameters.username} has no bcrypt hash")
     fits = bcrypt.checkpw(password.encode(), hashes[-1].encode())
-    return no("the kept password fits") if fits else yes(f"the kept password is not that of {parameters.username}")
+    return no("the stored password fits") if fits else yes(f"the stored password is not that of {parameters.username}")

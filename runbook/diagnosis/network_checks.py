@@ -20,41 +20,41 @@ _PUBLIC = "registry-1.docker.io"
 
 
 def forwarding_off(situation: Situation) -> Finding:
-    """Read the running kernel's setting."""
+    """Read net.ipv4.ip_forward from the running kernel."""
     del situation
     found = network.read_setting(FORWARDING)
     return no(f"{FORWARDING} is 1") if found == 1 else yes(f"{FORWARDING} is {found}")
 
 
 def forwarding_not_kept(situation: Situation) -> Finding:
-    """Look for the setting in the runbook's drop-in."""
+    """Look for net.ipv4.ip_forward in the runbook's drop-in."""
     del situation
     is_set = f"{FORWARDING} = 1" in (files.read_text(network.DROP_IN) or "")
     return no(f"{network.DROP_IN} sets it at boot") if is_set else yes(f"{network.DROP_IN} does not set it at boot")
 
 
 def nat_chain_gone(situation: Situation) -> Finding:
-    """Look for the engine's chain in the nat table, and in the filter table."""
+    """Look for the engine's chain in the nat table."""
     if engine.is_desktop(situation.require_engine()):
-        return no("the engine of Docker Desktop keeps its chains to itself")
+        return no("the chains of Docker Desktop's engine are not on this host")
     if network.has_nat_chain("DOCKER"):
         return no("the chain DOCKER is in the nat table")
     if not reload.wants_nat_chain(situation.require_engine(), situation.flags):
-        return no("this engine keeps none: its firewall is nftables, or its `iptables` is off")
+        return no("this engine creates none: its firewall is nftables, or its `iptables` is off")
     return yes("there is no chain DOCKER in the nat table")
 
 
 def port_taken(situation: Situation) -> Finding:
-    """Look who listens on the registry's port."""
+    """List the processes that listen on the registry's port."""
     parameters = situation.parameters
     expected = ("nginx",) if parameters.proxy == "nginx" else ()
     others = [item for item in situation.listeners if item.process not in (*expected, *ports.OF_ENGINE)]
-    listeners = ", ".join(map(str, situation.listeners)) or "nobody"
+    listeners = ", ".join(map(str, situation.listeners)) or "no process"
     return yes(f"{listeners} listens on port {parameters.port}") if others else no(f"{listeners} listens on it")
 
 
 def named_port_taken(situation: Situation) -> Finding:
-    """Look who listens on the port that the message names, and for which container."""
+    """Find the process or container that listens on the port in the message."""
     patterns = (
         r"bind host port (?:for )?\S*?:(\d+)[:/]",  # of engine 28 and later: for HOST-ADDRESS:PORT:ADDRESS:PORT/tcp
         r":(\d+)(?:: bind: address already in use| failed: port is already allocated)",
@@ -64,14 +64,14 @@ def named_port_taken(situation: Situation) -> Finding:
     port = int(named[1]) if named else situation.parameters.port
     found = network.listeners({port})
     if not found:
-        return no(f"nobody listens on port {port} now")
+        return no(f"no process listens on port {port} now")
     publishers = ports.publishers(situation.client, found) if situation.client else []
     holder, remedy = ports.holder(found[0], {published: item.name for published, item in publishers})
-    return yes(f"{holder} listens on port {port}", f"{remedy}, or take another port")
+    return yes(f"{holder} listens on port {port}", f"{remedy}, or use another port")
 
 
 def port_of_container(situation: Situation) -> Finding:
-    """Look which running containers have the registry's port, published or in this host's own network."""
+    """Look for running containers with the registry's port, published or in this host's network."""
     parameters = situation.parameters
     wanted = {parameters.port, *([parameters.backend_port] if parameters.proxy == "nginx" else [])}
     ours = {found.name for found in situation.containers}
@@ -81,9 +81,9 @@ def port_of_container(situation: Situation) -> Finding:
 
 
 def hosts_file_not_read(situation: Situation) -> Finding:
-    """Look in nsswitch.conf whether names are looked up in /etc/hosts."""
+    """Check in nsswitch.conf whether names are resolved through /etc/hosts."""
     if hosts_file.is_read() or situation.address in situation.resolved:
-        return no("it is read, or the name is known without it")
+        return no("it is read, or the name resolves without it")
     error = hosts_file.unread(situation.parameters.domain)
     return yes(error.found, error.remedy)
 
@@ -91,44 +91,44 @@ def hosts_file_not_read(situation: Situation) -> Finding:
 def _resolved(situation: Situation) -> tuple[str, ...]:
     """Return the addresses of the registry's name; raises UndecidedError if a line in /etc/hosts has no effect."""
     if hosts_file_not_read(situation).confirmed:
-        raise UndecidedError("names are not looked up in /etc/hosts")
+        raise UndecidedError("names are not resolved through /etc/hosts")
     return situation.resolved
 
 
 def name_unknown(situation: Situation) -> Finding:
-    """Look the registry's name up, as a client does."""
+    """Resolve the registry's name as a client does."""
     domain = situation.parameters.domain
     found = _resolved(situation)
-    return no(f"{domain} stands for {', '.join(found)}") if found else yes(f"nobody here knows {domain}")
+    return no(f"{domain} resolves to {', '.join(found)}") if found else yes(f"{domain} does not resolve")
 
 
 def name_on_loopback(situation: Situation) -> Finding:
-    """Look the registry's name up, and see whether it leads to this host's loopback."""
+    """Check whether the registry's name resolves to loopback."""
     found = _resolved(situation)
     loopback = [item for item in found if ipaddress.ip_address(item.partition("%")[0]).is_loopback]
-    text = f"{situation.parameters.domain} stands for {', '.join(found) or 'nothing'}"
+    text = f"{situation.parameters.domain} resolves to {', '.join(found) or 'nothing'}"
     return yes(text) if loopback else no(text)
 
 
 def name_elsewhere(situation: Situation) -> Finding:
-    """Look the registry's name up, and compare with the address that it is to stand for."""
+    """Resolve the registry's name, and compare the result with the expected address."""
     domain, found = situation.parameters.domain, _resolved(situation)
     if not found:
-        raise UndecidedError(f"nobody here knows {domain}")
-    text = f"{domain} stands for {', '.join(found)}, to be {situation.address}"
+        raise UndecidedError(f"{domain} does not resolve")
+    text = f"{domain} resolves to {', '.join(found)}, expected {situation.address}"
     return no(text) if situation.address in found else yes(text)
 
 
 def name_after_address(situation: Situation) -> Finding:
-    """Look in /etc/hosts for a line that begins with the registry's name."""
+    """Look in /etc/hosts for a line that starts with the registry's name."""
     domain = situation.parameters.domain
     lines = files.lines(hosts_file.PATH)
     wrong = [number for number, line in enumerate(lines, 1) if line.split("#")[0].split()[:1] == [domain]]
-    return yes(f"line {wrong[0]} of /etc/hosts") if wrong else no("no line of /etc/hosts begins with the name")
+    return yes(f"line {wrong[0]} of /etc/hosts") if wrong else no("no line of /etc/hosts starts with the name")
 
 
 def address_gone(situation: Situation) -> Finding:
-    """Look whether this host has the address that the registry's name is to stand for."""
+    """Check whether this host has the registry's address."""
     try:
         return no(f"this host has {situation.address}")
     except HostError as error:
@@ -147,7 +147,7 @@ def _connect(host: str, port: int, name: str, when: str = "") -> Finding:
         socket.create_connection((host, port), timeout=_SECONDS).close()
     except OSError as error:
         return yes(f"{name}: {error.strerror or error}")
-    return no(f"{name} takes connections{when}")
+    return no(f"{name} accepts connections{when}")
 
 
 def named_address_refuses(situation: Situation) -> Finding:
@@ -158,7 +158,7 @@ def named_address_refuses(situation: Situation) -> Finding:
 
 
 def engine_proxy(situation: Situation) -> Finding:
-    """Look in `docker info` for a proxy that the engine sends its requests to this registry through."""
+    """Look in `docker info` for a proxy that the engine uses for this registry."""
     found = proxies.gather(situation.engine_information, situation.supervisor)
     if found is None:
         return no("the engine has no proxy")
@@ -167,7 +167,7 @@ def engine_proxy(situation: Situation) -> Finding:
 
 
 def client_proxy(situation: Situation) -> Finding:
-    """Look in this environment for a proxy that other clients send their requests to this registry through."""
+    """Look in this environment for a proxy that other clients use for this registry."""
     names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
     if not any(os.environ.get(name) for name in names):
         return no("no proxy is set in this environment")
@@ -178,10 +178,10 @@ def client_proxy(situation: Situation) -> Finding:
 
 
 def public_registry_unreachable(situation: Situation) -> Finding:
-    """Look the public registry's name up, and open a connection to it."""
+    """Resolve the public registry's name, and open a connection to it."""
     del situation
     if not network.addresses_of(_PUBLIC):
-        return yes(f"no name server here knows {_PUBLIC}")
+        return yes(f"{_PUBLIC} does not resolve")
     return _connect(_PUBLIC, 443, _PUBLIC)
 
 
@@ -194,22 +194,22 @@ def no_name_server(situation: Situation) -> Finding:
 
 
 def clock_behind(situation: Situation) -> Finding:
-    """Compare this host's clock with the beginning of the authority, and with the times of files.
+    """Compare this host's clock with the CA's start date and the times of files.
 
-    The beginning of the server certificate is no evidence: it may have been issued with a later one.
+    The start date of the server certificate is no evidence: it may have been issued with a later one.
     """
     past = {
         "the server certificate was written": files.changed_at(situation.parameters.certificate_path),
-        "the authority is valid from": situation.authority.not_valid_before_utc,
+        "the CA is valid from": situation.authority.not_valid_before_utc,
         "config.yml was written": files.changed_at(situation.parameters.configuration_path),
     }
     ahead = [f"{event} {time:%Y-%m-%d %H:%M}" for event, time in past.items() if time > situation.now]
-    text = f"this host's clock says {situation.now:%Y-%m-%d %H:%M} UTC"
+    text = f"this host's clock shows {situation.now:%Y-%m-%d %H:%M} UTC"
     return yes(f"{text}, and {'; '.join(ahead)}") if ahead else no(text)
 
 
 def network_takes_larger(situation: Situation) -> Finding:
-    """Compare the largest packet of the registry's network with that of the interface with its address."""
+    """Compare the MTU of the registry's network with that of the interface with its address."""
     inside = compose.network_mtu(situation.require_engine(), situation.parameters.compose_project) or 0
     outside = network.mtu_at(situation.address)
     text = f"{inside} bytes inside, {outside} outside"
@@ -220,28 +220,28 @@ def network_takes_larger(situation: Situation) -> Finding:
 
 
 def nginx_out_of_connections(situation: Situation) -> Finding:
-    """Ask the registry, and look what nginx's error log says meanwhile."""
+    """Send a request to the registry, and read what nginx adds to its error log."""
     if situation.parameters.proxy == "none":
-        return no("no proxy is asked for")
-    return yes(f"its error log: {situation.front_complaint}") if situation.front_complaint else no("it takes them")
+        return no("no proxy is requested")
+    return yes(f"its error log: {situation.front_complaint}") if situation.front_complaint else no("it accepts them")
 
 
 def nginx_site_gone(situation: Situation) -> Finding:
-    """Look for the runbook's site among those of nginx."""
+    """Look for the runbook's nginx site."""
     if situation.parameters.proxy == "none":
-        return no("no proxy is asked for")
+        return no("no proxy is requested")
     return no(f"{nginx.path()} is there") if nginx.read_site() else yes(f"there is no {nginx.path()}")
 
 
 def nginx_stopped(situation: Situation) -> Finding:
-    """Ask whether nginx runs."""
+    """Check whether nginx is running."""
     if situation.parameters.proxy == "none":
-        return no("no proxy is asked for")
+        return no("no proxy is requested")
     return no("nginx runs") if nginx.is_running() else yes("nginx does not run")
 
 
 def nginx_body_limit(situation: Situation) -> Finding:
-    """Read the limit of a request's body in the site of nginx that has the registry's name."""
+    """Read the limit of a request's body in the nginx site with the registry's name."""
     sites = _sites(situation)
     if not sites:
         return _foreign_proxy(situation, "its body limit cannot be read")
@@ -253,7 +253,7 @@ def nginx_body_limit(situation: Situation) -> Finding:
 
 
 def nginx_headers(situation: Situation) -> Finding:
-    """Look in the site of nginx that has the registry's name for the headers that the registry needs."""
+    """Look in the nginx site with the registry's name for the headers that the registry needs."""
     sites = _sites(situation)
     if not sites:
         return _foreign_proxy(situation, "its headers cannot be read")
@@ -266,12 +266,12 @@ def nginx_headers(situation: Situation) -> Finding:
 
 
 def nginx_passes_elsewhere(situation: Situation) -> Finding:
-    """Look in the runbook's site of nginx for where it passes requests on to."""
+    """Compare the backend in the runbook's nginx site with the registry's address."""
     if situation.parameters.proxy == "none":
-        return no("no proxy is asked for")
+        return no("no proxy is requested")
     wanted = f"http://127.0.0.1:{situation.parameters.backend_port}"
     others = sorted(set(re.findall(r"proxy_pass\s+([^;]+?)/?;", nginx.read_site() or "")) - {wanted})
-    return yes(f"it passes to {', '.join(others)}, to be {wanted}") if others else no(f"it passes to {wanted}")
+    return yes(f"it passes to {', '.join(others)}, expected {wanted}") if others else no(f"it passes to {wanted}")
 
 
 def _sites(situation: Situation) -> Mapping[Path, str]:
@@ -286,12 +286,12 @@ def _foreign_proxy(situation: Situation, obstacle: str) -> Finding:
     """Rule the cause out if no proxy is in front of the registry; raises UndecidedError if one of another host is."""
     server = situation.anonymous.headers.get("server", "")
     if server:
-        raise UndecidedError(f"{server} stands in front of the registry, and {obstacle} from here")
-    return no("no proxy of this host has the registry's name")
+        raise UndecidedError(f"{server} is in front of the registry, and {obstacle} from here")
+    return no("no proxy on this host has the registry's name")
 
 
 def iptables_unusable(situation: Situation) -> Finding:
-    """List the nat table."""
+    """List the nat table with iptables."""
     del situation
     if os.geteuid() != 0:
         raise UndecidedError("only root may list the nat table")

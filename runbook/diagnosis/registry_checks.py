@@ -19,14 +19,14 @@ _OK, _UNAUTHORIZED, _SERVER_ERROR = 200, 401, 500
 
 
 def storage_full(situation: Situation) -> Finding:
-    """Measure the room where the registry stores images, as it sees it."""
+    """Measure the free space and inodes of the registry's storage, as its container sees it."""
     found = room(str(situation.inside / storage.ROOT.relative_to("/")))
     text = found.found.replace(str(situation.inside), "")
     return yes(text) if found.confirmed else no(text)
 
 
 def storage_read_only(situation: Situation) -> Finding:
-    """Look whether the registry may write where it stores images."""
+    """Check whether the registry can write to its storage."""
     mounts = [mount for mount in situation.inspected["Mounts"] if mount["Destination"] == str(storage.ROOT)]
     # A read-only root file system matters only if the storage is no mount.
     is_read_only = not mounts and situation.inspected["HostConfig"]["ReadonlyRootfs"]
@@ -64,7 +64,7 @@ def _ask_with_login(situation: Situation, path: str, *, method: str = "GET") -> 
     parameters = situation.parameters
     password = credentials.find_password(parameters.password_path)
     if password is None:
-        raise UndecidedError(f"no password is kept in {parameters.password_path}")
+        raise UndecidedError(f"no password is stored in {parameters.password_path}")
     return api.ask(
         f"https://{situation.address}:{parameters.port}{path}",
         method=method,
@@ -76,25 +76,25 @@ def _ask_with_login(situation: Situation, path: str, *, method: str = "GET") -> 
 
 
 def other_secrets(situation: Situation) -> Finding:
-    """Look in the log for uploads that another start, or another replica, of the registry began."""
+    """Look in the log for uploads that began before a restart, or at another replica."""
     found = re.search(r"invalid secret|blob upload (?:unknown|invalid)", situation.log)
-    return yes(f"its log says `{found[0]}`") if found else no("its log says nothing of it")
+    return yes(f"its log has `{found[0]}`") if found else no("its log has no such upload")
 
 
 # Its responses.
 
 
 def speaks_plain_http(situation: Situation) -> Finding:
-    """Ask at the registry's port over TLS and over plain HTTP."""
+    """Send requests to the registry's port over TLS and over plain HTTP."""
     if situation.anonymous.status is not None:
         return no("the port speaks TLS")
     if situation.plain.status is None:
-        raise UndecidedError(f"the port answers neither: {situation.anonymous}")
-    return yes(f"the port answers {situation.plain} over plain HTTP, and no TLS")
+        raise UndecidedError(f"the port answers on neither: {situation.anonymous}")
+    return yes(f"the port answers {situation.plain} over plain HTTP, and does not speak TLS")
 
 
 def named_speaks_plain_http(situation: Situation) -> Finding:
-    """Ask at the address that the message names over plain HTTP."""
+    """Send a request over plain HTTP to the address that the message names."""
     host = situation.named(r"https?://([\w.-]+:\d+)", "HOST:PORT")[1]
     found = api.ask(f"http://{host}/v2/", timeout_seconds=3)
     is_plain = found.status is not None and "HTTP request to an HTTPS server" not in found.body
@@ -102,64 +102,64 @@ def named_speaks_plain_http(situation: Situation) -> Finding:
 
 
 def speaks_tls(situation: Situation) -> Finding:
-    """Ask at the registry's port over TLS."""
+    """Send a request to the registry's port over TLS."""
     if situation.anonymous.status is None:
-        return no(f"the port speaks no TLS: {situation.anonymous}")
-    return yes(f"port {situation.parameters.port} speaks TLS: an address that begins with http:// is refused")
+        return no(f"the port does not speak TLS: {situation.anonymous}")
+    return yes(f"port {situation.parameters.port} speaks TLS: an address that starts with http:// is refused")
 
 
 def silent(situation: Situation) -> Finding:
-    """Ask the registry at its address."""
+    """Send a request to the registry's address and port."""
     found = situation.anonymous
     if found.status is not None:
         return no(f"it answers {found}")
     if situation.parameters.proxy == "nginx" and situation.front_complaint:
-        return no("the nginx in front takes no connection")
-    return no(f"it answers {situation.plain} over plain HTTP") if situation.plain.status else yes(f"nothing: {found}")
+        return no("the nginx in front accepts no connection")
+    return no(f"it answers {situation.plain} over plain HTTP") if situation.plain.status else yes(f"no answer: {found}")
 
 
 def open_to_all(situation: Situation) -> Finding:
-    """Ask the registry without a login."""
+    """Send a request to the registry without a login."""
     found = situation.anonymous
-    return yes("it answers 200 to somebody without a login") if found.status == _OK else no(f"it answers {found}")
+    return yes("it answers 200 without a login") if found.status == _OK else no(f"it answers {found}")
 
 
 def broken_inside(situation: Situation) -> Finding:
-    """See whether the registry, or a proxy before it, answers 500 or above: without a login, and to the kept one."""
+    """Check whether the registry, or a proxy in front of it, answers 500 or above, without or with a login."""
     found = situation.anonymous
     if found.status in (_OK, _UNAUTHORIZED) and situation.verified.status is not None:
         repository, _ = split_reference(situation.parameters.test_reference)
         found = _ask_with_login(situation, f"/v2/{repository}/tags/list")  # the registry has to read its storage
     if situation.parameters.proxy == "nginx" and situation.front_complaint:
-        return no("it is the nginx in front that has no connection left")
+        return no("the nginx in front has no connection left")
     broken = found.status is not None and found.status >= _SERVER_ERROR
     return yes(f"it answers {found}{last_error(situation)}") if broken else no(f"it answers {found}")
 
 
 def answered_by_another(situation: Situation) -> Finding:
-    """Look whether what answers at the registry's port is a registry: its answer has a header that says so."""
+    """Check the answer at the registry's port for the header that identifies a registry."""
     found = situation.anonymous if situation.anonymous.status is not None else situation.plain
     if found.status is None:
-        raise UndecidedError(f"nobody answers: {found}")
+        raise UndecidedError(f"nothing answers: {found}")
     if "docker-distribution-api-version" in found.headers:
         return no("a registry answers")
     if situation.parameters.proxy == "nginx" and found.status >= _SERVER_ERROR:
-        raise UndecidedError(f"the proxy in front answers {found} in its place")
+        raise UndecidedError(f"the proxy in front answers {found} instead")
     if found is not situation.anonymous and "HTTP request to an HTTPS server" in found.body:
-        raise UndecidedError("it speaks TLS, and refuses a connection")
-    return yes(f"{found.headers.get('server', 'somebody')} answers {found}, and that is no registry")
+        raise UndecidedError("it speaks TLS, and refuses the connection")
+    return yes(f"{found.headers.get('server', 'a server')} answers {found}, and is not a registry")
 
 
 def login_refused(situation: Situation) -> Finding:
-    """Ask the registry with the kept login, if the authority on disk vouches for who answers."""
+    """Send the stored login to the registry, if the CA on disk signed its certificate."""
     if situation.verified.status is None:
-        raise UndecidedError(f"it is not asked with a password: {situation.verified}")
+        raise UndecidedError(f"the password was not sent: {situation.verified}")
     found = _ask_with_login(situation, "/v2/")
-    return no(f"it answers {found}") if found.status == _OK else yes(f"it answers {found} to the kept login")
+    return no(f"it answers {found}") if found.status == _OK else yes(f"it answers {found} to the stored login")
 
 
 def unhealthy(situation: Situation) -> Finding:
-    """Ask the engine what the container's health check says."""
+    """Ask the engine for the result of the container's health check."""
     health = situation.inspected["State"].get("Health") or {}
     found = health.get("Status", "none")
     return yes("its health check fails") if found == "unhealthy" else no(f"its health: {found}")

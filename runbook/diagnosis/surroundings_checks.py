@@ -25,28 +25,28 @@ def _check(find: Callable[[engine.Client, Parameters], list[str]], description: 
 
 changed_by_others = _check(
     surroundings.changed_by_others,
-    "Look at owners, modes and access lists of all that the registry relies on, from `/` down.",
+    "Check owners, modes and access lists of everything that the registry relies on, from `/` down.",
 )
 exposed_keys = _check(
     surroundings.exposed_keys,
-    "Search what containers mount, and other hosts get, for private keys beside the server's own.",
+    "Search what containers mount, and other hosts can read, for private keys other than the server's.",
 )
 more_rights = _check(
     surroundings.more_rights,
-    "Compare rights, networks, mounts, ports and command of the container with those of the Compose file.",
+    "Compare the container's privileges, networks, mounts, ports and command with those in the Compose file.",
 )
 neighbours = _check(
-    surroundings.neighbours, "Ask the engine which other containers have the registry's volume, folders or network."
+    surroundings.neighbours, "Ask the engine for other containers with the registry's volume, folders or network."
 )
 damage = _check(
     surroundings.damage, "Read links, manifests and blobs of a sample of tags, and compare them with their digests."
 )
-few_files = _check(surroundings.few_files, "Read how many files the registry's process may open, and how many it has.")
+few_files = _check(surroundings.few_files, "Read the limit on open files of the registry's process, and their number.")
 frozen = _check(surroundings.frozen, "Ask the kernel whether the registry's process is stopped.")
 not_forwarded = _check(
     surroundings.not_forwarded,
-    "Read whether the kernel passes on what comes in at the network card of the registry's address.",
+    "Check whether the kernel forwards packets from the network interface with the registry's address.",
 )
 kept_out = _check(
-    surroundings.kept_out, "Ask the registry from a network namespace of its own, as somebody from outside does."
+    surroundings.kept_out, "Send a request to the registry from a separate network namespace, as another host does."
 )

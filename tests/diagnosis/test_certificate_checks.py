@@ -85,25 +85,25 @@ FILES = [
     case(checks.unreadable, "no-certificate", YES, "PEM", files={PAIR: tls.key_text(OTHER_KEY)}),
     case(checks.unreadable, "pair", NO, "holds a key", files={PAIR: tls.key_text(OTHER_KEY) + PEM}),
     case(checks.unreadable, "none", OPEN, ABSENT),
-    case(checks.key_of_another, "other", YES, "is not that", files={PAIR: tls.key_text(KEY) + PEM}),
-    case(checks.key_of_another, "own", NO, "fit", files={PAIR: tls.key_text(OTHER_KEY) + PEM}),
+    case(checks.key_of_another, "other", YES, "does not match its", files={PAIR: tls.key_text(KEY) + PEM}),
+    case(checks.key_of_another, "own", NO, "key and certificate match", files={PAIR: tls.key_text(OTHER_KEY) + PEM}),
     case(checks.key_of_another, "none", OPEN, ABSENT),
     case(checks.authority_missing, "none", YES, ABSENT),
     case(checks.authority_missing, "there", NO, "is there", files={AUTHORITY_FILE: AUTHORITY_PEM}),
     case(checks.authority_missing, "folder", OPEN, "a folder", files={AUTHORITY_FILE: None}),
     case(checks.authority_key_missing, "none", YES, ABSENT),
     case(checks.authority_key_missing, "there", NO, "is there", files={AUTHORITY_KEY: ""}),
-    case(checks.authority_key_missing, "own", NO, "brought along", values=OWN),
+    case(checks.authority_key_missing, "own", NO, "was supplied", values=OWN),
     *(
         case(checks.authority_key_of_another, name, confirmed, words, files={AUTHORITY_KEY: text}, **GIVEN)
         for name, text, confirmed, words in (
-            ("other", tls.key_text(OTHER_KEY), YES, "is not that of"),
-            ("same", tls.key_text(KEY), NO, "they fit"),
+            ("other", tls.key_text(OTHER_KEY), YES, "does not match"),
+            ("same", tls.key_text(KEY), NO, "they match"),
             ("encrypted", tls.key_text(KEY, b"x"), OPEN, "the passphrase of"),
         )
     ),
-    case(checks.authority_key_of_another, "none", NO, "none to compare", **GIVEN),
-    case(checks.authority_key_of_another, "own", NO, "none to compare", values=OWN, **GIVEN),
+    case(checks.authority_key_of_another, "none", NO, "no CA key to compare", **GIVEN),
+    case(checks.authority_key_of_another, "own", NO, "no CA key to compare", values=OWN, **GIVEN),
 ]
 
 
@@ -114,12 +114,12 @@ def test_files_of_keys_and_certificates_are_read(tmp_path: Path, row: Case) -> N
 
 
 DATES = [
-    case(checks.expired, "on-disk", YES, "on disk: it expired", chain=[OLD]),
-    case(checks.expired, "served", YES, "as served: it exp", chain=[SERVER], anonymous=serves(OLD)),
+    case(checks.expired, "on-disk", YES, "on disk expired on", chain=[OLD]),
+    case(checks.expired, "served", YES, "as served expired", chain=[SERVER], anonymous=serves(OLD)),
     case(checks.expired, "valid", NO, "it is valid until", chain=[SERVER], anonymous=serves(SERVER)),
     case(checks.expired, "none", OPEN, ABSENT),
-    case(checks.not_yet_valid, "on-disk", YES, "on disk: it is valid from", chain=[LATER]),
-    case(checks.not_yet_valid, "served", YES, "as served", chain=[SERVER], anonymous=serves(LATER)),
+    case(checks.not_yet_valid, "on-disk", YES, "on disk is valid from", chain=[LATER]),
+    case(checks.not_yet_valid, "served", YES, "as served is valid", chain=[SERVER], anonymous=serves(LATER)),
     case(checks.not_yet_valid, "valid", NO, "it is valid from", chain=[SERVER]),
     case(checks.not_yet_valid, "none", OPEN, ABSENT),
     case(checks.expires_soon, "soon", YES, "in 19 days", chain=[SERVER], now=NOW + 70 * DAY),
@@ -151,7 +151,7 @@ NAMES = [
     case(checks.name_missing, "named", NO, "it is for registry.test", chain=[SERVER]),
     case(checks.name_missing, "no-file", OPEN, ABSENT),
     case(checks.address_missing, "none", YES, "for no address, not for", chain=[issue(addresses=())]),
-    case(checks.address_missing, "there", NO, "it has the addresses", chain=[SERVER]),
+    case(checks.address_missing, "there", NO, "it has the required", chain=[SERVER]),
     case(checks.address_missing, "own", NO, "it has", chain=[issue(addresses=())], values=OWN),
     case(checks.address_missing, "extra", YES, "not for 2001:db8::1", chain=[SERVER], values=IPV6),
     case(checks.address_missing, "no-file", OPEN, ABSENT),
@@ -167,14 +167,14 @@ def test_names_in_the_certificate_are_those_that_are_asked_for(tmp_path: Path, r
 SIGNERS = [
     case(checks.of_another_authority, "same-name", YES, "of the same name", chain=[SERVER], authority=NAMESAKE),
     case(checks.of_another_authority, "other", YES, "by CN=Example CA", chain=[SERVER], authority=STRANGER),
-    case(checks.of_another_authority, "ours", NO, "has signed it", **GIVEN),
+    case(checks.of_another_authority, "ours", NO, "the CA on disk signed it", **GIVEN),
     case(checks.of_another_authority, "served", YES, "as served", **GIVEN, anonymous=serves(issue(authority=STRANGER))),
     case(checks.of_another_authority, "none", OPEN, ABSENT, chain=[SERVER]),
     case(checks.intermediate_missing, "none", YES, "Issuing CA", chain=odd(WITHOUT_MIDDLE), authority=AUTHORITY),
     case(checks.intermediate_missing, "there", NO, "in the file", chain=odd(LEAF_MIDDLE), authority=STRANGER),
-    case(checks.intermediate_missing, "no-need", NO, "the authority itself", **GIVEN),
+    case(checks.intermediate_missing, "no-need", NO, "the CA itself signed it", **GIVEN),
     case(checks.intermediate_missing, "no-file", OPEN, ABSENT),
-    case(checks.served_is_another, "other", YES, "served is", chain=[SERVER], anonymous=serves(OLD)),
+    case(checks.served_is_another, "other", YES, "served: ", chain=[SERVER], anonymous=serves(OLD)),
     case(checks.served_is_another, "same", NO, "on disk is", chain=[SERVER], anonymous=serves(SERVER)),
     case(checks.served_is_another, "nobody", OPEN, "over TLS: Connection refused", chain=[SERVER]),
 ]
@@ -195,15 +195,15 @@ TRUSTED = [
         case(checks.trust_in_another, name, confirmed, words, files={TRUST: text}, authority=AUTHORITY)
         for name, text, confirmed, words in (
             ("no-pem", b"x", YES, "holds no certificate"),
-            ("other", tls.certificate_text(STRANGER), YES, "is another certificate than"),
+            ("other", tls.certificate_text(STRANGER), YES, "another certificate, not the CA's"),
             ("namesake", tls.certificate_text(NAMESAKE), YES, "another certificate of the same name"),
-            ("second", tls.certificate_text(STRANGER) + AUTHORITY_PEM, NO, "is the authority"),
+            ("second", tls.certificate_text(STRANGER) + AUTHORITY_PEM, NO, "contains the CA certificate"),
         )
     ),
     case(checks.trust_in_another, "none", OPEN, ABSENT, authority=AUTHORITY),
     case(checks.trust_folder_misnamed, "port", YES, "registry.test:5443, not", files={f"{FOLDER}:5443": None}),
     case(checks.trust_folder_misnamed, "both", NO, "there is", files={f"{FOLDER}:5443": None, FOLDER: None}),
-    case(checks.trust_folder_misnamed, "none", NO, "none like it", files={"certs.d/a.test": None}),
+    case(checks.trust_folder_misnamed, "none", NO, "no such folder", files={"certs.d/a.test": None}),
     case(checks.trust_folder_has_key, "key", YES, "holds a.key", files={f"{FOLDER}/a.key": "", TRUST: ""}),
     case(checks.trust_folder_has_key, "client", YES, "a.cert", files={f"{FOLDER}/a.cert": ""}),
     case(checks.trust_folder_has_key, "none", NO, "holds no key", files={TRUST: ""}),
@@ -224,8 +224,8 @@ WRONG_MODE = SetMode(path=Path("/private/ca.key"), before=0o644, after=0o600)
 @pytest.mark.parametrize(
     "row",
     [
-        case(checks.modes, "open", YES, "/private/ca.key has 0644, to be 0600", given=[WRONG_MODE]),
-        case(checks.modes, "closed", NO, "as they are to be", given=[]),
+        case(checks.modes, "open", YES, "/private/ca.key has 0644, expected 0600", given=[WRONG_MODE]),
+        case(checks.modes, "closed", NO, "as required", given=[]),
         case(checks.modes, "unknown", OPEN, "an expired one", given=HostError("a", "an expired one", "b")),
     ],
 )

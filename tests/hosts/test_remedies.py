@@ -190,7 +190,7 @@ def _containers() -> Iterator[Remedy]:
     yield Remedy(
         name="off-its-network",
         how="docker network disconnect registry_default $(ours)",
-        said="it is on no network, to be on registry_default",
+        said="it is on no network, expected registry_default",
         cause="container-off-network",
         notebooks=COMPOSE,
     )
@@ -276,7 +276,7 @@ def _files() -> Iterator[Remedy]:
         yield Remedy(
             name=name,
             how=f"{how}{path}",
-            said="byte 0xe9.*To repair: ([Mm]end or move the file|[Ww]rite that letter in UTF-8)",
+            said="byte 0xe9.*To repair: ([Cc]orrect or move the file|[Ww]rite that letter in UTF-8)",
             cause="compose-differs" if notebooks == COMPOSE else "configuration-no-yaml",
             by=(notebook,),
             by_hand=f"mv {path} /root/sabotage/moved",
