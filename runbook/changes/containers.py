@@ -186,7 +186,7 @@ class PushClientImage(_EngineChange):
 
     def by_hand(self) -> str:
         """Return the equivalent shell commands."""
-        return "# only `registry-runbook run 70-clients` makes and pushes this image"
+        return "# only `./script/run 70-clients` makes and pushes this image"
 
     def make(self, _timeout_seconds: float, /) -> None:
         """Push the image; raises ChangedError if another one has taken its reference since the plan."""

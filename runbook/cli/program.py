@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from runbook.model.errors import ApplyError, HostError, ParameterError, RunbookError, visible
-from runbook.model.parameters import Parameters, from_text, load_file, read
+from runbook.model.parameters import MINE, Parameters, from_text, load_file, read
 from runbook.model.parameters import schema as parameters_schema
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _FAILED, _USAGE, _NOT_PROVEN, _INTERRUPTED = 1, 2, 3, 130  # exit codes; 130 is 
 _NAME = "registry-runbook"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOR_URL = {"ca", "username", "password_file", "days", "repository", "megabytes"}
+_DEFAULT_FILE = "Default: parameters/mine.yml, once the form has written it; else parameters/local.yml."
 _FOR_TIMER = {"calendar", "on_failure"}
 _LONGEST_MESSAGE = 1_000_000  # bytes; the rest of a longer log is ignored
 
@@ -43,15 +44,16 @@ def checked_values(file: Path, given: Iterable[tuple[str, str]]) -> dict[str, ob
     return values | ({"message": checked.message} if "message" in values else {})
 
 
-def _default_file() -> Path:
+def default_file() -> Path:
+    """Return what the form has written, so that every command is about that registry; else the shipped file."""
     from runbook.catalogue import PROJECT
 
-    return PROJECT / "parameters" / "local.yml"
+    return MINE if MINE.exists() else PROJECT / "parameters" / "local.yml"
 
 
 def _parameters(file: Path | None, given: Iterable[tuple[str, str]]) -> Parameters:
-    """Return the parameters of a file, by default parameters/local.yml, overridden by those of the command line."""
-    file = file or _default_file()
+    """Return the parameters of a file, or of the default one, overridden by those of the command line."""
+    file = file or default_file()
     return read(checked_values(file, given), where=f"set in {file} or with -p")
 
 
@@ -72,9 +74,7 @@ def _complete(name: str) -> Callable[[click.Context, click.Parameter, str], list
 
 
 def _parameter_options(command: Any) -> Any:  # noqa: ANN401 (click's decorators are untyped)
-    file = click.option(
-        "-f", "--parameters-file", "file", type=click.Path(path_type=Path), help="Default: parameters/local.yml."
-    )
+    file = click.option("-f", "--parameters-file", "file", type=click.Path(path_type=Path), help=_DEFAULT_FILE)
     given = click.option(
         "-p",
         "--parameters",
@@ -172,11 +172,13 @@ def run(  # noqa: PLR0913 (one argument an option)
     for name in notebooks:
         if name not in names:
             raise click.UsageError(f"expected a notebook ({', '.join(names)}); found {name!r}")
-    values = checked_values(file or _default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
+    values = checked_values(file or default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
     from runbook.cli import summary
-    from runbook.display import overview
+    from runbook.display import first_use, overview
     from runbook.runs.record import folder as folders
+    from runbook.system.host import headless
 
+    os.environ[headless.FROM_FILE] = " ".join(set(values) - {name for name, _ in given})
     default = overview.default_notebooks(read(values, where="set in the parameter file or with -p"))
     record = _run(
         notebooks or tuple(default),
@@ -189,6 +191,8 @@ def run(  # noqa: PLR0913 (one argument an option)
         click.echo(record.as_json(), nl=False)
     else:
         summary.show(record)
+        if record.passed and record.mode == "apply" and record.notebooks[-1].notebook == "60-push-pull":
+            click.echo(f"\n{first_use.text(Parameters.model_validate(values))}")
     if record.result != "done":
         raise SystemExit(_INTERRUPTED if record.result == "interrupted" else _FAILED)
 
@@ -349,7 +353,7 @@ def prove(  # noqa: PLR0913 (one argument an option)
         raise click.UsageError("--url needs --username, and takes no parameters and no --no-image")
     if (install or remove) and (accept or as_json or junit or (install and remove)):
         raise click.UsageError("a timer is installed or removed by itself, without --accept, --json and --junit")
-    file = file or _default_file()
+    file = file or default_file()
     parameters = Parameters() if url else _parameters(file, given)
     from runbook.cli import prove as prove_command  # imported late, as in `plan`
 

@@ -27,13 +27,13 @@ def show(record: Record) -> None:
     for outcome in [item for done in runs for item in done.outcomes if item.note]:
         click.echo(visible(f"{outcome.change.summary}: {outcome.note}"))
     if planned:
-        counts = f"{sum(len(done.changes) for done in runs)} changes planned, none made."
+        counts = f"{tables.counted(sum(len(done.changes) for done in runs), 'change')} planned, none made."
     else:
-        counts = f"{sum(done.changed for done in runs)} changes made, {_proofs(runs)} proofs passed."
+        counts = f"{tables.counted(sum(done.changed for done in runs), 'change')} made, {_proofs(runs)} proofs passed."
     click.echo(f"\n{counts} Record: {record.folder}")
     for done in runs:
         if done.error:
-            click.echo(visible(f"{done.notebook} {done.result}: {done.error}"))
+            click.echo(visible("\n".join((f"{done.notebook} {done.result}: {done.failure}", *done.failed))))
         for item in done.diagnosis:
             click.echo(visible(f"Diagnosis: {item.cause} {item.found}. {item.remedy} {item.command}".rstrip()))
     if record.go_on:
@@ -57,8 +57,10 @@ def _proven(runs: Sequence[NotebookRun]) -> Table:
             result.found,
             "passed" if result.passed else "FAILED",
         )
+        for passed in (False, True)  # what failed comes first
         for done in runs
         for result in done.results
+        if result.passed == passed
     )
     return Table(headings=("Notebook", "Claim", "Is", "Found", "Result"), rows=rows, empty="Nothing was proven.")
 

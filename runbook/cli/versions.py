@@ -47,10 +47,11 @@ def versions(parameters: Parameters, known: Mapping[str, str] | None = None) -> 
 
 
 def host(parameters: Parameters) -> dict[str, str]:
-    """Return facts about this host: name, system, hardware, address, service manager."""
+    """Return facts about this host: name, registry, system, hardware, address, service manager."""
     release = platform.freedesktop_os_release()
     return {
         "name": platform.node(),
+        "registry": parameters.registry_host,
         "distribution": release.get("PRETTY_NAME", "unknown"),
         "kernel": platform.release(),
         "architecture": platform.machine(),

@@ -98,6 +98,7 @@ class Answer:
             details=self.undecided,
             tones=tuple(_TONES[item.finding.confirmed] for item in shown),
             marked="Here and now",
+            links=tables.notebook_links(),
             record={"kind": "diagnosis", **self.as_data(options)},
         )
 
@@ -126,7 +127,7 @@ class Answer:
 
 def command(notebook: str, options: Sequence[str] = ()) -> str:
     """Return the command that runs a notebook; empty without a notebook."""
-    return shlex.join(["registry-runbook", "run", notebook, *options]) if notebook else ""
+    return shlex.join(["./script/run", notebook, *options]) if notebook else ""
 
 
 def _to_do(item: Diagnosis, options: Sequence[str]) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from runbook import catalogue
 from runbook.changes import contract, ledger
 from runbook.changes.base import Change
 from runbook.changes.ledger import Entry
-from runbook.display.tables import Table, Tone
+from runbook.display.tables import Table, Tone, notebook_links
 from runbook.model.errors import HostError, MissingError, RunbookError
 from runbook.model.parameters import Parameters
 from runbook.operations import earlier
@@ -68,7 +68,7 @@ def states_table(states: Sequence[State]) -> Table:
         headings=("Notebook", "State", "Changes to make", "Why"),
         rows=tuple((item.notebook, item.name, str(len(item.changes)), item.reason) for item in states),
         empty="There is no section.",
-        links={item.notebook: f"{item.notebook}.ipynb" for item in states},
+        links=notebook_links(),
         tones=tuple(_TONES[item.name] for item in states),
         marked="State",
     )

@@ -1,8 +1,9 @@
 """What a person sees of changes and results: a table, in a notebook as HTML and in a terminal as text."""
 
 import io
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as TextTable
 from rich.text import Text
 
+from runbook import catalogue
 from runbook.changes.apply import Outcome
 from runbook.changes.base import Change, as_json
 from runbook.display import templates
@@ -30,6 +32,7 @@ _TONES: Mapping[Tone, tuple[str, str]] = {
 _DIFF_COLOURS = {"+": "rgba(46,160,67,0.2)", "-": "rgba(229,83,75,0.2)"}
 # A word stays whole; a digest or a path breaks where it must, so that a table is no wider than its page.
 _SHORT_LETTERS, _SHORT, _LONG = 16, "white-space:nowrap", "white-space:pre-line;overflow-wrap:anywhere;min-width:9em"
+_LONGEST, _FOLDED = 400, 160  # the letters of a cell from which on a notebook folds it, and those that then stay shown
 _SCREEN = 25  # rows that a notebook shows before what comes next is out of sight
 _UNWRAPPED = 1000  # one line a row: a notebook shows the HTML, and a diff of its text stays readable
 
@@ -41,7 +44,7 @@ class Table:
     `by_hand` are commands for a shell, which a notebook alone shows, folded.
 
     `tones` are the rows' colours in a notebook, one a row or none at all; the mark of a tone stands before the cell
-    under the heading `marked`. `links` gives a cell with this text an address there. A notebook shows the caption alone
+    under the heading `marked`. `links` gives a text within a cell its address there. A notebook shows the caption alone
     of what is `folded`, until a reader opens it.
     """
 
@@ -79,14 +82,24 @@ class Table:
         mark, colours = _TONES[tone]
         cells = [
             {
-                "text": visible(text),
+                "parts": list(self._parts(visible(text))),
+                "folded": f"{visible(text)[:_FOLDED].rpartition(' ')[0]} …" if len(text) > _LONGEST else "",
                 "wrap": _SHORT if len(text) <= _SHORT_LETTERS and text.isprintable() else _LONG,
                 "mark": mark if heading == self.marked else "",
-                "link": self.links.get(text, ""),
             }
             for heading, text in zip(self.headings, row, strict=True)
         ]
         return {"colours": colours, "cells": cells}
+
+    def _parts(self, text: str) -> Iterator[tuple[str, str, bool]]:
+        """Yield the parts of a cell's text: each with its link, or none, and whether it stands between backticks."""
+        names = "|".join(map(re.escape, self.links)) or "(?!)"
+        end = 0
+        for found in re.finditer(rf"`(?P<code>[^`\n]+)`|(?<![\w-])(?:{names})(?![\w-])", text):
+            yield text[end : found.start()], "", False
+            yield (found["code"], "", True) if found["code"] else (found[0], self.links[found[0]], False)
+            end = found.end()
+        yield text[end:], "", False
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
         """Return both forms for Jupyter, with the data behind them as the output's metadata."""
@@ -119,6 +132,11 @@ def render(table: Table, console: Console) -> None:
     console.print(drawn)
     for text in table.details:
         console.print(visible(text), markup=False, emoji=False)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 change`, `2 changes`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def changes_table(changes: Sequence[Change]) -> Table:
@@ -162,24 +180,22 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
     )
 
 
-def results_table(results: Sequence[Result]) -> Table:
-    """Return the table of a proof: a claim that something works or is refused, expected, found, passed or failed."""
+def results_table(results: Sequence[Result], asked: str = "") -> Table:
+    """Return the table of a proof: a claim that something works or is refused, expected, found, passed or failed.
+
+    The rows that failed come first, with a column for their remedies. `asked` is the registry, the host and the time.
+    """
+    failed = sum(not result.passed for result in results)
+    counts = f"{failed} of {len(results)} FAILED" if failed else f"{len(results)} of {len(results)} passed"
+    ordered = sorted(results, key=lambda result: result.passed)
     return Table(
-        headings=("Claim", "Is", "Expected", "Found", "Result"),
-        rows=tuple(
-            (
-                result.claim,
-                "refused" if result.refusal else "works",
-                result.expected,
-                result.found,
-                "passed" if result.passed else "FAILED",
-            )
-            for result in results
-        ),
+        headings=("Claim", "Is", "Expected", "Found", "Result", *(["To repair"] if failed else [])),
+        rows=tuple((*_words(item), *([item.remedy * (not item.passed)] if failed else [])) for item in ordered),
         empty="Nothing was checked: the mode is plan.",
-        caption="The proof: each claim, tried just now",
-        tones=tuple(_tone(result) for result in results),
+        caption=": ".join(filter(None, (f"The proof of {asked}" if asked else "The proof", counts))),
+        tones=tuple(_tone(result) for result in ordered),
         marked="Result",
+        links=notebook_links(),
         record={
             "kind": "checks",
             "results": [
@@ -197,20 +213,35 @@ def results_table(results: Sequence[Result]) -> Table:
     )
 
 
+def notebook_links() -> Mapping[str, str]:
+    """Return the address of each notebook, as another notebook links it."""
+    return {name: f"{name}.ipynb" for name in catalogue.names()}
+
+
+def _words(result: Result) -> tuple[str, ...]:
+    return (
+        result.claim,
+        "refused" if result.refusal else "works",
+        result.expected,
+        result.found,
+        "passed" if result.passed else "FAILED",
+    )
+
+
 def _tone(result: Result) -> Tone:
     if not result.passed:
         return "bad"
     return "refused" if result.refusal else "good"
 
 
-def parameters_tables(values: Mapping[str, object]) -> list[Table]:
-    """Return the table of the parameters that a notebook uses; two where they are many.
+def parameters_tables(values: Mapping[str, object], origins: Mapping[str, str]) -> list[Table]:
+    """Return the table of the parameters that a notebook uses, each with its origin; two tables where they are many.
 
     The first then holds those that differ from their default, and the second, folded, the others.
     """
-    rows = tuple((name, str(value)) for name, value in values.items())
+    rows = tuple((name, str(value), origins[name]) for name, value in values.items())
     whole = Table(
-        headings=("Parameter", "Value"),
+        headings=("Parameter", "Value", "From"),
         rows=rows,
         empty="This notebook takes no parameters.",
         caption="The parameters that count",

@@ -1,7 +1,9 @@
 """The functions that notebook cells call: load, plan, apply, verify. Each shows a table."""
 
 import dataclasses
+import datetime
 import html
+import platform
 import threading
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,8 +20,8 @@ from runbook.changes.manual import LeftToUser
 from runbook.changes.undo import EnterEarlier
 from runbook.display import tables
 from runbook.display.pictures import Drawing
-from runbook.jupyter import steps
-from runbook.model.errors import CheckError, HostError, InterruptError, MissingError, RunbookError
+from runbook.jupyter import origins, steps
+from runbook.model.errors import CheckError, HostError, InterruptError, MissingError, OrderError, RunbookError
 from runbook.model.parameters import MINE, Parameters, load_file, read
 from runbook.model.results import Result, works
 from runbook.operations import earlier
@@ -63,13 +65,17 @@ def load(namespace: MutableMapping[str, object]) -> Parameters:
         for name, value in namespace.items()
         if not name.startswith("_") and name not in _NOT_PARAMETERS and not isinstance(value, ModuleType)
     }
-    for name, value in _form_values().items():
-        if name in given and given[name] == Parameters.model_fields[name].default:
-            given[name] = value
+    formed = {
+        name: value
+        for name, value in _form_values().items()
+        if name in given and given[name] == Parameters.model_fields[name].default
+    }
+    given |= formed
     unknown = [name for name in given if name not in Parameters.model_fields]
     steps.forget_unknown(namespace, unknown)
     parameters = read(given, where="set in the cell under the heading Parameters, by papermill, or in a parameter file")
-    for table in tables.parameters_tables({name: getattr(parameters, name) for name in given}):
+    values = {name: getattr(parameters, name) for name in given}
+    for table in tables.parameters_tables(values, origins.of(values, formed)):
         show(table)
     steps.end_load(parameters)
     return parameters
@@ -156,16 +162,19 @@ def _begin_ledger(changes: Sequence[Change], parameters: Parameters) -> list[Cha
     return [EnterEarlier(found=found)] if (found := earlier.find(parameters)) else []
 
 
-def apply(changes: Sequence[Change], parameters: Parameters) -> None:
+def apply(changes: Sequence[Change], parameters: Parameters, *, typed: str = "") -> None:
     """Apply the changes, and show their outcomes, also after a failure; mode `plan` changes nothing.
 
-    JupyterLab shows a progress bar with the current change. A plan is applied once: see `steps`.
+    JupyterLab shows a progress bar with the current change. There, a person has to type the text `typed` first, if
+    there is one and a change to make. A plan is applied once: see `steps`. Raises OrderError for any other text.
     """
     steps.begin_apply(changes, parameters)
     if parameters.mode == "plan":
         show(tables.Table(headings=(), rows=(), empty="Nothing was changed: the mode is plan."))
         steps.end_apply()
         return
+    if typed and changes and is_interactive():
+        _ask_for(typed)
     outcomes: list[executor.Outcome] = []
     try:
         with _diagnosed(parameters), lock.hold(), _progress(len(changes)) as before:
@@ -173,6 +182,16 @@ def apply(changes: Sequence[Change], parameters: Parameters) -> None:
     finally:
         show(tables.outcomes_table(outcomes))
     steps.end_apply()
+
+
+def _ask_for(text: str) -> None:
+    found = input(f"Type {text} to go on, or nothing to leave all as it is: ")
+    if found != text:
+        raise OrderError(
+            f"{text} to be typed before this plan is applied",
+            repr(found) if found else "nothing; all is as it was",
+            f"to apply it, run Plan and Apply again, and type {text}",
+        )
 
 
 @contextmanager
@@ -211,7 +230,10 @@ def verify(
         if parameters.mode == "apply":
             with lock.hold():  # a proof pushes and removes
                 results = prove(section, parameters)
-        show(tables.results_table(results))
+        asked = (
+            f"{parameters.registry_host} on {platform.node()}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+        )
+        show(tables.results_table(results, asked))
         if draw and any(result.asker for result in results):
             show(draw(results))
         if failed := [result for result in results if not result.passed]:
@@ -219,6 +241,7 @@ def verify(
                 "every proof to hold",
                 "; ".join(f"{item.claim}: expected {item.expected}, found {item.found}" for item in failed),
                 "; ".join(dict.fromkeys(item.remedy for item in failed)),
+                shown=f"{len(failed)} of {len(results)} failed: the first rows of the table above",
             )
 
 
@@ -232,7 +255,7 @@ def prove(section: Operation, parameters: Parameters) -> list[Result]:
     converged = works(
         "planning again finds nothing to change",
         expected="0 changes",
-        found=f"{len(changes)} changes" + "".join(f"; {change}" for change in changes),
+        found=tables.counted(len(changes), "change") + "".join(f"; {change}" for change in changes),
         remedy=remedy,
     )
     return [converged, *(section.check(parameters) if converged.passed else ())]

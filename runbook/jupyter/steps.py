@@ -82,7 +82,7 @@ def begin_apply(changes: Sequence[Change], parameters: Parameters) -> None:
     if parameters is not _state.parameters or changes is not planned:
         raise OrderError(
             "a plan that was made from the values loaded last, and not applied yet",
-            "a plan that was applied already" if _state.was_used else "none: Plan has failed, or not run since Load",
+            "one that an earlier Apply took" if _state.was_used else "none: Plan has failed, or not run since Load",
             "run Plan again, read it, then run Apply",
         )
     _state.was_used = True

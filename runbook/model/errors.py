@@ -100,4 +100,15 @@ class InterruptError(ApplyError):
 
 
 class CheckError(RunbookError):
-    """A check failed; `found` lists the failed rows."""
+    """A check failed; `found` lists the failed rows.
+
+    `shown` is what Jupyter shows instead, below a table that already has those rows and their remedies.
+    """
+
+    def __init__(self, expected: str, found: str, remedy: str, *, shown: str = "") -> None:
+        """Store the three parts, and the short form."""
+        super().__init__(expected, found, remedy)
+        self.shown = shown
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"CheckError: {self.shown}"] if self.shown else super()._render_traceback_()

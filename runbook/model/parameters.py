@@ -311,9 +311,7 @@ def _explain_one(detail: ErrorDetails, values: Mapping[str, object], where: str)
         name = next(item for item in values if item not in Parameters.model_fields)
     if name is not None and name not in Parameters.model_fields:
         near = difflib.get_close_matches(name, Parameters.model_fields, n=1, cutoff=0.5)
-        meant = (
-            f"write {near[0]}, which is probably meant" if near else "see `registry-runbook parameters` for the names"
-        )
+        meant = f"write {near[0]}, which is probably meant" if near else "see `./script/run parameters` for the names"
         plain = name if re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name) else ascii(name[:100])
         found = f"{plain} = {_shown(name, values[name])} ({where})"
         return name, ParameterError("a parameter that the runbook knows", found, meant)

@@ -61,7 +61,7 @@ class TimerFacts:
 def gather() -> TimerFacts:
     """Return the facts; raises HostError on a host without systemd."""
     if systemd.supervisor() != "systemd":
-        remedy = f"let another scheduler run `registry-runbook prove`, whose exit code tells; see {NAME} in the docs"
+        remedy = f"let another scheduler run `./script/run prove`, whose exit code tells; see {NAME} in the docs"
         raise HostError("systemd, which starts the timer", "none on this host", remedy)
     enabled = systemd.is_enabled(TIMER.name)
     texts = tuple((path, text) for path in (SERVICE, TIMER, FAILED) if (text := files.read_text(path)) is not None)

@@ -18,7 +18,7 @@ from typing import TypeVar
 from docker.errors import DockerException
 
 from runbook.changes.base import Change
-from runbook.display import overview
+from runbook.display import overview, tables
 from runbook.model.errors import CheckError, HostError, RunbookError
 from runbook.model.parameters import Parameters
 from runbook.model.results import Result, refused, works
@@ -48,7 +48,7 @@ _PLANNED = "planning again finds nothing to change"
 _AGAIN = "run the notebook {}"
 _CHECKED = "its own checks can be made"
 _IMAGES = "its proof with a container or an image"
-_HANGS = "see what hangs: `docker logs`, `journalctl -u docker`, `df`, `dmesg`; `registry-runbook diagnose`"
+_HANGS = "see what hangs: `docker logs`, `journalctl -u docker`, `df`, `dmesg`; `./script/run diagnose`"
 _FOR_COMPARING = 3.0  # seconds reserved for the comparison after the proof
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -182,7 +182,7 @@ def _plan_again(name: str, parameters: Parameters) -> list[Result]:
 
     def planned(parameters: Parameters) -> list[Result]:
         changes = section.plan(parameters, section.gather(parameters))
-        found = f"{len(changes)} changes" + "".join(f"; {change}" for change in changes)
+        found = tables.counted(len(changes), "change") + "".join(f"; {change}" for change in changes)
         return [works(_PLANNED, expected="0 changes", found=found, remedy=_AGAIN.format(name))]
 
     return _tried(_PLANNED, name, planned, parameters)

@@ -476,3 +476,12 @@ def test_root_is_warned_once_of_code_that_others_could_change(
     assert list(json.loads(warned.out)) == catalogue.names()
     with somebody_else():
         assert call("list").err == ""
+
+
+def test_file_of_the_form_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a command without -f is about another registry than the notebooks, or needs a file of the form."""
+    monkeypatch.setattr(program, "MINE", tmp_path / "mine.yml")
+    assert program.default_file() == catalogue.PROJECT / "parameters" / "local.yml"
+    (tmp_path / "mine.yml").write_text("port: 5443\n", encoding="ascii")
+    assert program.checked_values(program.default_file(), ()) == {"port": 5443}
+    assert program.checked_values(program.default_file(), (("port", "6443"),)) == {"port": 6443}

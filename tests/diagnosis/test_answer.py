@@ -80,7 +80,7 @@ def test_table_shows_cause_check_remedy_and_command() -> None:
     """Fails if a reader is not told what was found, what to do and by which command; or a remedy for what is not so."""
     table = diagnose("a message", Parameters()).table(["-p", "port", "5443"])
     assert table.rows == (
-        ("confirmed", "root.", "r", "Mend root.", "registry-runbook run 10-host -p port 5443"),
+        ("confirmed", "root.", "r", "Mend root.", "./script/run 10-host -p port 5443"),
         ("confirmed", "asked.", "a", "Mend asked.", "yourself"),
         ("undecided", "open.", "u", "Mend open.", "yourself"),
         ("ruled out", "gone.", "n", "", ""),

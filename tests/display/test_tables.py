@@ -4,7 +4,7 @@ import dataclasses
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, fromstring
 
@@ -25,6 +25,11 @@ MADE = MakeDirectory(path=Path("/p"), mode=0o700)
 WRITTEN = WriteFile(path=Path("/f"), before=None, after="<b>&\n", mode=0o600)
 WORKS = results.works("a login", expected=200, found=200, remedy="r")
 REFUSED = results.refused("no login", expected=401, found=200, remedy="close it")
+
+
+def shown_values(values: Mapping[str, object]) -> list[Table]:
+    """Return the tables of parameters that a person has set in the cell."""
+    return tables.parameters_tables(values, dict.fromkeys(values, "cell"))
 
 
 def test_by_hand_holds_each_change_s_commands_alone() -> None:
@@ -59,7 +64,7 @@ def test_changes_table_shows_the_diff_of_each_change_that_has_one() -> None:
         pytest.param(tables.changes_table([]), "Nothing to do: the host is as this section describes it.", id="plan"),
         pytest.param(tables.outcomes_table([]), "0 changes made.", id="apply"),
         pytest.param(tables.results_table([]), "Nothing was checked: the mode is plan.", id="checks"),
-        pytest.param(tables.parameters_tables({})[0], "This notebook takes no parameters.", id="parameters"),
+        pytest.param(shown_values({})[0], "This notebook takes no parameters.", id="parameters"),
     ],
 )
 def test_table_without_rows_says_so(table: Table, expected: str) -> None:
@@ -85,8 +90,13 @@ def test_outcomes_table_keeps_seconds_and_note() -> None:
 def test_results_table_tells_refusals_and_failures_apart() -> None:
     """Fails if a failed row looks like a passed one, or a negative twin like a success."""
     table = tables.results_table([WORKS, REFUSED])
-    expected = (("a login", "works", "200", "200", "passed"), ("no login", "refused", "401", "200", "FAILED"))
-    assert expected == table.rows
+    assert table.rows == (
+        ("no login", "refused", "401", "200", "FAILED", "close it"),
+        ("a login", "works", "200", "200", "passed", ""),
+    )
+    assert (table.headings[-1], table.caption) == ("To repair", "The proof: 1 of 2 FAILED")
+    held = tables.results_table([WORKS], "r.test on h, now")
+    assert (held.headings[-1], held.caption) == ("Result", "The proof of r.test on h, now: 1 of 1 passed")
     kept = json.loads(json.dumps(table.record))
     assert kept["kind"] == "checks"
     assert [(item["refusal"], item["passed"], item["remedy"]) for item in kept["results"]] == [
@@ -97,15 +107,19 @@ def test_results_table_tells_refusals_and_failures_apart() -> None:
 
 def test_parameters_table_shows_each_value() -> None:
     """Fails if a value is left out because it is false or empty."""
-    [table] = tables.parameters_tables({"delete_enabled": False, "test_image": "", "extra_names": ["a.test"]})
-    assert table.rows == (("delete_enabled", "False"), ("test_image", ""), ("extra_names", "['a.test']"))
+    [table] = shown_values({"delete_enabled": False, "test_image": "", "extra_names": ["a.test"]})
+    assert table.rows == (
+        ("delete_enabled", "False", "cell"),
+        ("test_image", "", "cell"),
+        ("extra_names", "['a.test']", "cell"),
+    )
 
 
 def test_parameters_tables_fold_what_a_reader_has_not_changed() -> None:
     """Fails if 50 defaults push what comes next out of sight, or one of them cannot be found."""
     every = Parameters(port=5443, delete_enabled=False).model_dump()
-    changed, kept = tables.parameters_tables(every)
-    assert changed.rows == (("port", "5443"), ("delete_enabled", "False"))
+    changed, kept = shown_values(every)
+    assert changed.rows == (("port", "5443", "cell"), ("delete_enabled", "False", "cell"))
     assert len(kept.rows) == len(every) - 2
     assert read_html(changed).find("details") is None
     folded = read_html(kept).find("details")
@@ -115,7 +129,7 @@ def test_parameters_tables_fold_what_a_reader_has_not_changed() -> None:
         f"{len(every) - 2} parameters have their defaults",
     )
     assert len(folded.findall(".//tbody/tr")) == len(every) - 2
-    nothing, _ = tables.parameters_tables(Parameters().model_dump())
+    nothing, _ = shown_values(Parameters().model_dump())
     assert "No parameter differs from its default." in nothing.html()
 
 
@@ -139,11 +153,42 @@ def test_html_marks_each_row_beside_its_colour() -> None:
     rows = read_html(tables.results_table([WORKS, refusal, REFUSED])).findall(".//tbody/tr")
     cells = [[cell.text for cell in row.findall("td")] for row in rows]
     assert [(row[1], row[4]) for row in cells] == [
+        ("refused", "✗ FAILED"),
         ("works", "✓ passed"),
         ("refused", "✓ passed"),
-        ("refused", "✗ FAILED"),
     ]
     assert len({row.get("style") for row in rows}) == 3
+
+
+def test_html_links_the_notebooks_that_a_remedy_names() -> None:
+    """Fails if a person has to look for the notebook, a part of a word is taken for one, or text becomes markup."""
+    remedy = "run 40-configuration, then <50-compose>"
+    table = tables.results_table([dataclasses.replace(REFUSED, remedy=remedy)])
+    cell = read_html(table).findall(".//tbody/tr/td")[-1]
+    assert "".join(cell.itertext()) == remedy
+    assert [(link.text, link.get("href")) for link in cell.findall("a")] == [
+        ("40-configuration", "40-configuration.ipynb"),
+        ("50-compose", "50-compose.ipynb"),
+    ]
+    assert "href" not in tables.results_table([dataclasses.replace(REFUSED, remedy="140-configurations")]).html()
+
+
+def test_html_shows_commands_as_such_and_folds_what_is_long() -> None:
+    """Fails if a person reads raw backticks, a long line of a log pushes the rest away, or a part of either is lost."""
+    long = "level=error " * 50
+    table = Table(headings=("a", "b", "c"), rows=(("run `ss -ltnp`, or `", long, "<`x`>"),), empty="")
+    first, second, third = read_html(table).findall(".//tbody/tr/td")
+    assert ["".join(first.itertext()), [code.text for code in first.findall("code")]] == [
+        "run ss -ltnp, or `",
+        ["ss -ltnp"],
+    ]
+    summary = second.findtext("details/summary") or ""
+    assert (len(summary) < 200, "".join(second.itertext())) == (True, summary + long)
+    assert "".join(third.itertext()) == "<x>"
+
+
+def test_html_marks_outcomes() -> None:
+    """Fails if what is left to a person looks as done as the rest."""
     left = LeftToUser(task="paste", text="a\nb\n")
     outcomes = [Outcome(change=EnableEngine(), state="done"), Outcome(change=left, state="left to you", note="a\nb")]
     rows = read_html(tables.outcomes_table(outcomes)).findall(".//tbody/tr")
@@ -155,7 +200,7 @@ def test_html_marks_each_row_beside_its_colour() -> None:
 def test_html_says_what_a_table_and_its_columns_are() -> None:
     """Fails if a screen reader finds a table without a name, or cells without their heading."""
     shown = [
-        *tables.parameters_tables({"mode": "plan"}),
+        *shown_values({"mode": "plan"}),
         tables.changes_table([MADE]),
         tables.outcomes_table([Outcome(change=EnableEngine(), state="done")]),
         tables.results_table([WORKS]),
@@ -164,7 +209,7 @@ def test_html_says_what_a_table_and_its_columns_are() -> None:
     assert captions == [table.caption for table in shown]
     assert len(set(captions)) == 4
     headings = [heading for table in shown for heading in read_html(table).findall(".//th")]
-    assert [heading.get("scope") for heading in headings] == ["col"] * 13
+    assert [heading.get("scope") for heading in headings] == ["col"] * 14
 
 
 def test_html_breaks_long_words_and_keeps_short_ones_whole() -> None:
@@ -249,14 +294,12 @@ def test_render_is_as_wide_as_the_terminal() -> None:
     drawn = io.StringIO()
     console = Console(file=drawn, width=40, force_terminal=True, color_system="standard", highlight=False)
     value = "a long value of many words, more than fit"
-    tables.render(tables.parameters_tables({"name": value})[0], console)
+    tables.render(shown_values({"name": value})[0], console)
     assert "\x1b[1m" in drawn.getvalue()
     words = re.sub(r"\x1b\[\d*m", "", drawn.getvalue()).split()
     assert words == [
-        "Parameter",
-        "Value",
-        "name",
-        *["a", "long", "value", "of", "many", "words,", "more", "than", "fit"],
+        *["Parameter", "Value", "From"],
+        *["name", "a", "long", "value", "of", "many", "cell", "words,", "more", "than", "fit"],
     ]
 
 

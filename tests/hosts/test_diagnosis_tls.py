@@ -146,7 +146,7 @@ def test_failed_notebook_ends_with_its_diagnosis_and_is_mended_by_it(faulty_host
         found.shell("rm -r $TRUST")
         failed = run(found.host, "60-push-pull", check=False)
         [diagnosis, *_] = failed.data["notebooks"][0]["diagnosis"]
-        assert (diagnosis["name"], diagnosis["command"]) == ("trust-missing", "registry-runbook run 30-certificates")
+        assert (diagnosis["name"], diagnosis["command"]) == ("trust-missing", "./script/run 30-certificates")
         assert "CheckError" in str(failed.error)
         told = script_run(found.host, "60-push-pull", check=False).stdout
         assert "Diagnosis: The engine does not trust the CA for this registry." in told

@@ -144,7 +144,7 @@ def test_load_shows_what_is_set_and_takes_no_module_for_it(capsys: pytest.Captur
     namespace = {"port": 8443, "notebook": cells, "_": 1, "parameters": None, "changes": [], "In": []}
     assert cells.load(namespace) == Parameters(port=8443)
     shown = capsys.readouterr().out
-    assert "('port', '8443')" in shown
+    assert "('port', '8443', 'cell')" in shown
     assert [name for name in (*namespace, "domain") if name != "port" and f"('{name}'" in shown] == []
     with pytest.raises(ParameterError, match="under the heading Parameters, by papermill"):
         cells.load({"prot": 8443})
@@ -187,7 +187,7 @@ def test_error_that_the_catalogue_knows_comes_with_its_diagnosis(
     with pytest.raises(CheckError, match=WORDS):
         cells.verify(push_pull, parameters)
     rows = [row for table in shown if isinstance(table, tables.Table) for row in table.rows]
-    expected = ("confirmed", "The cause.", "so it is", "Mend it.", "registry-runbook run 10-host")
+    expected = ("confirmed", "The cause.", "so it is", "Mend it.", "./script/run 10-host")
     assert rows == ([expected] if confirmed else [])
 
 

@@ -84,7 +84,7 @@ def test_plan_is_applied_once(run: Run, made: Path) -> None:
     assert run(*STEPS) == [""] * 5
     made.rmdir()
     [error] = run(APPLY)
-    assert "found a plan that was applied already" in error
+    assert "found one that an earlier Apply took" in error
     assert run(VERIFY) != [""]  # nothing was made anew, so it does not hold
     assert not made.exists()
     assert run(PLAN, APPLY, VERIFY) == [""] * 3
@@ -115,6 +115,23 @@ def test_misspelt_name_is_forgotten_once_it_is_corrected(run: Run) -> None:
     assert run(LOAD) == [refused]
     assert run("prt: int = 444", LOAD)[1] == refused
     assert run(PARAMETERS, LOAD) == ["", ""]
+
+
+@pytest.mark.parametrize(("typed", "removed"), [("r.test", True), ("", False), ("other.test", False)])
+def test_apply_that_asks_acts_only_on_what_it_asks_for(
+    client: BlockingKernelClient, run: Run, made: Path, typed: str, *, removed: bool
+) -> None:
+    """Fails if Run All takes something away, or what was typed for another registry does."""
+    assert run(PARAMETERS, LOAD, PLAN) == [""] * 3
+    asked = client.execute("cells.apply(changes, parameters, typed='r.test')", stop_on_error=False, allow_stdin=True)
+    assert "Type r.test to go on" in client.get_stdin_msg(timeout=60)["content"]["prompt"]
+    assert not made.exists()
+    client.input(typed)
+    content = reply(client, asked)
+    assert (content["status"] == "ok", made.exists()) == (removed, removed)
+    if not removed:
+        assert "r.test to be typed" in content["evalue"]
+        assert "an earlier Apply took" in run(APPLY)[0]
 
 
 @pytest.mark.parametrize("failing", FAILING)

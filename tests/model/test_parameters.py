@@ -87,8 +87,8 @@ def test_read_takes_the_longest_names(tmp_path: Path) -> None:
             {"validity": 1}, "validity = 1", "write validity_days, which is probably meant", id="unit-missing"
         ),
         pytest.param({"dom\udcff": 1}, "'dom\\udcff' = 1", "write domain, which is probably meant", id="no-utf-8"),
-        pytest.param({"": 1}, "'' = 1", "see `registry-runbook parameters` for the names", id="empty"),
-        pytest.param({"zz": 1}, "zz = 1", "see `registry-runbook parameters` for the names", id="nothing-near"),
+        pytest.param({"": 1}, "'' = 1", "see `./script/run parameters` for the names", id="empty"),
+        pytest.param({"zz": 1}, "zz = 1", "see `./script/run parameters` for the names", id="nothing-near"),
         pytest.param({"port": "x", "prot": 1}, "prot = 1", "write port, which is probably meant", id="before-a-value"),
     ],
 )

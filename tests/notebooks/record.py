@@ -6,6 +6,7 @@ notebooks keep the outputs of their defaults, which stand above them; those of t
 this.
 """
 
+import datetime
 import json
 import sys
 from pathlib import Path
@@ -23,7 +24,11 @@ KEPT = ("jupyter", "tags")  # of a cell's metadata: papermill's part, and what J
 
 
 def clean(text: str) -> str:
-    """Return an executed notebook without what each run has anew: papermill's times, and the data behind tables."""
+    """Return an executed notebook without what each run has anew: papermill's times, and the data behind tables.
+
+    Each output says that it is an example: whoever reads it in the repository has another host.
+    """
+    said = f"Example, recorded {datetime.datetime.now(datetime.UTC):%Y-%m-%d} on a test host with Debian 12"
     notebook: dict[str, Any] = json.loads(text)
     notebook["metadata"].pop("papermill", None)
     for cell in notebook["cells"]:
@@ -31,6 +36,9 @@ def clean(text: str) -> str:
         for output in cell.get("outputs", ()):
             if "metadata" in output:
                 output["metadata"] = {}
+            for kind, mark in (("text/html", f"<p><em>{said}</em></p>"), ("text/plain", f"({said})\n")):
+                if kind in output.get("data", {}):
+                    output["data"][kind] = [mark, *output["data"][kind]]
     return dump(notebook)
 
 

@@ -1,6 +1,7 @@
 """What the notebooks store of their last run, and what is stored of one with the document's own values."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,20 @@ def test_outputs_of_the_document_are_those_of_the_notebook(name: str) -> None:
     exec("".join(injected["source"]), given)  # noqa: S102 (papermill's own lines, name = value)
     del given["__builtins__"]
     assert given == VALUES
+
+
+@pytest.mark.parametrize("folder", [NOTEBOOKS, DOCUMENT], ids=["defaults", "document"])
+def test_each_stored_output_says_that_it_is_an_example(folder: Path) -> None:
+    """Fails where a reader could take what another host has shown for his own."""
+    shown = [
+        "".join(text)
+        for name in names()
+        for cell in code(folder / f"{name}.ipynb")
+        for output in cell["outputs"]
+        for kind, text in output["data"].items()
+        if kind in ("text/html", "text/plain")
+    ]
+    assert len(shown) > 50
+    assert [
+        text for text in shown if not re.match(r"(<p><em>|\()Example, recorded 20\d\d-\d\d-\d\d on a test", text)
+    ] == []

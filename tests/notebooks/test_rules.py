@@ -142,7 +142,7 @@ def test_notebook_says_what_to_do_next_and_where_a_proof_fails(name: str) -> Non
     markdown = [cell.source for cell in cells(name, "markdown")]
     assert re.search(r"^\*\*Next\*\*: .+", markdown[-1], re.MULTILINE)
     [verify] = [text for text in markdown if text.startswith("## Verify")]
-    assert "below a red one stands what to do" in verify
+    assert "a red one says what to do" in verify
 
 
 def test_what_each_notebook_does_is_explained_in_the_index() -> None:

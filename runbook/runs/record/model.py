@@ -98,6 +98,23 @@ class NotebookRun(BaseModel):
         """The number of claims that hold."""
         return sum(result.passed for result in self.results)
 
+    @property
+    def failed(self) -> list[str]:
+        """The claims that do not hold, each once, with what repairs it."""
+        failed = [item for item in self.results if not item.passed]
+        return list(
+            dict.fromkeys(
+                f"{item.claim}: expected {item.expected}; found {item.found}. To repair: {item.remedy}."
+                for item in failed
+            )
+        )
+
+    @property
+    def failure(self) -> str:
+        """What ended it: how many proofs failed, or else the error."""
+        failed = len(self.results) - self.passed
+        return f"{failed} of {len(self.results)} proofs failed" if failed else self.error or ""
+
 
 class Record(BaseModel):
     """A run of registry-runbook."""

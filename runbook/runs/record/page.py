@@ -27,7 +27,7 @@ def text(record: Record) -> str:
         notebooks=[_notebook(done) for done in runs],
         failed=[done for done in runs if done.error],
         notes=[(done.notebook, done.note) for done in runs if done.note],
-        proofs=[row for done in runs for row in _proofs(done)],
+        proofs=sorted((row for done in runs for row in _proofs(done)), key=lambda row: row[-1] == "passed"),
         planned=sorted((row for done in runs for row in _planned(done)), key=lambda row: row[0]),
         made=[row for done in runs for row in _made(done)] + [row for done in runs for row in _not_made(done)],
         steps=[
@@ -54,6 +54,7 @@ def _facts(record: Record) -> dict[str, str]:
     return {
         "Begun": f"{record.started:%Y-%m-%d %H:%M:%S} UTC",
         "Took": f"{record.seconds:.1f} s",
+        "Registry": record.host.get("registry", "not known"),
         "Host": record.host.get("name", "not known"),
         "Changes": f"{planned} planned, {made} made",
         "Proofs": f"{passed} of {proofs} passed",

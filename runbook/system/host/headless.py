@@ -1,8 +1,9 @@
-"""Whether this process works for a headless run, with no person at its prompt: a variable of its environment."""
+"""What a headless run tells its kernels, by variables of its environment: that no person is at their prompt."""
 
 import os
 
 _VARIABLE = "RUNBOOK_HEADLESS"
+FROM_FILE = "RUNBOOK_FROM_FILE"  # the names of the parameters that a run took from its file, for its notebooks
 
 
 def declare() -> None:

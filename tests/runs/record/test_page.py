@@ -83,9 +83,9 @@ def test_page_shows_all_of_a_run() -> None:
         ["50-compose", "", "✗ failed", "0", "0", "1 of 2", "6.0"],
     ]
     assert rows(tree, "What was tried")[1:] == [
+        ["50-compose", "no login", "refused", "401", "200", "✗ FAILED"],
         ["10-host", "a login", "works", "200", "200", "✓ passed"],
         ["50-compose", "a login", "works", "200", "200", "✓ passed"],
-        ["50-compose", "no login", "refused", "401", "200", "✗ FAILED"],
     ]
     made = ["10-host", "make the folder /p (0700)", "✓ done", "0.12", "took [it]"]
     assert made in rows(tree, "What was changed")
@@ -94,7 +94,8 @@ def test_page_shows_all_of_a_run() -> None:
     assert rows(tree, "Host")[1:] == [["name", "trixie"]]
     assert rows(tree, "Parameters")[1:] == [["domain", "registry.test"], ["port", "443"]]
     said = tree.text()
-    for text in ("CheckError: expected [401]", "./script/run 50-compose -p port 5443", "2 of 3 passed", "1 made"):
+    go_on = "./script/run 50-compose -p port 5443"
+    for text in ("1 of 2 proofs failed", "no login: expected 401; found 200", go_on, "2 of 3 passed", "1 made"):
         assert text in said
 
 
