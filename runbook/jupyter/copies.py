@@ -24,35 +24,41 @@ def folder() -> Path:
     return Path(platformdirs.user_data_path("registry-runbook"))
 
 
-def update(place: Path) -> None:
+def update(place: Path) -> list[Path]:
     """Make the copies that are missing from `place`/notebooks, and those of which the project has another version now.
+
+    Returns the copies that it made.
 
     A copy of an earlier version moves to `earlier` there, with its outputs and notes. Raises HostError if a copy cannot
     be written, or if another user could redirect that.
     """
-    copies = place / "notebooks"
+    copies, made = place / "notebooks", []
     try:
         files.ensure_directory(copies, 0o700)
         for name in catalogue.names():
-            _update(copies / f"{name}.ipynb", (catalogue.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
+            copy = copies / f"{name}.ipynb"
+            if _update(copy, (catalogue.NOTEBOOKS / copy.name).read_text(encoding="utf-8")):
+                made.append(copy)
         for name in _LINKED:
             _link(place / name, catalogue.PROJECT / name)
     except OSError as error:
         raise HostError(
             f"to write your copies of the notebooks to {copies}", str(error), "set XDG_DATA_HOME to another folder"
         ) from error
+    return made
 
 
-def _update(copy: Path, source: str) -> None:
+def _update(copy: Path, source: str) -> bool:
     digest = hashlib.sha256(source.encode()).hexdigest()
     found = files.read_text(copy)
     if found is not None:
         if _source(found) == digest:
-            return
+            return False
         earlier = copy.parent / "earlier"
         files.ensure_directory(earlier, 0o700)
         copy.rename(earlier / f"{copy.stem}-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}.ipynb")
     files.write(copy, without_outputs(source, digest).encode(), 0o600)
+    return True
 
 
 def _source(text: str) -> str | None:

@@ -18,13 +18,13 @@ def of(values: Mapping[str, object], formed: Collection[str]) -> dict[str, str]:
 
 
 def _of(name: str, value: object, injected: set[str], formed: Collection[str], file_names: str | None) -> str:
+    if value == Parameters.model_fields[name].default:
+        return "default"
     if name in injected:
         if file_names is None:  # papermill itself does not say which
             return "-p or -f"
         return "file" if name in file_names.split() else "-p"
-    if name in formed:
-        return "form"
-    return "default" if value == Parameters.model_fields[name].default else "cell"
+    return "form" if name in formed else "cell"
 
 
 def _injected() -> set[str]:

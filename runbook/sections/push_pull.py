@@ -17,7 +17,7 @@ from runbook.model.results import Result, refused, says, works
 from runbook.model.value_types import split_reference
 from runbook.system import credentials
 from runbook.system.certificates import tls
-from runbook.system.docker import compose, engine
+from runbook.system.docker import compose, engine, proxies
 from runbook.system.host import network
 from runbook.system.registry import api, docker_client, storage
 
@@ -102,7 +102,7 @@ def check_images(parameters: Parameters) -> list[Result]:
     ) as proof:
         results = [
             *_check_images(proof, found, volume),
-            *_check_trust(parameters, proof),
+            *_check_trust(client, parameters, proof),
             *_check_delete(parameters, proof),
             *_check_logout(parameters, proof),
         ]
@@ -249,19 +249,20 @@ def _check_images(proof: docker_client.Proof, found: engine.ContainerFacts, volu
     ]
 
 
-def _check_trust(parameters: Parameters, proof: docker_client.Proof) -> list[Result]:
+def _check_trust(client: engine.Client, parameters: Parameters, proof: docker_client.Proof) -> list[Result]:
     address = network.address_of(parameters.address)
-    elsewhere = f"{address}:{parameters.port}/{proof.repository}:{proof.tag}"
-    refusal = proof.docker("pull", elsewhere).text
-    trusted = parameters.trust_path.parent.parent / f"{address}:{parameters.port}"
-    served = api.ask(f"https://{address}:{parameters.port}/v2/", tls=tls.unverified_context()).server_certificate
+    # A proxy answers for the address if it is not exempt. The name is, and in capitals it has no folder in certs.d.
+    is_proxied = proxies.takes(client.info(), address)
+    asked = parameters.domain if is_proxied else address
+    host = f"{asked.upper()}:{parameters.port}"
+    refusal = proof.docker("pull", f"{host}/{proof.repository}:{proof.tag}").text
+    trusted = parameters.trust_path.parent.parent / host
+    served = api.ask(f"https://{asked}:{parameters.port}/v2/", tls=tls.unverified_context()).server_certificate
     now = datetime.datetime.now(datetime.UTC)
-    unknown = (
-        refusal_at(address, tls.describe(x509.load_der_x509_certificate(served)), now) if served else "certificate"
-    )
+    unknown = refusal_at(asked, tls.describe(x509.load_der_x509_certificate(served)), now) if served else "certificate"
     return [
         refused(
-            f"the engine at {address}:{parameters.port}, for which no trust was placed",
+            f"the engine at {host}, for which no trust was placed",
             expected=unknown,
             found=says(refusal, expected=unknown),
             remedy=f"see insecure-registries in `docker info`, {trusted}, and the system's own trust store",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from . import newest
 from .images import BOOKWORM, TRIXIE, Recipe, has_image, remove_earlier, tag
 from .lab import BOOT, ON_HOST, PROJECT, Host, ensure_set_up, list_project, start_host
 from .machine import alone, execute
@@ -25,11 +26,17 @@ find "$1" -mindepth 1 -maxdepth 1 ! -name .venv ! -name runbook -exec rm -rf {} 
 """
 
 
+def runs_newest(recipe: Recipe) -> bool:
+    """Return whether its registry is the newest release, which most people get, and not that of its distribution."""
+    return recipe.base == "trixie" and newest.is_available()
+
+
 def made_from(recipe: Recipe) -> str:
-    """Return what decides a proven host: its recipe, how it starts, and all that a run reads of the project."""
+    """Return what decides a proven host: its recipe, its registry, how it starts, what a run reads of the project."""
     names = [name for name in list_project() if name.startswith(READ_BY_A_RUN)]
     contents = (f"{name} {hashlib.sha256((PROJECT / name).read_bytes()).hexdigest()}" for name in names)
-    return "\n".join((repr(recipe), recipe.own_address, BOOT, STORE, *contents))
+    registry = newest.ensure_registry() if runs_newest(recipe) else ""
+    return "\n".join((repr(recipe), recipe.own_address, registry, BOOT, STORE, *contents))
 
 
 def ensure_proven(recipe_name: str) -> str:
@@ -42,6 +49,8 @@ def ensure_proven(recipe_name: str) -> str:
         if not has_image(reference):
             with start_host(recipe, image=set_up) as host:
                 host.copy_project()
+                if runs_newest(recipe):
+                    newest.load(host)
                 report = run(host)
                 assert (report.error, report.failed) == (None, [])
                 host.run("sh", "-ec", STORE, "store", ON_HOST)

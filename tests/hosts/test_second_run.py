@@ -2,6 +2,8 @@
 
 import re
 
+from tests import draws
+
 from .lab import Host
 from .product import PROJECT
 
@@ -37,11 +39,11 @@ def changing_calls(host: Host, *command: str) -> list[str]:
 
 def test_second_run_and_plan_make_no_changing_call(proven_trixie: Host) -> None:
     """Fails where a run with nothing to do, or a plan, touches a file, also where its report says that it does not."""
-    assert changing_calls(proven_trixie, "./script/run") == []
-    assert changing_calls(proven_trixie, "./script/run", "plan") == []
     trust = "/etc/docker/certs.d/registry.test/ca.crt"
+    assert changing_calls(proven_trixie, "./script/run") == []
     proven_trixie.run("rm", trust)
-    assert changing_calls(proven_trixie, "./script/run", "--dry-run") == []
+    for planning in draws.one_of(("plan", "--dry-run"), "planning"):
+        assert changing_calls(proven_trixie, "./script/run", planning) == []
     assert any(
         'rename("/etc/docker/certs.d/registry.test/.ca.crt.part"' in call
         for call in changing_calls(proven_trixie, "./script/run", "30-certificates")

@@ -3,6 +3,7 @@
 Source: Docker documentation, "Daemon proxy configuration"; golang.org/x/net/http/httpproxy, Config.NoProxy.
 """
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,6 +65,20 @@ def refuse(proxy: Proxy | None, name: str, port: int) -> None:
             f"there, set no-proxy (NO_PROXY in a unit) to `{added}`, then run `systemctl daemon-reload` and"
             " `systemctl restart docker`, which stops containers",
         )
+
+
+def takes(information: Mapping[str, object], address: str) -> bool:
+    """Return whether requests to an address go to the proxy in the output of `docker info`."""
+    exempt = str(information.get("NoProxy") or "").split(",")
+    return bool(information.get("HttpsProxy")) and not any(_covers(entry.strip(), address) for entry in exempt)
+
+
+def _covers(entry: str, address: str) -> bool:
+    """Return whether an entry exempts an address: the same one, a network in CIDR notation, or `*`."""
+    try:
+        return entry == "*" or ipaddress.ip_address(address) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False
 
 
 def is_exempt(name: str, port: int, exempt: str) -> bool:

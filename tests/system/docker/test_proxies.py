@@ -75,3 +75,21 @@ def test_proxy_that_takes_the_registry_s_name_is_refused_with_what_to_write() ->
     with pytest.raises(HostError, match=r"set in /etc/docker/daemon.json.*no-proxy .* to `localhost,r.test`"):
         proxies.refuse(PROXY, "r.test", 443)
     assert str(daemon_json.PATH) == PROXY.place
+
+
+@pytest.mark.parametrize(
+    ("exempt", "expected"),
+    [
+        ("", True),
+        ("registry.test,localhost", True),
+        ("192.168.1.2", False),
+        ("registry.test, 192.168.1.0/24", False),
+        ("192.168.2.0/24,192.168.1.20", True),
+        ("*", False),
+    ],
+)
+def test_takes_tells_whether_an_address_goes_to_the_proxy(exempt: str, *, expected: bool) -> None:
+    """Fails if an exempt address or network counts as proxied, or one that only looks like it as exempt."""
+    information = {"HttpsProxy": "http://10.1.1.1:3128", "NoProxy": exempt}
+    assert proxies.takes(information, "192.168.1.2") is expected
+    assert not proxies.takes(information | {"HttpsProxy": ""}, "192.168.1.2")
