@@ -1,7 +1,13 @@
-"""What is written from the table of the notebooks: titles, links and parameters cells, and the READMEs' tables."""
+"""What is written from the table of the notebooks: titles, links and parameters cells, and the READMEs' tables.
 
+Also the notebooks in Chinese, from the English ones and their translations.
+"""
+
+import functools
+import hashlib
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +15,7 @@ from runbook import catalogue
 from runbook.catalogue import NOTEBOOKS, PROJECT, Notebook
 from runbook.model.parameters import Parameters, schema
 
+CHINESE = NOTEBOOKS / "zh"
 SCHEMA = PROJECT / "parameters" / "schema.json"
 READMES = {PROJECT / "README.md": "", PROJECT / "README.zh-CN.md": "_zh"}
 LINK, FIRST = "[{text}]({name}.ipynb)", catalogue.names()[0]
@@ -19,8 +26,9 @@ _RUNS = {"always": "", "nginx": "; only with `proxy: nginx`", "named": "; only w
 def texts() -> dict[Path, str]:
     """Return the text of each file that is written from the table, as it is to be."""
     notebooks = {NOTEBOOKS / f"{item.name}.ipynb": written(item) for item in catalogue.notebooks()}
+    chinese = {CHINESE / path.name: in_chinese(path.stem, text) for path, text in notebooks.items()}
     readmes = {path: with_rows(path.read_text(encoding="utf-8"), end) for path, end in READMES.items()}
-    return {**notebooks, **readmes, SCHEMA: schema()}
+    return {**notebooks, **chinese, **readmes, SCHEMA: schema()}
 
 
 def dump(notebook: dict[str, Any]) -> str:
@@ -48,12 +56,50 @@ def written(item: Notebook) -> str:
     return dump(notebook)
 
 
-def links(name: str) -> str:
-    """Return the line that leads from a notebook to the one before it, the index, and the one after it."""
+def digest(english: str) -> str:
+    """Return the hash by which a translation knows its English text."""
+    return hashlib.sha256(english.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def translations() -> dict[str, str]:
+    """Return the hash of each English text that is translated, with its Chinese text."""
+    found = tomllib.loads((CHINESE / "translations.toml").read_text(encoding="utf-8"))
+    return {row["english"]: row["chinese"].rstrip("\n") for row in (*found["cell"], *found["parameters"].values())}
+
+
+def prose(notebook: dict[str, Any]) -> list[str]:
+    """Return the text of each Markdown cell; that of the first and the last one without its line of links."""
+    sources = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+    return [sources[0].rpartition("\n\n")[0], *sources[1:-1], sources[-1].rpartition("\n\n")[0]]
+
+
+def in_chinese(name: str, text: str) -> str:
+    """Return a notebook without outputs, its prose and help in Chinese; what is not translated stays English."""
+    notebook: dict[str, Any] = json.loads(text)
+    known = translations()
+    sources = [known.get(digest(english), english) for english in prose(notebook)]
+    for end in (0, -1):
+        sources[end] += f"\n\n{links(name, '首页')}"
+    left = iter(sources)
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            source = next(left)
+        else:
+            cell |= {"outputs": [], "execution_count": None}
+        if "parameters" in cell["metadata"].get("tags", ()):
+            source = re.sub("(?m)(?<=  # ).*", lambda found: known.get(digest(found[0]), found[0]), source)
+        cell["source"] = source.splitlines(keepends=True)
+    return dump(notebook)
+
+
+def links(name: str, index: str = "index") -> str:
+    """Return the line that leads from a notebook to the one before it, the `index`, and the one after it."""
     names = catalogue.names()
     place = names.index(name)
     found = [LINK.format(text=f"← {before}", name=before) for before in names[max(place - 1, 0) : place]]
-    found += [LINK.format(text="index", name=FIRST)] if place > 1 else []
+    found += [LINK.format(text=index, name=FIRST)] if place > 1 else []
     found += [LINK.format(text=f"{after} →", name=after) for after in names[place + 1 : place + 2]]
     return " · ".join(found)
 

@@ -57,7 +57,7 @@ def load(name: str, **injected: object) -> dict[str, object]:
     return namespace
 
 
-@pytest.mark.parametrize("path", table.texts(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", table.texts(), ids=lambda path: str(path.relative_to(catalogue.PROJECT)))
 def test_file_says_what_the_table_of_the_notebooks_says(path: Path) -> None:
     """Fails if a title, a link, a row or a parameter is another one than in the table or the model.
 
