@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -472,12 +472,20 @@ def _piped() -> str:
 @program.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: 8888 or the next free one).")
 @click.option("--browser/--no-browser", default=None, help="Open a browser (default: if there is a display).")
-def lab(*, port: int | None, browser: bool | None) -> None:
+@click.option(
+    "--language",
+    type=click.Choice(["en", "zh"]),
+    help="Language of the notebooks (default: zh if LC_ALL, LC_MESSAGES or LANG is Chinese, else en).",
+)
+def lab(*, port: int | None, browser: bool | None, language: Literal["en", "zh"] | None) -> None:
     """Serve the notebooks in JupyterLab on 127.0.0.1, with a token, until Ctrl-C."""
     from runbook.jupyter import server as jupyterlab
 
     browser = jupyterlab.has_display() if browser is None else browser
-    jupyterlab.serve(port=port, browser=browser, say=lambda text: click.echo(f"registry-runbook: {text}"))
+    language = language or jupyterlab.language_of_locale()
+    jupyterlab.serve(
+        port=port, browser=browser, language=language, say=lambda text: click.echo(f"registry-runbook: {text}")
+    )
 
 
 @program.command(name="list")

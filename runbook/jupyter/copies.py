@@ -7,7 +7,7 @@ import datetime
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 
@@ -17,14 +17,16 @@ from runbook.system.host import files
 
 _KEY = "registry-runbook"  # where the metadata of a copy keeps the digest of the notebook that it was made from
 _LINKED = ("docs", "parameters")  # what notebooks refer to
+Language = Literal["en", "zh"]
+_BELOW = {"en": "", "zh": "zh"}  # the folder of a language below that of the English notebooks
 
 
-def folder() -> Path:
-    """Return the folder of the copies (XDG Base Directory Specification, `XDG_DATA_HOME`)."""
-    return Path(platformdirs.user_data_path("registry-runbook"))
+def folder(language: Language = "en") -> Path:
+    """Return the folder of the copies in a language (XDG Base Directory Specification, `XDG_DATA_HOME`)."""
+    return Path(platformdirs.user_data_path("registry-runbook")) / _BELOW[language]
 
 
-def update(place: Path) -> list[Path]:
+def update(place: Path, language: Language = "en") -> list[Path]:
     """Make the copies that are missing from `place`/notebooks, and those of which the project has another version now.
 
     Returns the copies that it made.
@@ -37,7 +39,8 @@ def update(place: Path) -> list[Path]:
         files.ensure_directory(copies, 0o700)
         for name in catalogue.names():
             copy = copies / f"{name}.ipynb"
-            if _update(copy, (catalogue.NOTEBOOKS / copy.name).read_text(encoding="utf-8")):
+            source = catalogue.NOTEBOOKS / _BELOW[language] / copy.name
+            if _update(copy, source.read_text(encoding="utf-8")):
                 made.append(copy)
         for name in _LINKED:
             _link(place / name, catalogue.PROJECT / name)
@@ -57,7 +60,8 @@ def _update(copy: Path, source: str) -> bool:
         earlier = copy.parent / "earlier"
         files.ensure_directory(earlier, 0o700)
         copy.rename(earlier / f"{copy.stem}-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}.ipynb")
-    files.write(copy, without_outputs(source, digest).encode(), 0o600)
+    nearer = source.replace("](../../", "](../")  # docs is one folder above the copies in each language
+    files.write(copy, without_outputs(nearer, digest).encode(), 0o600)
     return True
 
 

@@ -31,7 +31,13 @@ def has_display() -> bool:
     return any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def serve(*, port: int | None, browser: bool, say: Callable[[str], None]) -> None:
+def language_of_locale() -> copies.Language:
+    """Return zh where the locale of messages is Chinese, else en; the first variable that is set decides (POSIX)."""
+    found = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return "zh" if found.startswith("zh") else "en"
+
+
+def serve(*, port: int | None, browser: bool, language: copies.Language, say: Callable[[str], None]) -> None:
     """Serve JupyterLab on the user's own copies of the notebooks until an interrupt; `say` prints its address first.
 
     Without a port, this takes 8888 or the next free one. Raises HostError if the given port is not free, or if the
@@ -39,21 +45,22 @@ def serve(*, port: int | None, browser: bool, say: Callable[[str], None]) -> Non
     """
     if port is not None:
         _refuse_taken(port)
-    made = copies.update(copies.folder())
+    place = copies.folder(language)
+    made = copies.update(place, language)
     token = secrets.token_urlsafe(24)
     with _own_folders() as workspaces:
-        server = LabApp.initialize_server(argv=_arguments(port, token, workspaces, browser=browser))
+        server = LabApp.initialize_server(argv=_arguments(port, token, workspaces, place, browser=browser))
         for copy in made:  # part of this program: JupyterLab trusts what it has signed
             notebook = nbformat.read(copy, as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
             server.contents_manager.notary.sign(notebook)
         for number in (signal.SIGINT, signal.SIGTERM):  # Jupyter's handlers would prompt, or leave kernels running
             signal.signal(number, lambda *_: server.stop(from_signal=True))
-        say(_greeting(server.port, token))
+        say(_greeting(server.port, token, place))
         server.start()
     say("JupyterLab has ended, and its kernels with it.")
 
 
-def _arguments(port: int | None, token: str, workspaces: Path, *, browser: bool) -> list[str]:
+def _arguments(port: int | None, token: str, workspaces: Path, place: Path, *, browser: bool) -> list[str]:
     """Return the server's arguments, which override the operator's Jupyter configuration.
 
     They stay inside this process: a process list would show the token. Kernels use sockets in a folder of this user:
@@ -62,7 +69,7 @@ def _arguments(port: int | None, token: str, workspaces: Path, *, browser: bool)
     return [
         f"--ServerApp.ip={LOOPBACK}",
         f"--ServerApp.port={port or PORT}",
-        f"--ServerApp.root_dir={copies.folder()}",
+        f"--ServerApp.root_dir={place}",
         "--ServerApp.base_url=/",
         "--ServerApp.allow_root=True",  # the notebooks change this host
         f"--ServerApp.open_browser={browser}",
@@ -74,9 +81,9 @@ def _arguments(port: int | None, token: str, workspaces: Path, *, browser: bool)
     ]
 
 
-def _greeting(port: int, token: str) -> str:
+def _greeting(port: int, token: str, place: Path) -> str:
     lines = [
-        f"Your notebooks: {copies.folder() / 'notebooks'}, copies that are yours to change",
+        f"Your notebooks: {place / 'notebooks'}, copies that are yours to change",
         f"JupyterLab: http://{LOOPBACK}:{port}/lab/workspaces/{_WORKSPACE}?token={token}",
         f"From another machine: ssh -L {port}:{LOOPBACK}:{port} {getpass.getuser()}@{platform.node()}",
         "and then open the same address there.",

@@ -15,6 +15,7 @@ from runbook import catalogue
 from runbook.cli import program
 from runbook.diagnosis import page
 from runbook.display import overview
+from runbook.jupyter import server
 from runbook.model.parameters import Parameters, schema
 from runbook.runs.record import folder, model
 from runbook.system.host import lock, own_code
@@ -288,6 +289,33 @@ def test_run_that_fails_exits_with_1_and_keeps_its_record(tmp_path: Path) -> Non
     assert (tmp_path / "out" / folder.DATA).read_text(encoding="utf-8") == done.out
     assert found["go_on"].split() == ["./script/run", *notebooks[1:], *below(tmp_path), "--dry-run"]
     assert {"out", "private"} == {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("locale", "arguments", "expected"),
+    [
+        pytest.param("C", [], "en", id="default"),
+        pytest.param("zh_CN.UTF-8", [], "zh", id="locale"),
+        pytest.param("C", ["--language", "zh"], "zh", id="asked-for"),
+        pytest.param("zh_CN.UTF-8", ["--language", "en"], "en", id="asked-for-against-the-locale"),
+    ],
+)
+def test_lab_opens_the_notebooks_in_the_language_asked_for_or_the_locale(
+    call: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, locale: str, arguments: list[str], expected: str
+) -> None:
+    """Fails if `--language` is ignored, or a Chinese locale is."""
+    given: list[object] = []
+    monkeypatch.setenv("LC_ALL", locale)
+    monkeypatch.setattr(server, "serve", lambda **options: given.append(options["language"]))
+    assert call("lab", *arguments).code == 0
+    assert given == [expected]
+
+
+def test_lab_refuses_a_language_that_it_does_not_have(call: Callable[..., Answer]) -> None:
+    """Fails if a language is replaced by another one without a word."""
+    done = call("lab", "--language", "fr")
+    assert done.code == 2
+    assert "'fr' is not one of 'en', 'zh'" in done.err
 
 
 def test_run_is_what_options_and_notebooks_alone_mean(call: Callable[..., Answer]) -> None:

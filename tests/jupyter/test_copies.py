@@ -31,6 +31,21 @@ def test_copies_are_complete_and_show_nothing_of_another_host(tmp_path: Path) ->
     assert (tmp_path / "own/docs/prove.md").exists()
 
 
+def test_chinese_copies_stand_beside_the_english_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if one language takes the place of the other, a copy is in the wrong one, or its links to docs are dead."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    english, chinese = copies.folder("en"), copies.folder("zh")
+    copies.update(english, "en")
+    copies.update(chinese, "zh")
+    assert names(english) == names(chinese) == sorted(catalogue.names())
+    for place, heading in ((english, '"# The proof, again'), (chinese, '"# 再次证明')):
+        text = (place / "notebooks/75-prove.ipynb").read_text(encoding="utf-8")
+        assert heading in text
+        assert "](../docs/prove.md)" in text
+        assert (place / "notebooks/../docs/prove.md").exists()
+    assert not [path for path in chinese.glob("notebooks/*") if "](../../" in path.read_text(encoding="utf-8")]
+
+
 def test_copy_is_kept_until_the_project_has_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if a second start takes away what a person ran and wrote, or an update loses it, or is not seen."""
     copies.update(tmp_path)
