@@ -6,6 +6,7 @@ What a notebook of the project shows was found on another host, and a changed on
 import datetime
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +19,18 @@ from runbook.system.host import files
 _KEY = "registry-runbook"  # where the metadata of a copy keeps the digest of the notebook that it was made from
 _LINKED = ("docs", "parameters")  # what notebooks refer to
 Language = Literal["en", "zh"]
-_BELOW = {"en": "", "zh": "zh"}  # the folder of a language below that of the English notebooks
+_BELOW: Mapping[Language, str] = {"en": "", "zh": "zh"}  # the folder of a language below that of the English notebooks
 
 
 def folder(language: Language = "en") -> Path:
     """Return the folder of the copies in a language (XDG Base Directory Specification, `XDG_DATA_HOME`)."""
     return Path(platformdirs.user_data_path("registry-runbook")) / _BELOW[language]
+
+
+def of(name: str) -> Iterator[tuple[Path, Path]]:
+    """Yield where the copies of a notebook are, one a language, whether they exist or not; each with its source."""
+    for language, below in _BELOW.items():
+        yield folder(language) / "notebooks" / name, catalogue.NOTEBOOKS / below / name
 
 
 def update(place: Path, language: Language = "en") -> list[Path]:

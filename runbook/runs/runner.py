@@ -5,13 +5,15 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from runbook.catalogue import NOTEBOOKS
-from runbook.runs.record.cells import Cell, cells, headings, title
+from runbook.jupyter import copies
+from runbook.model.redaction import redact
+from runbook.runs.record.cells import Cell, cells, headings, note, title
 from runbook.runs.record.model import NotebookRun
 
 if TYPE_CHECKING:
@@ -70,9 +72,19 @@ def _run_one(
     seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
     outcome = {"result": result, "error": error, "started": started, "seconds": seconds}
     try:
-        return executed.read(output).model_copy(update=outcome)
+        done = executed.read(output)
+        return done.model_copy(update={**outcome, "note": done.note or redact(_note_in_copies(source))})
     except (FileNotFoundError, ValueError):  # interrupted before or during the write
         return NotebookRun(notebook=source.stem, title=heading, output=output, **outcome)
+
+
+def _note_in_copies(source: Path) -> str:
+    """Return the note that the user wrote in JupyterLab, in a copy of a notebook; empty if there is none."""
+    for copy, shipped in copies.of(source.name):
+        with suppress(OSError, ValueError):  # no copy, or another file by its name
+            if written := note(cells(copy)).removeprefix(note(cells(shipped))).strip():
+                return written
+    return ""
 
 
 def _execute(source: Path, output: Path, values: Mapping[str, object], watch: Watch, kernel: "Kernel") -> str | None:

@@ -1,5 +1,6 @@
 """The runner: which notebooks there are, and a notebook that is really run."""
 
+import json
 import os
 import shutil
 import signal
@@ -12,8 +13,10 @@ import nbformat
 import papermill
 import pytest
 
+from runbook import catalogue
 from runbook.display import tables
 from runbook.runs import runner
+from runbook.runs.record.cells import UNTOUCHED
 from runbook.runs.record.model import NotebookRun
 from runbook.speed import kernels
 from tests.records import CHANGE
@@ -127,6 +130,21 @@ def test_run_ends_after_a_notebook_that_fails(run: Callable[..., list[NotebookRu
     [only] = run(Listener(), port=1)
     assert (only.result, only.error, only.changes) == ("failed", "AssertionError: no port", (CHANGE,))
     assert [step.heading for step in only.steps] == ["Parameters", "Load", "Plan", "Apply"]
+
+
+def test_run_records_the_note_of_the_user_s_copy(
+    run: Callable[..., list[NotebookRun]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if what was written in JupyterLab is not in the record, or the shipped words count as a note."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(catalogue, "NOTEBOOKS", tmp_path / "notebooks")
+    copy = tmp_path / "data/registry-runbook/notebooks" / FILE
+    copy.parent.mkdir(parents=True)
+    for text, expected in ((UNTOUCHED, ""), ("After the move. password=hidden", "After the move. password=")):
+        made = {"cell_type": "markdown", "metadata": {"tags": ["note"]}, "source": f"## Your note\n\n{text}"}
+        copy.write_text(json.dumps({"nbformat": 4, "cells": [made]}), encoding="utf-8")
+        found = run(Listener())[0].note
+        assert (found.startswith(expected), "hidden" in found, bool(found)) == (True, False, bool(expected))
 
 
 def interrupt_main(once: Path | None = None) -> None:
