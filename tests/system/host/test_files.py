@@ -175,6 +175,12 @@ def test_write_leaves_no_temporary_file_after_a_failure(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["f"]
 
 
+def changes_in(folder: Path) -> list[tuple[str, int, int, int]]:
+    """Return what a change to anything in a folder changes; a look at a link sets its time of access."""
+    found = [(item.name, item.lstat()) for item in folder.iterdir()]
+    return [(name, status.st_ino, status.st_mode, status.st_ctime_ns) for name, status in found]
+
+
 @pytest.mark.parametrize("kind", ["link", "dangling link", "folder", "pipe", "folder for its temporary file"])
 def test_require_place_for_file_refuses_what_is_in_its_place(tmp_path: Path, kind: str) -> None:
     """Fails if something that is no file is found only when half of a plan is made, or is touched."""
@@ -190,10 +196,10 @@ def test_require_place_for_file_refuses_what_is_in_its_place(tmp_path: Path, kin
             os.mkfifo(path)
         case _:
             (tmp_path / ".f.part").mkdir()
-    before = [(item.name, item.lstat()) for item in tmp_path.iterdir()]
+    before = changes_in(tmp_path)
     with pytest.raises(HostError, match=rf"a regular file at {tmp_path}/(?:f|\.f\.part);"):
         files.require_place_for_file(path)
-    assert before == [(item.name, item.lstat()) for item in tmp_path.iterdir()]
+    assert before == changes_in(tmp_path)
 
 
 def test_require_place_takes_what_can_be_made(tmp_path: Path) -> None:
