@@ -111,6 +111,13 @@ def proven_trixie() -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
+def proven_newest() -> Iterator[Host]:
+    """Debian 13 with a proven registry of the newest release; else as above."""
+    with start_proven("newest") as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
 def faulty_hosts(proven_bookworm: Host, proven_trixie: Host) -> Iterator[FaultyHosts]:
     """Give a host of each engine to bring faults about on; afterwards, each must be whole again."""
     with faulty_host(proven_bookworm) as older, faulty_host(proven_trixie) as newer:

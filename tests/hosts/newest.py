@@ -1,6 +1,5 @@
 """The registry's newest release, built by Go from its source into an image that is laid out as the official one."""
 
-import functools
 import os
 import re
 import shutil
@@ -95,16 +94,6 @@ def ensure_registry() -> str:
             changes = [word for setting in SETTINGS for word in ("--change", setting)]
             execute("docker", "import", *changes, str(archive), reference, timeout_seconds=120)
     return reference
-
-
-@functools.cache
-def is_available() -> bool:
-    """Return whether this machine has the image, or can make it."""
-    try:
-        ensure_registry()
-    except pytest.skip.Exception:
-        return False
-    return True
 
 
 def load(host: Host) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from runbook.system.registry import client_kit
+from tests import draws
 from tests.waiting import wait_for
 
 from .images import BOOKWORM, PODMAN
@@ -85,20 +86,27 @@ class Client:
         return self.host.run(self.engine, "images", "--quiet").stdout
 
 
+@pytest.fixture(scope="module", params=draws.one_of(("trixie", "newest"), "server"))
+def server(request: pytest.FixtureRequest) -> Host:
+    """Return the host with the registry: that of its distribution, or the newest release."""
+    found: Host = request.getfixturevalue(f"proven_{request.param}")
+    return found
+
+
 @pytest.fixture(scope="module")
-def kit(proven_trixie: Host) -> Iterator[Mapping[str, str]]:
+def kit(server: Host) -> Iterator[Mapping[str, str]]:
     """Give the kit that papermill makes with a parameter file, which changes nothing the second time; by file name."""
-    before = snapshot(proven_trixie)
-    made = papermill(proven_trixie)
+    before = snapshot(server)
+    made = papermill(server)
     assert "push registry.test/runbook/client-check:1" in made
     assert UNCHANGED not in made
-    files = {name: proven_trixie.read(f"{KIT}/{name}") for name in client_kit.FILES}
-    as_it_was = look(proven_trixie)
-    assert UNCHANGED in papermill(proven_trixie)
-    assert look(proven_trixie) == as_it_was
+    files = {name: server.read(f"{KIT}/{name}") for name in client_kit.FILES}
+    as_it_was = look(server)
+    assert UNCHANGED in papermill(server)
+    assert look(server) == as_it_was
     yield files
-    proven_trixie.run("rm", "-r", KIT, f"{REPOSITORIES}/client-check")
-    assert without_data(snapshot(proven_trixie)) == without_data(before)
+    server.run("rm", "-r", KIT, f"{REPOSITORIES}/client-check")
+    assert without_data(snapshot(server)) == without_data(before)
 
 
 def papermill(host: Host) -> str:
@@ -120,11 +128,11 @@ def without_data(text: str) -> str:
 
 
 @pytest.fixture(scope="module", params=["docker", "podman"])
-def client(proven_trixie: Host, kit: Mapping[str, str], request: pytest.FixtureRequest) -> Iterator[Client]:
+def client(server: Host, kit: Mapping[str, str], request: pytest.FixtureRequest) -> Iterator[Client]:
     """Give a host with one of the two engines, to which the kit was copied."""
     docker = request.param == "docker"
     with start_host(BOOKWORM if docker else PODMAN) as host:
-        host.lead_to(proven_trixie)
+        host.lead_to(server)
         if not docker:
             host.write("/etc/containers/storage.conf", STORAGE)
         for name, text in kit.items():
@@ -137,20 +145,20 @@ def client(proven_trixie: Host, kit: Mapping[str, str], request: pytest.FixtureR
         )
 
 
-def test_kit_has_no_secret_and_a_true_fingerprint(proven_trixie: Host, kit: Mapping[str, str]) -> None:
+def test_kit_has_no_secret_and_a_true_fingerprint(server: Host, kit: Mapping[str, str]) -> None:
     """Fails if password or key are handed out, or openssl gives the certificate another fingerprint."""
-    password = proven_trixie.read(PASSWORD).strip()
+    password = server.read(PASSWORD).strip()
     assert [name for name, text in kit.items() if password in text or "PRIVATE" in text] == []
-    assert kit["ca.crt"] == proven_trixie.read("/etc/registry-runbook/ca/ca.crt")
-    printed = proven_trixie.run("openssl", "x509", "-noout", "-fingerprint", "-sha256", input_text=kit["ca.crt"])
+    assert kit["ca.crt"] == server.read("/etc/registry-runbook/ca/ca.crt")
+    printed = server.run("openssl", "x509", "-noout", "-fingerprint", "-sha256", input_text=kit["ca.crt"])
     assert kit["ca.crt.fingerprint"] == printed.stdout
 
 
-def test_client_gets_in_with_kit_and_login_alone(proven_trixie: Host, kit: Mapping[str, str], client: Client) -> None:
+def test_client_gets_in_with_kit_and_login_alone(server: Host, kit: Mapping[str, str], client: Client) -> None:
     """Fails if a client gets in without trust or login, is kept out with both, or has something left after --remove."""
     host, fingerprint = client.host, kit["ca.crt.fingerprint"].strip()
-    password, digest = proven_trixie.read(PASSWORD), client_kit.digest_in(kit["trust-registry.sh"])
-    named = host.read("/etc/hosts") + f"{proven_trixie.address} registry.test\n"
+    password, digest = server.read(PASSWORD), client_kit.digest_in(kit["trust-registry.sh"])
+    named = host.read("/etc/hosts") + f"{server.address} registry.test\n"
     own = host.read("/etc/hosts").rstrip("\n")  # a last line without an end
     host.write("/etc/hosts", named)
     assert UNTRUSTED in client.pull(UNTRUSTED)
@@ -175,7 +183,7 @@ def test_client_gets_in_with_kit_and_login_alone(proven_trixie: Host, kit: Mappi
     assert f"{client.engine} pulled runbook/client-check:1, and it is {digest}" in proven.stdout
     assert client.touched() == with_trust
     assert client.images() == ""
-    assert host.read("/etc/hosts").startswith(f"{own}\n{proven_trixie.address} registry.test # ")
+    assert host.read("/etc/hosts").startswith(f"{own}\n{server.address} registry.test # ")
 
     host.run(client.engine, "login", "registry.test", "-u", "admin", "--password-stdin", input_text=password)
     host.run(client.engine, "pull", IMAGE)
@@ -184,7 +192,7 @@ def test_client_gets_in_with_kit_and_login_alone(proven_trixie: Host, kit: Mappi
     theirs = IMAGE.replace(":1", f":{client.engine}")
     host.run(client.engine, "tag", IMAGE, theirs)
     host.run(client.engine, "push", theirs)
-    assert client.engine in proven_trixie.run("ls", f"{REPOSITORIES}/client-check/_manifests/tags").stdout.split()
+    assert client.engine in server.run("ls", f"{REPOSITORIES}/client-check/_manifests/tags").stdout.split()
     host.run(client.engine, "image", "rm", IMAGE, theirs)
     host.run(client.engine, "logout", "registry.test")
     host.run("rm", "-rf", "/root/.docker", "/run/containers/0/auth.json")
@@ -199,7 +207,7 @@ def test_client_gets_in_with_kit_and_login_alone(proven_trixie: Host, kit: Mappi
 
 
 @pytest.mark.parametrize("client", ["docker"], indirect=True)
-def test_script_leaves_what_others_have_decided(proven_trixie: Host, kit: Mapping[str, str], client: Client) -> None:
+def test_script_leaves_what_others_have_decided(server: Host, kit: Mapping[str, str], client: Client) -> None:
     """Fails if another authority or a name of theirs is written over, or the script's own earlier one is not."""
     host, fingerprint = client.host, kit["ca.crt.fingerprint"].strip()
     own, place = host.read("/etc/hosts"), f"{client.certificates}/ca.crt"
@@ -223,7 +231,7 @@ def test_script_leaves_what_others_have_decided(proven_trixie: Host, kit: Mappin
     host.write("/etc/hosts", f"{own}\n192.168.1.99 registry.test {mark}\n")
     rewritten = client.script("--fingerprint", fingerprint)
     assert client.no_login in rewritten.stderr  # the engine, which has just met the other address, knows the new one
-    assert host.read("/etc/hosts") == f"{own}\n{proven_trixie.address} registry.test {mark}\n"
+    assert host.read("/etc/hosts") == f"{own}\n{server.address} registry.test {mark}\n"
     client.script("--remove")
     assert host.read("/etc/hosts") == f"{own}\n"
     host.write("/etc/hosts", own)
@@ -236,9 +244,9 @@ def test_script_leaves_what_others_have_decided(proven_trixie: Host, kit: Mappin
 
 
 @pytest.mark.parametrize("client", ["docker"], indirect=True)
-def test_script_asks_at_a_terminal(proven_trixie: Host, kit: Mapping[str, str], client: Client) -> None:
+def test_script_asks_at_a_terminal(server: Host, kit: Mapping[str, str], client: Client) -> None:
     """Fails if a person is not shown the fingerprint, a no is taken for a yes, or the password is shown."""
-    host, password = client.host, proven_trixie.read(PASSWORD)
+    host, password = client.host, server.read(PASSWORD)
     before = client.touched()
     shown = kit["ca.crt.fingerprint"].strip().partition("=")[2]
     typed = ("python3", "-c", TYPE, SCRIPT, "--user", "admin")
@@ -252,12 +260,12 @@ def test_script_asks_at_a_terminal(proven_trixie: Host, kit: Mapping[str, str], 
     assert client.touched() == before
 
 
-def test_notebook_refuses_a_folder_that_holds_something_else(proven_trixie: Host, kit: Mapping[str, str]) -> None:
+def test_notebook_refuses_a_folder_that_holds_something_else(server: Host, kit: Mapping[str, str]) -> None:
     """Fails if a file that lies in the folder would be handed out with the kit."""
     assert kit
-    proven_trixie.write(f"{KIT}/id_rsa", "theirs\n")
-    before = look(proven_trixie)
-    refused = run(proven_trixie, "70-clients", check=False)
+    server.write(f"{KIT}/id_rsa", "theirs\n")
+    before = look(server)
+    refused = run(server, "70-clients", check=False)
     assert "found id_rsa. To repair: move it away" in str(refused.error)
-    assert look(proven_trixie) == before
-    proven_trixie.run("rm", f"{KIT}/id_rsa")
+    assert look(server) == before
+    server.run("rm", f"{KIT}/id_rsa")
