@@ -1,15 +1,13 @@
 """The order of a notebook's steps, in a real kernel: a plan is used once, and nothing acts after a cell that failed."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
 
-from tests import draws
+from tests import draws, interactive_kernel
 
 BEGIN = """
 import pathlib
@@ -48,11 +46,8 @@ def made(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def client() -> Iterator[BlockingKernelClient]:
     """Give a kernel that was not started by a headless run."""
-    environment = {name: value for name, value in os.environ.items() if name != "RUNBOOK_HEADLESS"}
-    manager, client = start_new_kernel(kernel_name="python3", env=environment, extra_arguments=["--log-level=50"])
-    yield client
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
+    with interactive_kernel.start() as started:
+        yield started
 
 
 @pytest.fixture

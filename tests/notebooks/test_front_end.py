@@ -1,12 +1,12 @@
 """What the notebooks do where a person runs them, and not where nobody does: told by a real kernel."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
+
+from tests import interactive_kernel
 
 LOAD = """
 from pathlib import Path
@@ -21,15 +21,10 @@ assert found == {expected!r}, found
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlockingKernelClient]:
+def client() -> Iterator[BlockingKernelClient]:
     """Give a kernel that was not started by a headless run."""
-    monkeypatch.delenv("RUNBOOK_HEADLESS")
-    manager, client = start_new_kernel(kernel_name="python3", env=dict(os.environ), extra_arguments=["--log-level=50"])
-    try:
-        yield client
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    with interactive_kernel.start() as started:
+        yield started
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """What is shown while a plan is applied, through a real kernel: a bar in JupyterLab, and nothing in a headless run."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_client.manager import start_new_kernel
+
+from tests import interactive_kernel
 
 APPLY = """
 from pathlib import Path
@@ -22,31 +22,24 @@ cells.apply(changes, parameters)
 """
 
 
-def shown(place: Path, *, asks: bool) -> list[tuple[str, Any]]:
+def shown(place: Path, *, asks: bool, headless: bool = False) -> list[tuple[str, Any]]:
     """Return the messages of a kernel that applies three changes below a place, by type, with what they show.
 
     `asks` is whether its front end can be asked, as JupyterLab can, and papermill cannot.
     """
-    manager, client = start_new_kernel(kernel_name="python3", env=dict(os.environ), extra_arguments=["--log-level=50"])
     found: list[tuple[str, Any]] = []
-    try:
+    with interactive_kernel.start(headless=headless) as client:
         client.execute_interactive(
             APPLY.format(place=str(place)),
             allow_stdin=asks,
             timeout=60,
             output_hook=lambda message: found.append((message["msg_type"], message["content"])),
         )
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
     return [message for message in found if message[0] not in ("status", "execute_input")]
 
 
-def test_apply_names_each_change_in_jupyterlab_and_leaves_only_its_table(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_apply_names_each_change_in_jupyterlab_and_leaves_only_its_table(tmp_path: Path) -> None:
     """Fails if somebody who waits does not see for what, in which order, or a bar stays in the notebook."""
-    monkeypatch.delenv("RUNBOOK_HEADLESS")
     messages = shown(tmp_path, asks=True)
     kinds = ["display_data", *["update_display_data"] * 3, "clear_output", "display_data"]
     assert kinds == [kind for kind, _ in messages]
@@ -66,9 +59,7 @@ def test_apply_shows_only_its_table_in_a_headless_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, headless: bool
 ) -> None:
     """Fails if a stored output depends on how long a change takes: nbval fails on what is updated in place."""
-    if not headless:
-        monkeypatch.delenv("RUNBOOK_HEADLESS")
     monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/40-configuration.ipynb")  # a cell may start papermill
-    [(kind, content)] = shown(tmp_path, asks=headless)
+    [(kind, content)] = shown(tmp_path, asks=headless, headless=headless)
     assert (kind, sorted(content["data"])) == ("display_data", ["text/html", "text/plain"])
     assert "progress" not in content["data"]["text/html"]
