@@ -49,7 +49,7 @@ def _planned(runs: Sequence[NotebookRun]) -> Table:
 
 
 def _proven(runs: Sequence[NotebookRun]) -> Table:
-    rows = tuple(
+    rows = (
         (
             done.notebook,
             result.claim,
@@ -57,12 +57,14 @@ def _proven(runs: Sequence[NotebookRun]) -> Table:
             result.found,
             "passed" if result.passed else "FAILED",
         )
-        for passed in (False, True)  # what failed comes first
         for done in runs
         for result in done.results
-        if result.passed == passed
     )
-    return Table(headings=("Notebook", "Claim", "Is", "Found", "Result"), rows=rows, empty="Nothing was proven.")
+    return Table(
+        headings=("Notebook", "Claim", "Is", "Found", "Result"),
+        rows=tuple(sorted(rows, key=lambda row: row[-1] == "passed")),  # what failed comes first
+        empty="Nothing was proven.",
+    )
 
 
 def runs_table(records: Sequence[tuple[str, Record | None]]) -> Table:
