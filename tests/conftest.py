@@ -25,6 +25,7 @@ FAILED = pytest.StashKey[bool]()
 SLOWEST = 15  # files whose time is shown at the end
 # What takes longest, by what the end of a whole run shows, begins first: so no worker is left with it at the end.
 LONG_FIRST = (
+    "test_types.py",
     *("test_main_job.py", "test_sabotages.py", "test_browser.py", "test_notebooks.py", "test_kill_matrix.py"),
     *("test_ledger.py", "test_nginx.py", "test_document_faults.py", "test_readme.py", "test_tear_down.py", "hosts"),
 )
@@ -72,11 +73,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the files that take longest first, or all of them in an order that the seed decides; none is taken apart.
 
-    Those of `WITH_ALL` are left out, unless all is tried or the command names them.
+    Those of `WITH_ALL` are left out, unless all is tried or the command names them; so are those whose mark `one_of`
+    names a group of which another was drawn.
     """
-    if not config.option.all and not any(name in argument for name in WITH_ALL for argument in config.args):
-        left_out = [item for item in items if item.path.name in WITH_ALL]
-        config.hook.pytest_deselected(items=left_out)
+    if not config.option.all and not any("::" in argument for argument in config.args):
+        named = any(name in argument for name in WITH_ALL for argument in config.args)
+        left_out = {item for item in items if item.path.name in WITH_ALL and not named} | set(not_drawn(items))
+        config.hook.pytest_deselected(items=[*left_out])
         items[:] = [item for item in items if item not in left_out]
     ranks = {name: number for number, name in enumerate(LONG_FIRST)}
     last = len(ranks)
@@ -89,6 +92,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         draws.source("order").shuffle(paths)
     place = {path: number for number, path in enumerate(paths)}
     items.sort(key=lambda item: place[item.path])
+
+
+def not_drawn(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Give the tests of each group, by the mark `one_of`, but those of the one name that the session's seed draws."""
+    groups: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
+    for item in items:
+        if mark := item.get_closest_marker("one_of"):
+            groups[mark.args[0]][item.nodeid.partition("[")[0]].append(item)
+    for name, tests in groups.items():
+        drawn = draws.source(name).choice(sorted(tests))
+        yield from itertools.chain.from_iterable(found for test, found in tests.items() if test != drawn)
 
 
 @pytest.hookimpl(wrapper=True)

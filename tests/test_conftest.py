@@ -70,6 +70,36 @@ def test_seed_decides_draws_and_order(tmp_path: Path) -> None:
     assert seen.read_text(encoding="ascii").split() == 6 * ["7"] + 6 * ["7"] + 6 * ["8"] + 6 * seeds[:1]
 
 
+GROUPED = """
+import pytest
+
+@pytest.mark.one_of("group")
+@pytest.mark.parametrize("number", [1, 2])
+def test_first(number): ...
+
+@pytest.mark.one_of("group")
+def test_second(): ...
+
+def test_alone(): ...
+"""
+ALONE, FIRST, SECOND = ["test_alone"], ["test_first[1]", "test_first[2]"], ["test_second"]
+
+
+def test_one_of_a_group_is_drawn(tmp_path: Path) -> None:
+    """Fails where all of a group run, none does, the seed does not decide, or one that is named is left out."""
+    path = tmp_path / "test_a.py"
+    path.write_text(GROUPED, encoding="ascii")
+
+    def collected(*options: str) -> list[str]:
+        return re.findall(r"::(\S+)", session(tmp_path, "--collect-only", "-qq", "-W", "ignore", *options))
+
+    seen = [collected(f"--seed={seed}") for seed in (1, 1, 2, 3, 4)]
+    assert seen[0] == seen[1]
+    assert all(sorted(found) in (sorted(ALONE + FIRST), sorted(ALONE + SECOND)) for found in seen)
+    assert len({tuple(found) for found in seen}) == 2
+    assert sorted(collected("--all")) == sorted(ALONE + FIRST + SECOND)
+
+
 @pytest.mark.parametrize(("first", "expected"), [(False, 2), (True, 1)])
 def test_fixture_is_made_anew_after_a_failure_alone(tmp_path: Path, *, first: bool, expected: int) -> None:
     """Fails where a test gets what one before it has broken, or new things where nothing is broken.

@@ -119,6 +119,7 @@ def test_each_test_file_is_named_after_a_module(folder: str) -> None:
         "needs",
         "readme",
         "scripts",
+        "types",
     }
     names = [path.stem.removeprefix("test_") for path in (PROJECT / "tests" / folder).glob("test_*.py")]
     assert [name for name in names if not any(name == known or name.startswith(f"{known}_") for known in modules)] == []

@@ -1,10 +1,21 @@
 """The document's commands and files, as it prints them, and what its reader sees on a host of today."""
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from runbook.system.docker.images import BUILD_BY_HAND
 from tests.waiting import wait_for
 
-from .lab import Host
+from .images import BOOKWORM, has_image, remove_earlier, tag
+from .lab import BOOT, Host, ensure_set_up, start_host
+from .machine import alone
+from .proven import STORE, store
+
+RECIPE = replace(BOOKWORM, own_address="198.51.100.5")  # of TEST-NET-2, as those of proven hosts
+SEEN = "/root/seen.json"
 
 FOLDER = "/etc/docker/registry"
 DAEMON_JSON = "/etc/docker/daemon.json"
@@ -156,9 +167,31 @@ class Reader:
         return said
 
 
+@contextmanager
+def start_followed() -> Iterator[Reader]:
+    """Give a host on which somebody has done what the document says, made once, and the reader, who is at its end."""
+    with alone("document"):
+        with alone():
+            set_up = ensure_set_up(RECIPE, "run")
+        reference = tag("document", "".join((set_up, BUILD_BY_HAND, BOOT, STORE, Path(__file__).read_text("utf-8"))))
+        if not has_image(reference):
+            with start_host(RECIPE, image=set_up) as host:
+                reader = follow(host)
+                host.write(SEEN, json.dumps(reader.seen))
+                store(host, reference)
+            remove_earlier("document", but=reference, newest=1)
+    with start_host(RECIPE, image=reference) as host:
+        seen = json.loads(host.read(SEEN))
+        reader = Reader(host=host, seen={int(number): text for number, text in seen.items()})
+        see_rules(reader)
+        host.copy_project()
+        yield reader
+
+
 def follow(host: Host) -> Reader:
-    """Do what the document says, step by step; leave the host as its reader has it at the end."""
+    """Do what the document says, step by step."""
     reader = Reader(host=host)
+    host.run("bash", "-ec", BUILD_BY_HAND, timeout_seconds=300)
     host.write("/etc/hosts", host.read("/etc/hosts") + "127.0.0.1 registry-1.docker.io\n")  # none in reach, anywhere
     image = host.run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()[0]
     host.run("bash", "-ec", TODAY, "typed", image)
@@ -171,11 +204,16 @@ def follow(host: Host) -> Reader:
     see_clients(reader)
     reader.type("docker tag today registry")
     reader.resolve(f"{NAMES.split(maxsplit=1)[0]} 127.0.0.1\n127.0.0.1 {NAMES}")
+    return reader
+
+
+def see_rules(reader: Reader) -> None:
+    """Run the first container where the kernel and its rules are as they must not be; leave the host like that."""
+    host = reader.host
     host.run("sysctl", "-w", "net.ipv4.ip_forward=0")
     host.run("sh", "-c", NAT_GONE)
     reader.seen[4] = reader.type(f"{FIRST_RUN}; sysctl -w net.ipv4.ip_forward=1; docker rm registry; {FIRST_RUN}")
     host.run("sysctl", "-w", "net.ipv4.ip_forward=0")
-    return reader
 
 
 def see_basic(reader: Reader) -> None:

@@ -52,12 +52,17 @@ def ensure_proven(recipe_name: str) -> str:
                     newest.load(host)
                 report = run(host)
                 assert (report.error, report.failed) == (None, [])
-                host.run("sh", "-ec", STORE, "store", ON_HOST)
-                host.run("systemctl", "poweroff")
-                execute("docker", "wait", host.name, timeout_seconds=120)
-                execute("docker", "commit", host.name, reference, timeout_seconds=120)
+                store(host, reference)
             remove_earlier(name, but=reference, newest=2)
     return reference
+
+
+def store(host: Host, reference: str) -> None:
+    """Shut a host down, and make an image of it, with what its engine holds."""
+    host.run("sh", "-ec", STORE, "store", ON_HOST)
+    host.run("systemctl", "poweroff")
+    execute("docker", "wait", host.name, timeout_seconds=120)
+    execute("docker", "commit", host.name, reference, timeout_seconds=120)
 
 
 @contextmanager

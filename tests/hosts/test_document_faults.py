@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from .conftest import start_with_project
-from .document import COMPOSE, DAEMON, DAEMON_JSON, FLAGS, FOLDER, Reader, follow
+from .document import COMPOSE, DAEMON, DAEMON_JSON, FLAGS, FOLDER, Reader, start_followed
 from .lab import Host
 from .product import Report, run
 
@@ -39,9 +38,8 @@ class Followed:
 @pytest.fixture(scope="module")
 def followed() -> Iterator[Followed]:
     """Follow the document on a host that has an engine and an image, then run all notebooks with its values."""
-    with start_with_project("bookworm") as host:
-        run(host, "10-host")
-        reader = follow(host)
+    with start_followed() as reader:
+        host = reader.host
         refused = run(host, *RUN, check=False)  # the reader's own containers, and their data, are not taken away
         assert "the volume registry_registry-data" in str(refused.error)
         assert "set compose_project to another name; or remove it, where nobody needs it" in str(refused.error)
@@ -51,6 +49,7 @@ def followed() -> Iterator[Followed]:
         host.run("docker", "rm", "--force", "registry")
         proven = run(host, *RUN)
         assert (proven.error, proven.failed, len(proven.results)) == (None, [], 65)
+        assert run(host, *RUN).changes == []
         yield Followed(reader=reader, host=host, proven=proven)
 
 

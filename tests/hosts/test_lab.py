@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests import draws
+
 from .images import BOOKWORM, PLAIN, RECIPES
 from .lab import ON_HOST, PROJECT, Host, NewHost, start_host
 from .machine import LabError, execute
@@ -70,7 +72,7 @@ def install(host: Host, package: str) -> None:
     host.run("apt-get", "-qq", "install", "--yes", "--no-install-recommends", package, environment=frontend)
 
 
-@pytest.mark.parametrize(("name", "policy", "engine"), [("bare", 127, 0), ("plain", 101, 1)])
+@pytest.mark.parametrize(("name", "policy", "engine"), draws.one_of([("bare", 127, 0), ("plain", 101, 1)], "services"))
 def test_installed_engine_runs_only_where_services_may(new_host: NewHost, name: str, policy: int, engine: int) -> None:
     """Fails if apt does not work in the host, or if policy-rc.d is missing from just the one without systemd."""
     host = new_host(name, set_up="")

@@ -137,6 +137,7 @@ def test_run_and_tear_down_give_each_host_back(host: Host, subtests: pytest.Subt
     print(f"{runs_done} runs came to their end")  # noqa: T201
 
 
+@pytest.mark.one_of("ways back")
 @pytest.mark.parametrize("recipe", draws.one_of(KINDS, "several"))
 def test_one_tear_down_without_parameters_takes_back_what_several_runs_have_made(
     new_host: NewHost, recipe: str
@@ -181,6 +182,7 @@ rm -r /var/lib/registry-runbook; touch /etc/docker/daemon.json.made-by-registry-
 """
 
 
+@pytest.mark.one_of("ways back")
 def test_host_of_an_earlier_version_gets_a_ledger_from_its_marks(new_host: NewHost) -> None:
     """Fails where what an earlier version made, which had no ledger, is left, or something without a mark goes."""
     host = new_host("trixie")

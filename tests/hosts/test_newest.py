@@ -31,7 +31,7 @@ def test_newest_registry_is_proven_and_goes_again(before: tuple[Host, list[str]]
     host.run("sh", "-ec", f"docker logout registry.test; docker image rm {push.split()[-1]}")
     second = run(host)
     assert (second.error, second.changes, second.failed) == (None, [], [])
-    assert run(host).data["versions"]["registry"].startswith(newest.REFERENCE)
+    assert second.data["versions"]["registry"].startswith(newest.REFERENCE)
     kept = run(host, "-p", "delete_enabled", "false")
     assert (kept.error, kept.failed) == (None, [])
     assert host.run("docker", "logs", "registry-registry-1").stderr.count("traces export") == 0

@@ -341,6 +341,7 @@ def test_nginx_is_put_beside_however_it_is_set_up(front: Front, subtests: pytest
                 front.host.run("bash", "-ec", RESTORE)
 
 
+@pytest.mark.one_of("ends of nginx")
 def test_nginx_leads_back_to_none_and_is_taken_away(front: Front) -> None:
     """Fails where the registry goes although its port stays taken, a way ends unproven, or a trace is left."""
     host = front.host
@@ -364,6 +365,7 @@ def test_nginx_leads_back_to_none_and_is_taken_away(front: Front) -> None:
     assert [ask(host, name) for name in ("theirs.test", "registry.test")] == ["theirs", "theirs"]
 
 
+@pytest.mark.one_of("ends of nginx")
 def test_nginx_is_installed_where_it_is_missing(new_host: NewHost) -> None:
     """Fails where the package does not come with the plan, or a host without systemd has no nginx that runs."""
     host = new_host("plain")

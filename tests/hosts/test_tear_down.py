@@ -1,5 +1,7 @@
 """The tear-down on a host: as before the first run, and then up again on the data that were kept."""
 
+import pytest
+
 from tests.waiting import UNTIL_SO
 
 from .lab import Host, NewHost
@@ -14,6 +16,7 @@ FOREIGN = "127.0.0.1 registry.test mine.test\n"
 PUSHED = "registry.test/theirs/app:1"
 
 
+@pytest.mark.one_of("ways back")
 def test_tear_down_brings_back_what_was_there(new_host: NewHost) -> None:
     """Fails where a file differs from before the first run, or the images that were kept are not served again."""
     host = new_host("trixie")
