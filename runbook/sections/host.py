@@ -253,13 +253,18 @@ def check_container(parameters: Parameters) -> list[Result]:
     client = engine.require(parameters.timeout_seconds)
     image = images.require(client, parameters)
     address = network.default_address()
-    ended, publishes_nothing = "", reload.publishes_nothing(engine_flags.gather(systemd.supervisor()))
+    publishes_nothing = reload.publishes_nothing(engine_flags.gather(systemd.supervisor()))
+
+    def end() -> str:
+        return engine.probe_end(client)
+
+    ended = ""
     with engine.probe_container(client, image.reference, inside=5000) as port:
         probed = api.Registry(url=f"http://{address}:{port}")
         try:
-            answered: object = api.wait_until_ready(probed, timeout_seconds=15).status
+            answered: object = api.wait_until_ready(probed, timeout_seconds=15, has_ended=end).status
         except NotReadyError as error:
-            ended = engine.probe_end(client)
+            ended = end()
             answered = ended or error.found
     afterwards = probed.ask("/v2/")
     remedy = (

@@ -244,8 +244,7 @@ def _tags_in(archive: Path) -> list[str]:
 
 def _build(client: docker.DockerClient, _: Wanted) -> str:
     with temporary.folder() as folder:
-        version = packages.unpack("docker-registry", folder)
-        packages.unpack("busybox-static", folder)
+        version = packages.unpack(("docker-registry", "busybox-static"), folder)
         archive = _registry_archive(folder)
     tag = re.sub(r"[^A-Za-z0-9_.-]", "_", version)
     imported = client.api.import_image_from_data(

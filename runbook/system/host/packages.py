@@ -95,22 +95,25 @@ def _apt(*argv: str) -> commands.Completed:
     return commands.run(*argv, environment=_QUIET, timeout_seconds=_INSTALL_SECONDS)
 
 
-def unpack(name: str, destination: Path) -> str:
-    """Download a package, unpack its files into `destination` without installing it, and return its version.
+def unpack(names: Sequence[str], destination: Path) -> str:
+    """Download packages, unpack their files into `destination` without installing them, and return the first's version.
 
     Installing `docker-registry` would start a service on port 5000 of this host.
     Raises HostError on a host without apt.
     """
     if not has_apt():
         raise HostError(
-            "apt, to take the package " + name, "no apt-get on this host", "set registry_image_source: archive"
+            f"apt, to take the packages {', '.join(names)}",
+            "no apt-get on this host",
+            "set registry_image_source: archive",
         )
     with temporary.folder() as folder:
         _apt("apt-get", "update", "-q")
         commands.run(
-            "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", name,
+            "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", *names,
             folder=folder, environment=_QUIET, timeout_seconds=_INSTALL_SECONDS,
         )  # fmt: skip
-        [archive] = folder.glob("*.deb")
-        commands.run("dpkg-deb", "--extract", str(archive), str(destination))
-        return commands.run("dpkg-deb", "--field", str(archive), "Version").output.strip()
+        for archive in folder.glob("*.deb"):
+            commands.run("dpkg-deb", "--extract", str(archive), str(destination))
+        [first] = folder.glob(f"{names[0]}_*.deb")
+        return commands.run("dpkg-deb", "--field", str(first), "Version").output.strip()

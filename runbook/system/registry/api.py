@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -395,8 +395,10 @@ def _push(
     return None if done.status == httpx.codes.CREATED else (f"to take the manifest {reference}", done)
 
 
-def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
-    """Poll `/v2/` until the registry sends any response below 500, and return it.
+def wait_until_ready(
+    registry: Registry, *, timeout_seconds: float, has_ended: Callable[[], object] = lambda: False
+) -> Answer:
+    """Poll `/v2/` until the registry sends any response below 500, and return it; give up once it has ended.
 
     An open registry answers 200, one with a login 401 (end-1 of the specification). A status of 500 or above comes
     from a proxy whose registry is not ready yet.
@@ -405,7 +407,9 @@ def wait_until_ready(registry: Registry, *, timeout_seconds: float) -> Answer:
     """
 
     @retry(
-        retry=retry_if_result(lambda answer: not (_is_final(answer) or patience.has_timed_out(_server(registry.url)))),
+        retry=retry_if_result(
+            lambda answer: not (_is_final(answer) or patience.has_timed_out(_server(registry.url)) or has_ended())
+        ),
         stop=stop_after_delay(patience.left(timeout_seconds)),
         wait=wait_fixed(0.1),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
