@@ -142,14 +142,17 @@ def _undo_file(entry: Entry, _timeout_seconds: float) -> None:
 
 
 def _undo_engine_file(entry: Entry, timeout_seconds: float) -> None:
-    """Restore daemon.json and reload the engine with explicit lists: only an empty list clears a key."""
+    """Restore daemon.json and reload the engine with explicit lists: only an empty list clears a key.
+
+    Reload it again without them: from engine 29.10 on, an empty list ends its defaults too, those of loopback.
+    """
     path = Path(entry.thing.name)
     ledger.reopen(entry.number)  # its text is temporary until the engine has read it
     before = entry.kept.copy.read_text(encoding="utf-8") if entry.kept else None
     listed, wanted = daemon_json.lists(files.read_text(path)), daemon_json.lists(before)
     unwanted = [tuple(item for item in now if item not in then) for now, then in zip(listed, wanted, strict=True)]
-    with reload.put_back(path, systemd.supervisor(), timeout_seconds):
-        files.write(path, daemon_json.without_registries(before).encode(), files.mode_of(path) or 0o644)
+
+    def load() -> None:
         if engine.connect(timeout_seconds) is not None:
             reload.reload(
                 systemd.supervisor(),
@@ -157,7 +160,12 @@ def _undo_engine_file(entry: Entry, timeout_seconds: float) -> None:
                 unwanted=Registries(insecure=unwanted[0], mirrors=unwanted[1]),
                 timeout_seconds=timeout_seconds,
             )
+
+    with reload.put_back(path, systemd.supervisor(), timeout_seconds):
+        files.write(path, daemon_json.without_registries(before).encode(), files.mode_of(path) or 0o644)
+        load()
     _undo_file(entry, timeout_seconds)
+    load()
 
 
 def _undo_site(entry: Entry, timeout_seconds: float) -> None:

@@ -14,6 +14,7 @@ from runbook.changes.files import SetMode
 from runbook.sections import certificates, configuration
 from runbook.system import credentials
 from runbook.system.certificates import tls, validation
+from runbook.system.docker import certs_d
 from runbook.system.host import files
 
 from .situation import Finding, Situation, UndecidedError, no, yes
@@ -210,6 +211,13 @@ def trust_folder_misnamed(situation: Situation) -> Finding:
     if parameters.registry_host in folders:
         return no(f"there is {_CERTS_D}/{parameters.registry_host}")
     return yes(f"there is {', '.join(folders)}, not {parameters.registry_host}")
+
+
+def trust_overruled(situation: Situation) -> Finding:
+    """Look for what containerd's image store reads in certs.d instead of the CA certificate."""
+    client, path = situation.require_engine(), situation.parameters.trust_path
+    found = certs_d.overruling(client, path, situation.text(situation.parameters.ca_certificate_path))
+    return yes(f"it reads {found}, which does not name the CA") if found else no(f"it reads {path}")
 
 
 def trust_folder_has_key(situation: Situation) -> Finding:

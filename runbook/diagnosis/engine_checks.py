@@ -1,6 +1,5 @@
 """Checks of the engine: whether it runs, what prevents its start, and its configuration."""
 
-import json
 import os
 import re
 import shutil
@@ -192,10 +191,10 @@ def lists_registry_insecure(situation: Situation) -> Finding:
 
 def image_store_ignores_list(situation: Situation) -> Finding:
     """Check whether this is engine 29 or later with the containerd image store."""
-    version = str(situation.require_engine().version()["Version"])
-    store = "io.containerd.snapshotter" in json.dumps(situation.engine_information.get("DriverStatus"))
-    text = f"engine {version}, {'with' if store else 'without'} the containerd image store"
-    return yes(text) if int(version.partition(".")[0]) >= _IGNORES_LIST_FROM and store else no(text)
+    major, minor = engine.version(situation.require_engine())
+    store = engine.stores_in_containerd(situation.require_engine())
+    text = f"engine {major}.{minor}, {'with' if store else 'without'} the containerd image store"
+    return yes(text) if major >= _IGNORES_LIST_FROM and store else no(text)
 
 
 def basic_is_not_listed(situation: Situation) -> Finding:

@@ -4,6 +4,7 @@ Notebook: 20-basic-registry. Source: OCI Distribution Specification 1.1; Docker 
 """
 
 import dataclasses
+import ipaddress
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from runbook.system.registry import api, config_yml, docker_client, storage
 
 _PORT_INSIDE = 5000
 _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 (compared, not bound)
+_LOOPBACK = "127.0.0.0/8"
+# From this version on, loopback is a default that any list of insecure registries replaces (moby/moby#53868).
+_LISTS_LOOPBACK_FROM = (29, 10)
 PLAIN_HTTP = "server gave HTTP response to HTTPS client"
 
 
@@ -34,6 +38,7 @@ class BasicRegistryFacts:
     """The current state of the basic registry; `container` is None if no container has its name.
 
     `daemon_json` is the text of the engine's file without secrets, `registries` is what the engine lists.
+    `keeps_loopback` is whether it uses plain HTTP on loopback whatever it lists.
     """
 
     image: images.RegistryImage
@@ -45,6 +50,7 @@ class BasicRegistryFacts:
     flags: tuple[engine_flags.Flag, ...] = ()
     is_desktop: bool = False
     has_selinux: bool = False
+    keeps_loopback: bool = True
 
 
 def gather(parameters: Parameters) -> BasicRegistryFacts:
@@ -61,6 +67,7 @@ def gather(parameters: Parameters) -> BasicRegistryFacts:
         flags=engine_flags.gather(supervisor) if configures else (),
         is_desktop=engine.is_desktop(client),
         has_selinux=selinux.is_there(),
+        keeps_loopback=engine.version(client) < _LISTS_LOOPBACK_FROM,
     )
 
 
@@ -107,7 +114,7 @@ def plan(parameters: Parameters, facts: BasicRegistryFacts) -> list[Change]:
 def _plan_engine(parameters: Parameters, facts: BasicRegistryFacts) -> list[Change]:
     if not _configures_engine(parameters):
         return []
-    insecure, mirrors = tuple(parameters.insecure_registries), tuple(parameters.registry_mirrors)
+    insecure, mirrors = _insecure(parameters, facts), tuple(parameters.registry_mirrors)
     if facts.is_desktop:
         return _plan_desktop(insecure, mirrors) if facts.registries.missing_entries(insecure, mirrors) else []
     merged = daemon_json.merge(facts.daemon_json, insecure_registries=insecure, registry_mirrors=mirrors)
@@ -123,6 +130,13 @@ def _plan_engine(parameters: Parameters, facts: BasicRegistryFacts) -> list[Chan
         registry_mirrors=mirrors,
     )
     return [change]
+
+
+def _insecure(parameters: Parameters, facts: BasicRegistryFacts) -> tuple[str, ...]:
+    """Return what the engine is to list; with loopback, where the list would end its exception for this registry."""
+    wanted = tuple(parameters.insecure_registries)
+    is_on_loopback = ipaddress.ip_address(_reached_at(parameters)).is_loopback
+    return (*wanted, _LOOPBACK) if wanted and is_on_loopback and not facts.keeps_loopback else wanted
 
 
 def _plan_desktop(insecure: tuple[str, ...], mirrors: tuple[str, ...]) -> list[Change]:

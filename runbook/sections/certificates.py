@@ -23,7 +23,7 @@ from runbook.model.parameters import Parameters
 from runbook.model.results import Result, refused, works
 from runbook.system import credentials
 from runbook.system.certificates import supplied, supplied_rules, tls, validation
-from runbook.system.docker import engine
+from runbook.system.docker import certs_d, engine
 from runbook.system.host import file_state, files, network
 
 _FOLDER, _FILE = 0o700, 0o600
@@ -39,7 +39,7 @@ class CertificateFacts:
     the authority's signature match its certificate. `states` are the fingerprints that show a later change of a file
     that may be overwritten. `brought` is what the user supplied, None if the certificate is issued here.
     `intermediates` are those of the chain, the one that the authority signed first. `others` are the other names in the
-    private folder.
+    private folder. `overruling` is what the engine reads in place of its trust, None for nothing.
     """
 
     now: datetime.datetime
@@ -56,6 +56,7 @@ class CertificateFacts:
     intermediates: tuple[tls.Certificate, ...] = ()
     states: tuple[tuple[Path, str | None], ...] = ()
     others: tuple[str, ...] = ()
+    overruling: Path | None = None
 
     def state(self, path: Path) -> str | None:
         """Return the fingerprint of a path, None if there was nothing."""
@@ -84,7 +85,8 @@ def gather(parameters: Parameters) -> CertificateFacts:
     server_text = files.read_text(parameters.certificate_path)
     server = _load(server_text, parameters.certificate_path)
     own = parameters.certificate_source == "own"
-    is_desktop = _is_desktop(parameters)
+    client = engine.connect(parameters.timeout_seconds)
+    is_desktop = client is not None and engine.is_desktop(client)
     return CertificateFacts(
         now=datetime.datetime.now(datetime.UTC),
         address=network.address_of(parameters.address),
@@ -102,6 +104,7 @@ def gather(parameters: Parameters) -> CertificateFacts:
             (path, file_state.fingerprint(path)) for path in (parameters.certificate_path, parameters.trust_path)
         ),
         others=_others(Path(parameters.private_directory)),
+        overruling=certs_d.overruling(client, parameters.trust_path, text),
     )
 
 
@@ -277,8 +280,10 @@ def _refuse_other_subject(parameters: Parameters, facts: CertificateFacts) -> No
 def plan(parameters: Parameters, facts: CertificateFacts) -> list[Change]:
     """Return the changes that bring authority, server certificate and trust to the wanted state; empty if none.
 
-    Raises HostError if the authority cannot sign a needed certificate, or a supplied certificate is not valid.
+    Raises HostError if the authority cannot sign a needed certificate, a supplied certificate is not valid, or the
+    engine would not read its trust.
     """
+    certs_d.refuse(facts.overruling, parameters.trust_path)
     if facts.brought is not None:
         return _plan_own(parameters, facts, facts.brought)
     reason = _why_issue(parameters, facts)

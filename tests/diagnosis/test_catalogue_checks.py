@@ -15,6 +15,7 @@ from .situations import situation
 CAUSES = tomllib.loads(Path(diagnosis.__file__).with_name("causes.toml").read_text(encoding="utf-8"))["cause"]
 NAMED = {cause["check"] for cause in CAUSES}
 NEED_AN_ENGINE = (
+    "certificate_checks.trust_overruled",
     *("client_checks.api_version", "client_checks.builder_of_its_own", "client_checks.container_name_taken"),
     *("client_checks.network_of_another", "client_checks.tag_not_local"),
     *("container_checks.basic_open", "container_checks.container_missing", "container_checks.container_twice"),

@@ -223,11 +223,17 @@ def test_script_leaves_what_others_have_decided(server: Host, kit: Mapping[str, 
 
     mark = "# registry-runbook client of registry.test"
     host.write(place, f"{mark}\n{other}")
-    host.write("/etc/hosts", f"{own}\n127.0.0.9 Registry.test\n")
-    assert "127.0.0.9" in client.pull("127.0.0.9")
+    for theirs in ("127.0.0.9 Registry.test\n", f"::1 registry.test\n{server.address} registry.test\n"):
+        host.write("/etc/hosts", f"{own}\n{theirs}")
+        before = client.touched()
+        refused = client.script("--fingerprint", fingerprint)
+        assert "expected registry.test to stand for one address that is not loopback" in refused.stderr
+        assert (refused.code, client.touched()) == (1, before)
+    host.write("/etc/hosts", f"{own}\n192.168.1.98 Registry.test\n")
+    assert "192.168.1.98" in client.pull("192.168.1.98")
     client.script("--fingerprint", fingerprint)
     assert host.read(place) == f"{mark}\n{kit['ca.crt']}"
-    assert host.read("/etc/hosts") == f"{own}\n127.0.0.9 Registry.test\n"
+    assert host.read("/etc/hosts") == f"{own}\n192.168.1.98 Registry.test\n"
     host.write("/etc/hosts", f"{own}\n192.168.1.99 registry.test {mark}\n")
     rewritten = client.script("--fingerprint", fingerprint)
     assert client.no_login in rewritten.stderr  # the engine, which has just met the other address, knows the new one

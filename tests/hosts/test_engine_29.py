@@ -16,6 +16,10 @@ from .product import NAMED, run, script_run
 MODULE = "github.com/moby/moby/v2"
 RELEASE = "v2.0.0-beta.24"  # of the branch that the engine's releases 29 are made from
 VERSION = "29.9.0"
+REGISTRY, CERTS_D = "registry.test", "/etc/docker/certs.d"
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+HOSTS_TOML = f"{CERTS_D}/{REGISTRY}/hosts.toml"
+UNKNOWN = "x509: certificate signed by unknown authority"
 STARTED = "setsid dockerd >/var/log/dockerd.log 2>&1 &"
 
 
@@ -49,5 +53,30 @@ def test_engine_29_is_proven_and_its_registry_goes_again(host: Host) -> None:
     assert "FAILED" not in script_run(host, "prove").stdout
     causes = json.loads(script_run(host, "diagnose", "--json").stdout)["causes"]
     assert [cause["name"] for cause in causes if cause["confirmed"]] == []
+    assert_what_containerd_reads_instead_is_named(host)
     torn = run(host, "90-tear-down", *NAMED)
     assert (torn.error, torn.failed) == (None, [])
+
+
+def assert_what_containerd_reads_instead_is_named(host: Host) -> None:
+    """Put what containerd reads before ca.crt in its way: the engine does not verify by ours, and that is said."""
+
+    def is_trusted(name: str = REGISTRY) -> bool:
+        return UNKNOWN not in host.run("sh", "-c", f"docker pull {name}/no/such:1 2>&1", check=False).stdout
+
+    host.run("sh", "-ec", f"cd {CERTS_D}; mkdir {REGISTRY}:443; cp {REGISTRY}/ca.crt {REGISTRY}:443")
+    assert is_trusted(f"{REGISTRY}:443")
+    host.run("mkdir", f"{CERTS_D}/{REGISTRY}_443_")
+    assert not is_trusted(f"{REGISTRY}:443")
+    host.run("sh", "-ec", f"cd {CERTS_D}; rm -r {REGISTRY}_443_ {REGISTRY}:443")
+
+    for text in (f'server = "https://{REGISTRY}"\n', f'ca = "{AUTHORITIES}"\n'):
+        host.write(HOSTS_TOML, text)
+        assert not is_trusted()
+        refused = run(host, "30-certificates", check=False)
+        assert f"its image store, containerd's, reads {HOSTS_TOML} instead" in str(refused.error)
+    causes = json.loads(script_run(host, "diagnose", "--json", UNKNOWN, check=False).stdout)["causes"]
+    assert "trust-overruled" in [cause["name"] for cause in causes if cause["confirmed"]]
+    host.write(HOSTS_TOML, f'server = "https://{REGISTRY}"\nca = "ca.crt"\n')
+    assert (is_trusted(), run(host, "30-certificates").failed) == (True, [])
+    host.run("rm", HOSTS_TOML)

@@ -205,6 +205,29 @@ def test_plan_compares_the_file_and_the_running_engine(
     assert basic_registry.plan(LAN, after(facts, found)) == []
 
 
+ENDING = dataclasses.replace(MADE, keeps_loopback=False)
+
+
+@pytest.mark.parametrize(
+    ("address", "insecure", "facts", "expected"),
+    [
+        ("127.0.0.1", ["a:1"], ENDING, ("a:1", "127.0.0.0/8")),
+        ("0.0.0.0", ["a:1"], ENDING, ("a:1", "127.0.0.0/8")),  # noqa: S104 (compared, not bound)
+        ("192.168.1.2", ["a:1"], ENDING, ("a:1",)),
+        ("127.0.0.1", ["a:1"], MADE, ("a:1",)),
+        ("127.0.0.1", [], ENDING, ()),
+    ],
+)
+def test_plan_lists_loopback_where_a_list_would_end_that_exception(
+    address: str, insecure: list[str], facts: BasicRegistryFacts, expected: tuple[str, ...]
+) -> None:
+    """Fails if a list leaves engine 29.10 without plain HTTP for the registry on loopback, or any other gets more."""
+    parameters = Parameters(basic_address=address, insecure_registries=insecure, registry_mirrors=["https://m.test"])
+    [change] = [change for change in basic_registry.plan(parameters, facts) if isinstance(change, ConfigureEngine)]
+    assert change.insecure_registries == expected
+    assert json.loads(change.after).get("insecure-registries", []) == [*expected]
+
+
 def test_plan_configures_the_engine_before_the_container() -> None:
     """Fails if a registry is opened to the network before the engine can be told of it."""
     assert [type(change) for change in basic_registry.plan(LAN, NEW)] == [ConfigureEngine, MakeDirectory, RunContainer]

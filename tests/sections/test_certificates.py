@@ -107,6 +107,14 @@ def test_plan_brings_what_is_missing(facts: CertificateFacts, expected: list[Cha
     assert expected == certificates.plan(Parameters(), facts)
 
 
+@pytest.mark.parametrize("facts", [NEW, MADE])
+def test_plan_refuses_trust_that_the_engine_would_not_read(facts: CertificateFacts) -> None:
+    """Fails if anything is planned for an engine that reads another file in place of the authority's certificate."""
+    overruling = Path("/etc/docker/certs.d/registry.test/hosts.toml")
+    with pytest.raises(HostError, match=f"image store, containerd's, reads {overruling} instead"):
+        certificates.plan(Parameters(), dataclasses.replace(facts, overruling=overruling))
+
+
 @pytest.mark.parametrize(
     ("facts", "values", "reason"),
     [

@@ -136,6 +136,17 @@ def require(timeout_seconds: float = 60) -> Client:
     return client
 
 
+def version(client: Client) -> tuple[int, int]:
+    """Return the engine's version, as two numbers that compare; (0, 0) for one that is not written in numbers."""
+    found = re.match(r"\D*(\d+)\.(\d+)", str(client.version()["Version"]))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def stores_in_containerd(client: Client) -> bool:
+    """Return whether the engine keeps its images in containerd's image store."""
+    return "io.containerd.snapshotter" in str(client.info().get("DriverStatus"))
+
+
 @functools.cache
 def is_desktop(client: Client) -> bool:
     """Return whether the engine is that of Docker Desktop, which runs in a virtual machine with its own settings."""

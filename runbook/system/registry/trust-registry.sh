@@ -102,12 +102,28 @@ lines() { # 1: those of this script, 0: all others
     is_own == wanted' "$hosts"
 }
 
+named() { # in lines of /etc/hosts: the addresses of the name
+  awk -v name="$name" '{ sub(/#.*/, ""); for (i = 2; i <= NF; i++) if (tolower($i) == name) print $1 }'
+}
+
+# An engine does not verify TLS on loopback; before 29.8.2 (CVE-2026-92543) one such address among others is enough.
+refuse_addresses() {
+  found=$(lines 0 | named | sort -u | paste -s -d ' ' -)
+  case $found in
+    *' '*) remedy="take the lines for $name out of $hosts, but one" ;;
+    127.* | ::1) remedy="take the line for $name out of $hosts" ;;
+    *) return 0 ;;
+  esac
+  fail "$name to stand for one address that is not loopback" "$found" "$remedy"
+}
+
 # A line that somebody else wrote for the name is left alone; one that is written here wins over the DNS.
 add_name() {
-  if getent ahostsv4 "$name" | awk -v address="$address" '$1 "" == address { found = 1 } END { exit !found }'; then
+  theirs=$(lines 0 | named | sort -u)
+  found=$({ named <"$hosts" && getent ahosts "$name"; } | awk '{ print $1 }' | sort -u)
+  if [ "$found" = "$address" ]; then
     say "the name stands for $address already"
-  elif lines 0 | awk -v name="$name" '{ sub(/#.*/, ""); for (i = 2; i <= NF; i++) if (tolower($i) == name) found = 1 }
-      END { exit !found }'; then
+  elif [ -n "$theirs" ]; then
     say "$hosts has another address for the name than $address: left as it is"
   else
     [ -e "$kept" ] || cp -p "$hosts" "$kept"
@@ -247,6 +263,7 @@ for engine in $engines; do
   refuse_links "$engine"
   refuse_other "$engine"
 done
+refuse_addresses
 if [ -n "$user" ]; then
   read_password
   export DOCKER_CONFIG="$scratch/login" REGISTRY_AUTH_FILE="$scratch/login.json"

@@ -156,6 +156,28 @@ def test_script_writes_the_certificate_that_was_confirmed_and_nothing_else(clien
     assert not client.trust.exists()
 
 
+@pytest.mark.parametrize(
+    ("theirs", "found"),
+    [
+        ("127.0.0.1 localhost reg.test.lan\n", "127.0.0.1"),
+        ("::1 REG.test.lan # 198.51.100.7\n", "::1"),
+        ("198.51.100.7 reg.test.lan\n127.0.1.1 reg.test.lan\n", "127.0.1.1 198.51.100.7"),
+        ("198.51.100.7 reg.test.lan\n198.51.100.8 reg.test.lan\n", "198.51.100.7 198.51.100.8"),
+        ("198.51.100.7 reg.test.lan\n198.51.100.7 reg.test.lan x\n", ""),
+        ("198.51.100.8 reg.test.lan\n127.0.0.1 reg-test.lan # reg.test.lan\n", ""),
+    ],
+)
+def test_script_wants_one_address_that_is_not_loopback(client: Client, theirs: str, found: str) -> None:
+    """Fails if an engine that would not verify is told to trust, or anything changes before that is said."""
+    [pem] = certificates(1)
+    (client.root / "kit" / client_kit.CERTIFICATE).write_bytes(pem)
+    client.hosts.write_text(theirs, encoding="ascii")
+    done = client.run("--fingerprint", tls.fingerprint(x509.load_pem_x509_certificate(pem)))
+    words = f"expected reg.test.lan to stand for one address that is not loopback; found {found}."
+    assert (words in done.stderr, client.trust.exists()) == (bool(found), not found)
+    assert client.hosts.read_text(encoding="ascii") == theirs
+
+
 @pytest.mark.parametrize("up", [0, 1, 2, "part"])
 def test_script_follows_no_link_of_certs_d(client: Client, up: int | str) -> None:
     """Fails if a link in the way leads what is written, or taken away, somewhere else."""
