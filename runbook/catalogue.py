@@ -8,7 +8,9 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-PROJECT = Path(__file__).resolve().parents[1]
+from runbook.model.project import FOLDER
+
+PROJECT = FOLDER
 NOTEBOOKS = PROJECT / "notebooks"
 Kind = Literal["state", "operation", "look"]
 

@@ -8,6 +8,7 @@ from runbook.changes import shell
 from runbook.changes.base import Change
 from runbook.changes.made import Thing
 from runbook.model.errors import ChangedError
+from runbook.model.project import COMMAND
 from runbook.system import credentials
 from runbook.system.certificates import tls
 from runbook.system.docker import compose, engine, images
@@ -186,7 +187,7 @@ class PushClientImage(_EngineChange):
 
     def by_hand(self) -> str:
         """Return the equivalent shell commands."""
-        return "# only `./script/run 70-clients` makes and pushes this image"
+        return f"# only `{COMMAND} 70-clients` makes and pushes this image"
 
     def make(self, _timeout_seconds: float, /) -> None:
         """Push the image; raises ChangedError if another one has taken its reference since the plan."""

@@ -10,8 +10,8 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from runbook import catalogue
-from runbook.catalogue import PROJECT
 from runbook.model.parameters import Parameters
+from runbook.model.project import FOLDER, IS_INSTALLED
 
 SHELLS = ("bash", "zsh", "fish")
 NAME = "registry-runbook"
@@ -20,13 +20,13 @@ _FUNCTION = "_registry_runbook_completion"
 
 
 def script(program: click.Command, shell: str) -> str:
-    """Return the script that completes `registry-runbook` and this project's `script/run` in a shell.
+    """Return the script that completes `registry-runbook` and, in a clone, `script/run` in a shell.
 
     It calls the program beside this Python by its path: `script/run` would set up the environment first, and the
     program need not be on the PATH. Raises KeyError for another shell.
     """
     kind = get_completion_class(shell)
-    run = PROJECT / "script" / "run"
+    run = FOLDER / "script" / "run"
     program_path = shlex.quote(str(Path(sys.executable).with_name(NAME)))
     call, register = {
         "bash": (
@@ -39,7 +39,7 @@ def script(program: click.Command, shell: str) -> str:
     text = kind(program, {}, NAME, _VARIABLE).source() if kind else ""
     text = text.replace(call, f"{call.rpartition(' ')[0]} {program_path}")
     text = text.replace(f"    (( ! $+commands[{NAME}] )) && return 1\n", "")  # zsh: click requires it on the PATH
-    return f"{text.rstrip()}\n{register}\n"
+    return text if IS_INSTALLED else f"{text.rstrip()}\n{register}\n"
 
 
 def notebooks(_context: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -18,8 +18,9 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from runbook.model.errors import ApplyError, HostError, ParameterError, RunbookError, visible
-from runbook.model.parameters import MINE, Parameters, from_text, load_file, read
+from runbook.model.parameters import Parameters, from_text, load_file, read
 from runbook.model.parameters import schema as parameters_schema
+from runbook.model.project import COMMAND, FOLDER, MINE
 
 if TYPE_CHECKING:
     from runbook.runs.record.model import Record
@@ -46,9 +47,7 @@ def checked_values(file: Path, given: Iterable[tuple[str, str]]) -> dict[str, ob
 
 def default_file() -> Path:
     """Return what the form has written, so that every command is about that registry; else the shipped file."""
-    from runbook.catalogue import PROJECT
-
-    return MINE if MINE.exists() else PROJECT / "parameters" / "local.yml"
+    return MINE if MINE.exists() else FOLDER / "parameters" / "local.yml"
 
 
 def _parameters(file: Path | None, given: Iterable[tuple[str, str]]) -> Parameters:
@@ -223,7 +222,7 @@ def _run(
             watch.end(done)
             runs.append(done)
     last = runs[-1]
-    go_on = shlex.join(["./script/run", *notebooks[len(runs) - 1 :], *options]) if last.error else None
+    go_on = shlex.join([COMMAND, *notebooks[len(runs) - 1 :], *options]) if last.error else None
     record = Record(
         folder=folder,
         passed=last.result == "done",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runbook.display import tables
 from runbook.model.parameters import Parameters
+from runbook.model.project import COMMAND
 from runbook.model.redaction import redact
 from runbook.system.host import network
 
@@ -127,7 +128,7 @@ class Answer:
 
 def command(notebook: str, options: Sequence[str] = ()) -> str:
     """Return the command that runs a notebook; empty without a notebook."""
-    return shlex.join(["./script/run", notebook, *options]) if notebook else ""
+    return shlex.join([COMMAND, notebook, *options]) if notebook else ""
 
 
 def _to_do(item: Diagnosis, options: Sequence[str]) -> tuple[str, str]:

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from runbook.model.project import as_started
+
 from .situation import Finding, Situation
 
 Check = Callable[[Situation], Finding]
@@ -64,7 +66,10 @@ def _entries(kind: str) -> Sequence[Mapping[str, Any]]:
 @cache
 def causes() -> tuple[Cause, ...]:
     """Return all causes, roots first."""
-    return tuple(Cause(**{**entry, "check": _check(entry["check"])}) for entry in _entries("cause"))
+    return tuple(
+        Cause(**{**entry, "check": _check(entry["check"]), "remedy": as_started(entry["remedy"])})
+        for entry in _entries("cause")
+    )
 
 
 def _check(name: str) -> Check:

@@ -22,7 +22,8 @@ from runbook.display import tables
 from runbook.display.pictures import Drawing
 from runbook.jupyter import origins, steps
 from runbook.model.errors import CheckError, HostError, InterruptError, MissingError, OrderError, RunbookError
-from runbook.model.parameters import MINE, Parameters, load_file, read
+from runbook.model.parameters import Parameters, load_file, read
+from runbook.model.project import MINE
 from runbook.model.results import Result, works
 from runbook.operations import earlier
 from runbook.system.docker import engine

@@ -14,6 +14,7 @@ import platformdirs
 
 from runbook import catalogue
 from runbook.model.errors import HostError
+from runbook.model.project import as_started
 from runbook.system.host import files
 
 _KEY = "registry-runbook"  # where the metadata of a copy keeps the digest of the notebook that it was made from
@@ -68,7 +69,7 @@ def _update(copy: Path, source: str) -> bool:
         files.ensure_directory(earlier, 0o700)
         copy.rename(earlier / f"{copy.stem}-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}.ipynb")
     nearer = source.replace("](../../", "](../")  # docs is one folder above the copies in each language
-    files.write(copy, without_outputs(nearer, digest).encode(), 0o600)
+    files.write(copy, without_outputs(as_started(nearer), digest).encode(), 0o600)
     return True
 
 

@@ -12,7 +12,8 @@ from runbook import catalogue
 from runbook.display import tables
 from runbook.jupyter import cells
 from runbook.model.errors import RunbookError
-from runbook.model.parameters import MINE, Parameters, file_text, from_text, read, refusals
+from runbook.model.parameters import Parameters, file_text, from_text, read, refusals
+from runbook.model.project import COMMAND, MINE
 from runbook.system import credentials
 from runbook.system.host import files
 
@@ -58,6 +59,11 @@ def groups() -> dict[str, list[str]]:
     return found
 
 
+def _shown() -> str:
+    """Return the file's name with its folder's."""
+    return f"{MINE.parent.name}/{MINE.name}"
+
+
 class Form:
     """A field for each parameter, a preview of the file, the button that writes it, and the password's field."""
 
@@ -71,9 +77,7 @@ class Form:
         self.written_text, self.written_message = "", ""  # the last written file, and the message about it
         self.before: str | None = None  # the file's text before the last click
         self.takes_until = 0.0  # monotonic time until which text that was typed before the last click can arrive
-        self.write = ipywidgets.Button(
-            description=f"Write parameters/{MINE.name}", button_style="primary", layout=_FITTING
-        )
+        self.write = ipywidgets.Button(description=f"Write {_shown()}", button_style="primary", layout=_FITTING)
         self.write.on_click(lambda _: self._press())
         for field in self.fields.values():
             field.observe(lambda _: self._check(), names="value")
@@ -99,7 +103,7 @@ class Form:
             self.parameters = read(values, where=_WHERE)
             text = file_text(self.parameters)
             self.written.value = self.written_message if text == self.written_text else ""
-            self.preview.value = f"<div style='{_BELOW}'>parameters/{MINE.name}:<pre>{html.escape(text)}</pre></div>"
+            self.preview.value = f"<div style='{_BELOW}'>{_shown()}:<pre>{html.escape(text)}</pre></div>"
             self.password.name_place()
         if time.monotonic() < self.takes_until:
             self._write()
@@ -125,6 +129,7 @@ class Form:
         try:
             if is_replaced:
                 files.write(backup, str(self.before).encode(), 0o644)
+            files.ensure_directory(MINE.parent, 0o755)
             files.write(MINE, text.encode(), 0o644)
         except (RunbookError, OSError) as error:
             self.written.value = _error(str(error), place=_BESIDE)
@@ -133,7 +138,7 @@ class Form:
         self.written_text = text
         self.written.value = self.written_message = _done(
             f"Written: {MINE}.{note} The notebooks take it from now on, each from its Load cell; "
-            f"a run without JupyterLab by ./script/run -f parameters/{MINE.name}.",
+            f"a run without JupyterLab too, by `{COMMAND}`.",
             place=_BESIDE,
         )
 

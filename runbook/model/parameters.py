@@ -19,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 
 from runbook.model import parameter_yaml, value_types
 from runbook.model.errors import ParameterError
+from runbook.model.project import COMMAND
 
 
 def _refused(parameter: str, expected: str) -> PydanticCustomError:
@@ -286,7 +287,6 @@ class Parameters(BaseModel):
 HTTPS_PORT = 443
 _LONGEST_NAME = 255  # of a file (limits.h, NAME_MAX); of an image (distribution/reference, NameTotalLengthMax)
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MINE = Path(__file__).resolve().parents[2] / "parameters" / "mine.yml"  # written by the form in 00-index
 _NOT_TO_REPEAT = r"(?i)pass|secret|token|credential"
 _SHOWN = reprlib.Repr()  # a value can be long, or contain itself
 _SHOWN.maxstring = _SHOWN.maxother = 200
@@ -311,7 +311,7 @@ def _explain_one(detail: ErrorDetails, values: Mapping[str, object], where: str)
         name = next(item for item in values if item not in Parameters.model_fields)
     if name is not None and name not in Parameters.model_fields:
         near = difflib.get_close_matches(name, Parameters.model_fields, n=1, cutoff=0.5)
-        meant = f"write {near[0]}, which is probably meant" if near else "see `./script/run parameters` for the names"
+        meant = f"write {near[0]}, which is probably meant" if near else f"see `{COMMAND} parameters` for the names"
         plain = name if re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name) else ascii(name[:100])
         found = f"{plain} = {_shown(name, values[name])} ({where})"
         return name, ParameterError("a parameter that the runbook knows", found, meant)

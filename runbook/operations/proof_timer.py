@@ -11,6 +11,7 @@ from runbook.changes.base import Change
 from runbook.changes.files import RemoveTree, WriteFile
 from runbook.changes.timer import EnableTimer, RemoveTimer
 from runbook.model.errors import HostError
+from runbook.model.project import COMMAND
 from runbook.system.host import commands, file_state, files, systemd
 
 NAME = "registry-runbook-prove"
@@ -61,7 +62,7 @@ class TimerFacts:
 def gather() -> TimerFacts:
     """Return the facts; raises HostError on a host without systemd."""
     if systemd.supervisor() != "systemd":
-        remedy = f"let another scheduler run `./script/run prove`, whose exit code tells; see {NAME} in the docs"
+        remedy = f"let another scheduler run `{COMMAND} prove`, whose exit code tells; see {NAME} in the docs"
         raise HostError("systemd, which starts the timer", "none on this host", remedy)
     enabled = systemd.is_enabled(TIMER.name)
     texts = tuple((path, text) for path in (SERVICE, TIMER, FAILED) if (text := files.read_text(path)) is not None)

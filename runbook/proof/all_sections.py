@@ -21,6 +21,7 @@ from runbook.changes.base import Change
 from runbook.display import overview, tables
 from runbook.model.errors import CheckError, HostError, RunbookError
 from runbook.model.parameters import Parameters
+from runbook.model.project import COMMAND
 from runbook.model.results import Result, refused, works
 from runbook.model.value_types import split_reference
 from runbook.proof import baseline, surroundings
@@ -48,7 +49,7 @@ _PLANNED = "planning again finds nothing to change"
 _AGAIN = "run the notebook {}"
 _CHECKED = "its own checks can be made"
 _IMAGES = "its proof with a container or an image"
-_HANGS = "see what hangs: `docker logs`, `journalctl -u docker`, `df`, `dmesg`; `./script/run diagnose`"
+_HANGS = f"see what hangs: `docker logs`, `journalctl -u docker`, `df`, `dmesg`; `{COMMAND} diagnose`"
 _FOR_COMPARING = 3.0  # seconds reserved for the comparison after the proof
 _Key = TypeVar("_Key", bound=Hashable)
 

@@ -494,9 +494,8 @@ def test_root_is_warned_once_of_code_that_others_could_change(
 ) -> None:
     """Fails if root runs another user's tree without a word, or a sound tree is told, or the word is in the output."""
     assert call("list").err == ""
-    for name in ("runbook", "notebooks", "script"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setattr(own_code, "_PROJECT", tmp_path)
+    (tmp_path / "runbook").mkdir()
+    monkeypatch.setattr(own_code, "_TREES", [tmp_path / "runbook"])
     assert call("list").err == ""
     tmp_path.chmod(0o777)
     warned = call("list", "--json")

@@ -108,10 +108,11 @@ def papermill(host: Host, notebook: str, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def serve_lab(host: Host) -> Iterator[str]:
-    """Give the address, with its token, that `./script/run lab` prints; end it as Ctrl-C does, which must be clean."""
-    start = "setsid env --default-signal=INT ./script/run lab >/root/lab.txt 2>&1 </dev/null & echo $!"
-    process = host.run("sh", "-ec", start, directory=PROJECT).stdout.strip()
+def serve_lab(host: Host, program: str = "./script/run") -> Iterator[str]:
+    """Give the address, with its token, that `PROGRAM lab` prints; end it as Ctrl-C does, which must be clean."""
+    start = f"setsid env --default-signal=INT {program} lab >/root/lab.txt 2>&1 </dev/null & echo $!"
+    directory = PROJECT if program.startswith(".") else "/"
+    process = host.run("sh", "-ec", start, directory=directory).stdout.strip()
     host.run("sh", "-c", f"{UNTIL_SO} until_so 'the address of JupyterLab' grep -q Ctrl-C /root/lab.txt")
     try:
         yield re.findall(r"http://127\.0\.0\.1:\S+", host.read("/root/lab.txt"))[0]

@@ -11,6 +11,7 @@ BOTH = ["bookworm", "trixie"]
 ROUNDS = 8  # a section that waits for another has its commands in the next plan
 
 
+@pytest.mark.one_of("ways to a run")
 @pytest.mark.parametrize("recipe", draws.one_of(BOTH, "by hand"))
 def test_commands_of_the_plans_make_a_proven_registry(new_host: NewHost, recipe: str) -> None:
     """Fails where a command is wrong, or makes something else than the runbook does: no change may be left."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from runbook.model.errors import HostError, MissingError
+from runbook.model.project import COMMAND
 from runbook.runs.record import executed, junit, page
 from runbook.runs.record.model import NotebookRun, Record
 from runbook.system.host import files
@@ -58,12 +59,12 @@ def find(name: str | None) -> Path:
     known = all_folders()
     if name is None:
         if not known:
-            raise MissingError(f"a run below {state_folder()}", "none", "run `./script/run`")
+            raise MissingError(f"a run below {state_folder()}", "none", f"run `{COMMAND}`")
         return known[0]
     for folder in (state_folder() / name, Path(name)):
         if _holds_run(folder):
             return folder
-    raise MissingError("the folder of a run, or its name", name, "see `./script/run runs`")
+    raise MissingError("the folder of a run, or its name", name, f"see `{COMMAND} runs`")
 
 
 def write(record: Record, folder: Path) -> None:

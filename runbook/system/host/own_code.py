@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
+from runbook.model.project import FOLDER, IS_INSTALLED, PACKAGE
 from runbook.system.host import files
 
-_PROJECT = Path(__file__).resolve().parents[3]
-_RUN = ("runbook", "notebooks", "script")
+_TREES = [PACKAGE] if IS_INSTALLED else [FOLDER / name for name in ("runbook", "notebooks", "script")]
 
 
 def require(*, whole: bool) -> None:
@@ -15,7 +15,7 @@ def require(*, whole: bool) -> None:
     With `whole`, the thousands of files in its virtual environment are checked too.
     """
     files.require_trusted_path(Path(sys.executable))
-    for name in _RUN:
-        files.require_trusted_tree(_PROJECT / name)
+    for tree in _TREES:
+        files.require_trusted_tree(tree)
     if whole and sys.prefix != sys.base_prefix:
         files.require_trusted_tree(Path(sys.prefix))

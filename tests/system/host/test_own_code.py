@@ -27,7 +27,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".venv" / ".lock").chmod(0o666)
     program.parent.mkdir()
     program.symlink_to(sys.executable)
-    monkeypatch.setattr(own_code, "_PROJECT", tmp_path)
+    monkeypatch.setattr(own_code, "_TREES", [tmp_path / name for name in ("runbook", "notebooks", "script")])
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     monkeypatch.setattr(sys, "executable", str(program))
     return tmp_path
