@@ -17,13 +17,20 @@ from runbook.operations import earlier
 from runbook.sections import host
 from runbook.system.host import network
 
-StateName = Literal["done", "to do", "differs", "waits", "refuses"]
-_TONES: Mapping[StateName, Tone] = {"done": "good", "to do": "open", "differs": "bad", "waits": "", "refuses": "bad"}
+StateName = Literal["proven", "done", "to do", "differs", "waits", "refuses"]
+_TONES: Mapping[StateName, Tone] = {
+    "proven": "good",
+    "done": "good",
+    "to do": "open",
+    "differs": "bad",
+    "waits": "",
+    "refuses": "bad",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """A section's state; `changes` are those of its plan, `reason` is why it waits or refuses."""
+    """A section's state; `changes` are those of its plan, `reason` is why it waits or refuses, or who has proven it."""
 
     notebook: str
     name: StateName
