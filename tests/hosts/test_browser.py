@@ -218,6 +218,7 @@ def walk(host: Host, driver: webdriver.Remote, parameters: Parameters, *, pictur
 BOTH = ["bookworm", "trixie-nginx"]
 
 
+@pytest.mark.one_of("front ends")
 @pytest.mark.parametrize("kind", draws.one_of(BOTH, "walk"))
 def test_notebooks_run_from_bare_to_proven(request: pytest.FixtureRequest, new_host: NewHost, kind: str) -> None:
     """Fails where a notebook does not run or prove itself, looks broken, leads nowhere, or stores a typed password."""

@@ -50,6 +50,7 @@ KINDS = {
 }
 
 
+@pytest.mark.one_of("front ends")
 @pytest.mark.parametrize("kind", draws.one_of([*KINDS], "outputs"))
 def test_notebooks_give_their_stored_outputs_and_a_changed_one_fails(new_host: NewHost, kind: str) -> None:
     """Fails where a run from bare to proven shows anything but what is stored of it, or nbval misses a change in that.

@@ -61,7 +61,7 @@ def broken(host: Host, how: str, repair: str) -> Iterator[None]:
         host.run("sh", "-ec", repair)
 
 
-@pytest.mark.parametrize("fixture", BOTH)
+@pytest.mark.parametrize("fixture", draws.one_of(BOTH, "healthy"))
 def test_prove_holds_on_a_healthy_registry_and_changes_nothing(fixture: str, request: pytest.FixtureRequest) -> None:
     """Fails if a proof gives a false alarm, leaves something behind, or accepts by itself."""
     host: Host = request.getfixturevalue(fixture)
@@ -257,6 +257,7 @@ def test_prove_by_url_finds_an_open_registry(proven_trixie: Host) -> None:
     assert "a client that verifies reaches registry.test:5443" in plain["certificate"]
 
 
+@pytest.mark.one_of("timers")
 def test_timer_proves_tells_the_journal_and_calls(accepted: Host) -> None:
     """Fails if the timer's proof has too few rights, hides what failed, calls nobody, or leaves something behind."""
     host = accepted
@@ -292,7 +293,8 @@ def test_timer_proves_tells_the_journal_and_calls(accepted: Host) -> None:
     assert "Nothing to do" in prove(host, "--remove-timer").stdout
 
 
-@pytest.mark.parametrize("fixture", BOTH if draws.tries_all() else [draws.source("timer").choice(BOTH)])
+@pytest.mark.one_of("timers")
+@pytest.mark.parametrize("fixture", draws.one_of(BOTH, "timer"))
 def test_timer_waits_for_a_run_and_its_unit_tells_whether_it_could_look(
     fixture: str, request: pytest.FixtureRequest
 ) -> None:

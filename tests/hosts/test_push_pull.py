@@ -116,7 +116,7 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("fixture", BOTH if draws.tries_all() else [draws.source("environment").choice(BOTH)])
+@pytest.mark.parametrize("fixture", draws.one_of(BOTH, "environment"))
 def test_environment_that_is_set_for_something_else_changes_nothing(
     fixture: str, request: pytest.FixtureRequest
 ) -> None:

@@ -11,7 +11,9 @@ from .machine import execute
 from .product import serve_lab
 
 PLACE = "/opt/registry-runbook"
-INSTALL = f"python3 -m venv {PLACE}; {PLACE}/bin/pip install -q /root/wheel/*.whl"
+TOOLS = "/root/tools"  # where uv is, which script/setup has installed; it has the packages already
+UV = f"{TOOLS}/bin/python -m uv"
+INSTALL = f"{UV} venv -q {PLACE}; {UV} pip install -q --python {PLACE} /root/wheel/*.whl"
 PROGRAM = f"{PLACE}/bin/registry-runbook"
 
 
@@ -28,6 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_installed_program_proves_registry_and_serves_the_notebooks(new_host: NewHost, wheel: Path) -> None:
     """Fails where the wheel lacks what a run reads, or a command that is printed works in a clone alone."""
     host = new_host("bookworm")
+    host.run("mv", "/root/registry-runbook/.venv", TOOLS)
     host.run("rm", "-r", "/root/registry-runbook")
     host.run("mkdir", "/root/wheel")
     execute("docker", "cp", str(wheel), f"{host.name}:/root/wheel")

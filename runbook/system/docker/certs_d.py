@@ -57,17 +57,19 @@ def refuse(source: Path | None, trust: Path) -> None:
 def _tables(path: Path) -> list[Mapping[str, Any]]:
     """Return the tables of a hosts.toml: the registry's own, and those of the hosts that are asked in its place.
 
-    None if it is missing, empty or broken: containerd then reads certificates.
+    Empty if it is missing, empty or broken: containerd then reads certificates.
     """
     try:
         settings = tomllib.loads(files.read_text(path) or "")
     except tomllib.TOMLDecodeError:
         return []
-    return [settings, *dict(settings.get("host") or {}).values()] if settings else []
+    hosts = settings.get("host")
+    tables = (settings, *(hosts.values() if isinstance(hosts, dict) else ()))
+    return [table for table in tables if isinstance(table, dict) and settings]
 
 
 def _authorities(tables: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Give the paths under `ca`."""
+    """Give the paths under `ca`, one or a list of them."""
     for table in tables:
-        named = table.get("ca", ())
-        yield from (named,) if isinstance(named, str) else named
+        named = table.get("ca")
+        yield from (item for item in (named if isinstance(named, list) else [named]) if isinstance(item, str))

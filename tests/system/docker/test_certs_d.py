@@ -29,6 +29,8 @@ ca = {ca}
         ),
         pytest.param(OWN, {f"{OWN}/hosts.toml": TABLES.format(ca='"ca.crt"')}, "", id="ca-of-a-host"),
         pytest.param(OWN, {f"{OWN}/hosts.toml": TABLES.format(ca="[]")}, f"{OWN}/hosts.toml", id="host-without"),
+        pytest.param(OWN, {f"{OWN}/hosts.toml": 'ca = 5\nhost = "x"'}, f"{OWN}/hosts.toml", id="of-other-types"),
+        pytest.param(OWN, {f"{OWN}/hosts.toml": "[host]\na = 5"}, f"{OWN}/hosts.toml", id="host-that-is-none"),
         pytest.param(OWN, {f"{OWN}/hosts.toml": ""}, "", id="empty"),
         pytest.param(OWN, {f"{OWN}/hosts.toml": "ca = "}, "", id="broken"),
         pytest.param(OWN, {"_default/hosts.toml": 'server = "https://m.test"'}, "", id="default-comes-last"),
