@@ -376,6 +376,19 @@ def test_wait_until_ready_tells_the_last_answer(plain: int, url: str, expected: 
         api.wait_until_ready(registry, timeout_seconds=0.2)
 
 
+def test_wait_until_ready_gives_up_once_what_it_waits_for_has_ended() -> None:
+    """Fails if a container that has ended is waited for, or one that still runs is given up."""
+    looks: list[None] = []
+
+    def has_ended() -> bool:
+        looks.append(None)
+        return len(looks) == 3
+
+    with pytest.raises(NotReadyError, match="refused"):
+        api.wait_until_ready(Registry(url="http://127.0.0.1:1"), timeout_seconds=600, has_ended=has_ended)
+    assert len(looks) == 3
+
+
 def test_wait_until_ready_gives_up_at_once_where_waiting_cannot_help(secured: int) -> None:
     """Fails if a server whose certificate is refused is asked for a minute."""
     started = time.monotonic()
