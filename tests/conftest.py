@@ -101,8 +101,8 @@ def not_drawn(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         if mark := item.get_closest_marker("one_of"):
             groups[mark.args[0]][item.nodeid.partition("[")[0]].append(item)
     for name, tests in groups.items():
-        drawn = draws.source(name).choice(sorted(tests))
-        yield from itertools.chain.from_iterable(found for test, found in tests.items() if test != drawn)
+        drawn = draws.one_of(sorted(tests), name)
+        yield from itertools.chain.from_iterable(found for test, found in tests.items() if test not in drawn)
 
 
 @pytest.hookimpl(wrapper=True)

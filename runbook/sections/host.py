@@ -253,18 +253,14 @@ def check_container(parameters: Parameters) -> list[Result]:
     client = engine.require(parameters.timeout_seconds)
     image = images.require(client, parameters)
     address = network.default_address()
-    publishes_nothing = reload.publishes_nothing(engine_flags.gather(systemd.supervisor()))
-
-    def end() -> str:
-        return engine.probe_end(client)
-
-    ended = ""
+    ended, publishes_nothing = "", reload.publishes_nothing(engine_flags.gather(systemd.supervisor()))
     with engine.probe_container(client, image.reference, inside=5000) as port:
         probed = api.Registry(url=f"http://{address}:{port}")
         try:
-            answered: object = api.wait_until_ready(probed, timeout_seconds=15, has_ended=end).status
+            ready = api.wait_until_ready(probed, timeout_seconds=15, has_ended=lambda: engine.probe_end(client))
+            answered: object = ready.status
         except NotReadyError as error:
-            ended = end()
+            ended = engine.probe_end(client)
             answered = ended or error.found
     afterwards = probed.ask("/v2/")
     remedy = (

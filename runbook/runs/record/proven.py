@@ -20,6 +20,8 @@ def with_proofs(states: Sequence[State], parameters: Parameters) -> list[State]:
     """
     last: dict[str, tuple[str, NotebookRun]] = {}
     for place in folder.all_folders()[:_NEWEST]:
+        if all(state.notebook in last for state in states):
+            break
         record = folder.readable(place) if (place / folder.DATA).exists() else None
         if record is not None and record.mode == "apply" and _is_about(record, parameters):
             for run in record.notebooks:

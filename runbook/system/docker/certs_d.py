@@ -65,7 +65,7 @@ def _tables(path: Path) -> list[Mapping[str, Any]]:
         return []
     hosts = settings.get("host")
     tables = (settings, *(hosts.values() if isinstance(hosts, dict) else ()))
-    return [table for table in tables if isinstance(table, dict) and settings]
+    return [table for table in tables if table and isinstance(table, dict)]
 
 
 def _authorities(tables: Iterable[Mapping[str, Any]]) -> Iterator[str]:
