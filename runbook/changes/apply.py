@@ -3,13 +3,14 @@
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
-from runbook.changes import ledger
+from runbook.changes import deployment, ledger
 from runbook.changes.base import Change, Result, as_json
-from runbook.model.errors import ApplyError, InterruptError, RunbookError
+from runbook.model.errors import ApplyError, HostError, InterruptError, RunbookError
 from runbook.system.docker import engine, ports
 from runbook.system.host import sudo
 
@@ -24,18 +25,20 @@ class Outcome:
     note: str = ""
 
 
-def apply(
+def apply(  # noqa: PLR0913 (each is another caller's)
     changes: Sequence[Change],
     *,
     timeout_seconds: float = 60,
     before: Callable[[int, Change], None] | None = None,
     after: Callable[[Outcome], None] | None = None,
     entering: bool = True,
+    kept: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
     """Make the changes in order and return their outcomes; `timeout_seconds` limits each wait for an engine.
 
     `before` is called before each change, with its number (from 1) and the change; `after` with its outcome.
     Each change is entered in the ledger first, unless `entering` is False: the registry is then not this host's.
+    At the end, `kept` goes to `deployment.update`, if there is any.
 
     A user other than root makes the changes that need no root and passes the others to a single sudo process.
     All targets are checked before the first change, so that an unwritable path, or a sudo that asks for a password,
@@ -55,13 +58,7 @@ def apply(
             is_needed = change.needs_root() or (entering and change.things() and _has_ledger(timeout_seconds))
             return start_root() if is_needed else None
 
-        for change in changes:
-            with _explaining(change, outcomes, len(changes)):
-                helper = helper_for(change)
-                if helper and change.needs_root():
-                    helper.ask("check target", as_json(change))
-                else:
-                    change.check_target()
+        _check_targets(changes, helper_for)
         for number, change in enumerate(changes, start=1):
             started = time.monotonic()
             with _explaining(change, outcomes, len(changes)):
@@ -77,7 +74,31 @@ def apply(
             outcomes.append(Outcome(change=change, state=change.result, seconds=time.monotonic() - started, note=note))
             if after:
                 after(outcomes[-1])
+        if kept is not None:
+            _keep(kept, next(filter(None, map(helper_for, changes)), None))
     return outcomes
+
+
+def _check_targets(changes: Sequence[Change], helper_for: Callable[[Change], sudo.Root | None]) -> None:
+    for change in changes:
+        with _explaining(change, (), len(changes)):
+            helper = helper_for(change)
+            if helper and change.needs_root():
+                helper.ask("check target", as_json(change))
+            else:
+                change.check_target()
+
+
+def _keep(kept: Mapping[str, Any], helper: sudo.Root | None) -> None:
+    """Keep the parameters of what was applied; a user whose changes needed no root keeps none."""
+    try:
+        if os.geteuid() == 0:
+            deployment.update(**kept)
+        elif helper:
+            helper.ask("deployment", kept)
+    except OSError as error:
+        remedy = "remove the cause; then run this notebook again"
+        raise HostError("to keep these parameters beside the ledger", engine.error_text(error), remedy) from error
 
 
 def _has_ledger(timeout_seconds: float) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from runbook.changes import ledger
+from runbook.changes import deployment, ledger
 from runbook.changes.base import Change, from_json
 from runbook.model.errors import RunbookError
 from runbook.system.docker import engine
@@ -18,6 +18,8 @@ from runbook.system.host.files import mode_of
 
 def main() -> None:
     """Check, enter, make or settle each change read from stdin, one JSON line each; answer with a note or an error.
+
+    The request `deployment` has the arguments of `deployment.update` in place of a change.
 
     The first line holds `owner`, the requesting user's user and group ID, and `timeout_seconds`. The note of an `enter`
     is the number of entries; they are settled before the next change.
@@ -36,9 +38,14 @@ def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
 
     for line in sys.stdin:
         request, data = json.loads(line)
-        change, note = from_json(data), ""
+        note = about = ""
         try:
             take_lock()
+            if request == "deployment":
+                about = "keep the parameters of this deployment"
+                deployment.update(**data)
+            else:
+                about = str(change := from_json(data))
             match request:
                 case "check target":
                     change.check_target()
@@ -47,7 +54,7 @@ def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
                     note = str(len(begun))
                 case "settle":
                     ledger.settle(begun, timeout_seconds)
-                case _:
+                case "make":
                     change.refuse_drift()
                     note = change.make(timeout_seconds) or ""
                     _give(change, tuple(header["owner"]))
@@ -55,7 +62,7 @@ def _serve(header: Mapping[str, Any], stack: ExitStack) -> None:
         except RunbookError as error:
             answer = {"expected": error.expected, "found": error.found, "remedy": error.remedy}
         except OSError as error:
-            answer = {"expected": f"to {change}", "found": engine.error_text(error), "remedy": "remove the cause"}
+            answer = {"expected": f"to {about}", "found": engine.error_text(error), "remedy": "remove the cause"}
         print(json.dumps(answer), flush=True)  # noqa: T201 (the answer)
 
 

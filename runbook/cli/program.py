@@ -8,7 +8,7 @@ import re
 import shlex
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +29,7 @@ _FAILED, _USAGE, _NOT_PROVEN, _INTERRUPTED = 1, 2, 3, 130  # exit codes; 130 is 
 _NAME = "registry-runbook"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOR_URL = {"ca", "username", "password_file", "days", "repository", "megabytes"}
-_DEFAULT_FILE = "Default: parameters/mine.yml, once the form has written it; else parameters/local.yml."
+_DEFAULT_FILE = "Default: what the form has written; else what this host was set up with; else parameters/local.yml."
 _FOR_TIMER = {"calendar", "on_failure"}
 _LONGEST_MESSAGE = 1_000_000  # bytes; the rest of a longer log is ignored
 
@@ -46,8 +46,10 @@ def checked_values(file: Path, given: Iterable[tuple[str, str]]) -> dict[str, ob
 
 
 def default_file() -> Path:
-    """Return what the form has written, so that every command is about that registry; else the shipped file."""
-    return MINE if MINE.exists() else FOLDER / "parameters" / "local.yml"
+    """Return what the form has written, or this host's deployment, which commands are then about; else local.yml."""
+    from runbook.changes import deployment
+
+    return MINE if MINE.exists() else deployment.path() or FOLDER / "parameters" / "local.yml"
 
 
 def _parameters(file: Path | None, given: Iterable[tuple[str, str]]) -> Parameters:
@@ -178,9 +180,11 @@ def run(  # noqa: PLR0913 (one argument an option)
     from runbook.system.host import headless
 
     os.environ[headless.FROM_FILE] = " ".join(set(values) - {name for name, _ in given})
-    default = overview.default_notebooks(read(values, where="set in the parameter file or with -p"))
+    checked = read(values, where="set in the parameter file or with -p")
+    notebooks = notebooks or tuple(overview.default_notebooks(checked))
+    _tell_of_another(checked, {*notebooks} & {*overview.sections(checked)})
     record = _run(
-        notebooks or tuple(default),
+        notebooks,
         values,
         folders.make(datetime.datetime.now(datetime.UTC), output),
         options=[*_parameter_arguments(file, given), *(["--dry-run"] if dry_run else [])],
@@ -194,6 +198,14 @@ def run(  # noqa: PLR0913 (one argument an option)
             click.echo(f"\n{first_use.text(Parameters.model_validate(values))}")
     if record.result != "done":
         raise SystemExit(_INTERRUPTED if record.result == "interrupted" else _FAILED)
+
+
+def _tell_of_another(parameters: Parameters, sections: Collection[str]) -> None:
+    """Print on standard error what becomes of another deployment that stands here, if sections are to run."""
+    from runbook.changes import deployment
+
+    if sections and (told := deployment.replaced_by(parameters)):
+        click.echo(told, err=True)
 
 
 def _run(
@@ -250,7 +262,9 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
     from runbook.changes import base  # imported late: the error about a misspelt parameter comes at once
     from runbook.display import overview, tables
 
-    states = [overview.state(name, parameters) for name in overview.sections(parameters)]
+    names = overview.sections(parameters)
+    _tell_of_another(parameters, names)
+    states = [overview.state(name, parameters) for name in names]
     if as_json:
         plain = [
             {

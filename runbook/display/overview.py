@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from runbook import catalogue
-from runbook.changes import contract, ledger
+from runbook.changes import contract, deployment, ledger
 from runbook.changes.base import Change
 from runbook.changes.ledger import Entry
 from runbook.display.tables import Table, Tone, notebook_links
@@ -114,6 +114,7 @@ def host_table(parameters: Parameters) -> Table:
         ("Docker Compose", facts.compose or "none"),
         ("image of the registry", (facts.engine and facts.engine.image) or "none"),
         (host.FORWARDING, str(facts.forwarding)),
+        *([("registry that stands here", standing)] if (standing := deployment.name()) else []),
         *((f"port {listener.port}", f"held by {listener}") for listener in facts.listeners),
     )
     return Table(headings=("Fact", "Found"), rows=rows, empty="")

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import html
+import os
 import platform
 import threading
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 import IPython.display
 from docker.errors import DockerException
 
+from runbook import catalogue
 from runbook.changes import apply as executor
+from runbook.changes import deployment
 from runbook.changes.base import Change
 from runbook.changes.contract import Operation
 from runbook.changes.manual import LeftToUser
@@ -25,7 +28,7 @@ from runbook.model.errors import CheckError, HostError, InterruptError, MissingE
 from runbook.model.parameters import Parameters, load_file, read
 from runbook.model.project import MINE
 from runbook.model.results import Result, works
-from runbook.operations import earlier
+from runbook.operations import earlier, tear_down
 from runbook.system.docker import engine
 from runbook.system.host import headless, lock
 
@@ -57,8 +60,9 @@ def load(namespace: MutableMapping[str, object]) -> Parameters:
     """Return the parameters in a notebook's namespace, checked, and show them.
 
     Call it with `globals()` before the notebook sets other names: it refuses a misspelt parameter, of which papermill
-    only warns. In an interactive run, the file that the form of 00-index writes replaces each value that the Parameters
-    cell leaves at its default. Raises ParameterError for the first unknown name or invalid value.
+    only warns. A value that the Parameters cell leaves at its default is that of the form in 00-index, where a person
+    runs the notebook, or else that of the deployment that stands on this host; a run by the program has named its own.
+    Raises ParameterError for the first unknown name or invalid value.
     """
     steps.begin_load(namespace)
     given = {
@@ -66,29 +70,32 @@ def load(namespace: MutableMapping[str, object]) -> Parameters:
         for name, value in namespace.items()
         if not name.startswith("_") and name not in _NOT_PARAMETERS and not isinstance(value, ModuleType)
     }
-    formed = {
+    kept, origin = _kept_values()
+    kept = {
         name: value
-        for name, value in _form_values().items()
-        if name in given and given[name] == Parameters.model_fields[name].default
+        for name, value in kept.items()
+        if name in given and given[name] == Parameters.model_fields[name].default and name not in origins.injected()
     }
-    given |= formed
+    given |= kept
     unknown = [name for name in given if name not in Parameters.model_fields]
     steps.forget_unknown(namespace, unknown)
     parameters = read(given, where="set in the cell under the heading Parameters, by papermill, or in a parameter file")
     values = {name: getattr(parameters, name) for name in given}
-    for table in tables.parameters_tables(values, origins.of(values, formed)):
+    for table in tables.parameters_tables(values, origins.of(values, dict.fromkeys(kept, origin))):
         show(table)
     steps.end_load(parameters)
     return parameters
 
 
-def _form_values() -> dict[str, object]:
-    """Return the values of parameters/mine.yml, checked; none in a headless run, which names its parameter file."""
+def _kept_values() -> tuple[dict[str, object], str]:
+    """Return the values of parameters/mine.yml, or of this host's deployment, checked, and their origin in a word."""
+    if headless.FROM_FILE in os.environ:
+        return {}, ""
     if not is_interactive() or not MINE.exists():
-        return {}
+        return deployment.values(), "this host"
     values = load_file(MINE)
     read(values, where=f"set in {MINE}")
-    return values
+    return values, "form"
 
 
 @contextmanager
@@ -151,8 +158,11 @@ def plan(section: Operation, parameters: Parameters) -> list[Change]:
             changes, record = [], {"kind": "plan", "changes": [], "waits": str(error)}
             show(tables.Table(headings=(), rows=(), empty=f"Cannot be planned yet: {error}", record=record))
         else:
+            told = "" if section is tear_down else deployment.replaced_by(parameters, _given(parameters))
+            if changes and told:
+                show(tables.Table(headings=(), rows=(), empty=told))
             show(tables.changes_table(changes))
-    steps.end_plan(changes)
+    steps.end_plan(changes, section)
     return changes
 
 
@@ -169,7 +179,7 @@ def apply(changes: Sequence[Change], parameters: Parameters, *, typed: str = "")
     JupyterLab shows a progress bar with the current change. There, a person has to type the text `typed` first, if
     there is one and a change to make. A plan is applied once: see `steps`. Raises OrderError for any other text.
     """
-    steps.begin_apply(changes, parameters)
+    section = steps.begin_apply(changes, parameters)
     if parameters.mode == "plan":
         show(tables.Table(headings=(), rows=(), empty="Nothing was changed: the mode is plan."))
         steps.end_apply()
@@ -179,10 +189,29 @@ def apply(changes: Sequence[Change], parameters: Parameters, *, typed: str = "")
     outcomes: list[executor.Outcome] = []
     try:
         with _diagnosed(parameters), lock.hold(), _progress(len(changes)) as before:
-            executor.apply(changes, timeout_seconds=parameters.timeout_seconds, before=before, after=outcomes.append)
+            executor.apply(
+                changes,
+                timeout_seconds=parameters.timeout_seconds,
+                before=before,
+                after=outcomes.append,
+                kept=_to_keep(section, parameters),
+            )
     finally:
         show(tables.outcomes_table(outcomes))
     steps.end_apply()
+
+
+def _to_keep(section: Operation | None, parameters: Parameters) -> dict[str, object]:
+    """Return the arguments of `deployment.update` for a section that was applied: the values that its notebook has."""
+    if section is tear_down:
+        return {"kept": None}
+    starts = f"runbook.{catalogue.find('50-compose').module}"
+    return {"kept": _given(parameters), "has_started": getattr(section, "__name__", "") == starts}
+
+
+def _given(parameters: Parameters) -> dict[str, object]:
+    """Return the values of the names that the notebook has."""
+    return {name: getattr(parameters, name) for name in parameters.model_fields_set}
 
 
 def _ask_for(text: str) -> None:

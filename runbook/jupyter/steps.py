@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import IPython
 
 from runbook.changes.base import Change
+from runbook.changes.contract import Operation
 from runbook.model.errors import OrderError
 from runbook.model.parameters import Parameters
 
@@ -22,6 +23,7 @@ class _State:
 
     parameters: Parameters | None = None
     changes: Sequence[Change] | None = None
+    operation: Operation | None = None
     was_used: bool = False
     was_applied: bool = False
     cell: int | None = None
@@ -70,13 +72,16 @@ def begin_plan(parameters: Parameters) -> None:
         raise _not_loaded()
 
 
-def end_plan(changes: Sequence[Change]) -> None:
-    """Record the plan that Apply may take."""
-    _state.changes = changes
+def end_plan(changes: Sequence[Change], operation: Operation | None = None) -> None:
+    """Record the plan that Apply may take, and what it is a plan of."""
+    _state.changes, _state.operation = changes, operation
 
 
-def begin_apply(changes: Sequence[Change], parameters: Parameters) -> None:
-    """Use the plan up; raises OrderError if it is not the one that was made last, from these values."""
+def begin_apply(changes: Sequence[Change], parameters: Parameters) -> Operation | None:
+    """Use the plan up, and return what it is a plan of.
+
+    Raises OrderError if it is not the plan that was made last, from these values.
+    """
     planned, _state.changes = _state.changes, None
     _begin()
     if parameters is not _state.parameters or changes is not planned:
@@ -86,6 +91,7 @@ def begin_apply(changes: Sequence[Change], parameters: Parameters) -> None:
             "run Plan again, read it, then run Apply",
         )
     _state.was_used = True
+    return _state.operation
 
 
 def end_apply() -> None:

@@ -389,11 +389,16 @@ def _text(path: Path) -> str:
 
 def file_text(parameters: Parameters) -> str:
     """Return a parameter file with the values that differ from the defaults and their help, in YAML 1.1 and 1.2."""
-    entries = [
-        f"# {Parameters.model_fields[name].description}\n{name}: {json.dumps(value, ensure_ascii=False)}\n"
-        for name, value in parameters.model_dump(exclude_defaults=True).items()
-    ]
-    return "# yaml-language-server: $schema=schema.json\n" + "".join(entries)
+    return "# yaml-language-server: $schema=schema.json\n" + entries_text(parameters.model_dump())
+
+
+def entries_text(values: Mapping[str, object], *, with_defaults: bool = False) -> str:
+    """Return the lines of a parameter file for the values, in the order of the model; of defaults only if wanted."""
+    return "".join(
+        f"# {field.description}\n{name}: {json.dumps(values[name], ensure_ascii=False)}\n"
+        for name, field in Parameters.model_fields.items()
+        if name in values and (with_defaults or values[name] != field.default)
+    )
 
 
 def from_text(name: str, text: str) -> object:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runbook import catalogue
+from runbook.changes import deployment, ledger
 from runbook.cli import program
 from runbook.diagnosis import page
 from runbook.display import overview
@@ -509,6 +510,23 @@ def test_file_of_the_form_is_the_default(tmp_path: Path, monkeypatch: pytest.Mon
     """Fails if a command without -f is about another registry than the notebooks, or needs a file of the form."""
     monkeypatch.setattr(program, "MINE", tmp_path / "mine.yml")
     assert program.default_file() == catalogue.PROJECT / "parameters" / "local.yml"
+    ledger.FOLDER.mkdir()
+    deployment.update({"port": 6443}, has_started=True)
+    assert program.checked_values(program.default_file(), ()) == {"port": 6443}
     (tmp_path / "mine.yml").write_text("port: 5443\n", encoding="ascii")
     assert program.checked_values(program.default_file(), ()) == {"port": 5443}
     assert program.checked_values(program.default_file(), (("port", "6443"),)) == {"port": 6443}
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--by-hand",)], ids=["table", "json", "by-hand"])
+def test_plan_of_another_registry_says_first_which_one_stands_here(
+    call: Callable[..., Answer], options: tuple[str, ...]
+) -> None:
+    """Fails if a registry is replaced without a word, the word is in the output, or is told of the registry itself."""
+    assert "stands here" not in call("plan", *options, "-p", "domain", "b.test").err
+    ledger.FOLDER.mkdir()
+    deployment.update({"domain": "a.test"}, has_started=True)
+    assert "stands here" not in call("plan", *options).err
+    told = call("plan", *options, "-p", "domain", "b.test")
+    assert told.err.splitlines()[-1].startswith("Another deployment stands here: a.test.")
+    assert "stands here" not in told.out

@@ -152,8 +152,12 @@ def test_one_tear_down_without_parameters_takes_back_what_several_runs_have_made
     if recipe != "plain":
         script_run(host, "prove", "--no-image", "--install-timer", *front)
     other = ("-p", "domain", "other.test", "-p", "port", "8443", "-p", "registry_mirrors", "[https://m.test]")
-    assert run(host, *other, *front).error is None
+    told = script_run(host, *other, *front).stderr
+    assert "Another deployment stands here: registry.test. If you go on, 50-compose replaces its container" in told
 
+    assert "stands here" not in script_run(host, "prove", "--no-image", *front).stderr
+    planned = json.loads(script_run(host, "plan", "--json").stdout)
+    assert [(item["notebook"], item["changes"]) for item in planned if item["changes"]] == []
     assert run(host, "00-index", *other, *front).error is None
     left = json.loads(script_run(host, "ledger", "--json").stdout)
     names = {entry["thing"]["name"] for entry in left}

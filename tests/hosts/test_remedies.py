@@ -324,7 +324,7 @@ def _fronts() -> Iterator[Remedy]:
         by_hand=limit.format(768),
         typed=True,
         notebooks=("55-nginx",),
-        undo="./script/run",
+        undo="./script/run -f parameters/local.yml",
         options=FRONT,
     )
 

@@ -63,12 +63,16 @@ IN_VARIABLES = (GIVEN, WRONG, PASSPHRASE, WRONG_PASSPHRASE)
 IN_FILES = {FILED: "/root/given/password", FILED_PASSPHRASE: "/etc/canary/phrase", TYPED: f"{FOLDER}/password-typed"}
 
 
+DEPLOYMENT = "/var/lib/registry-runbook/deployment.yml"
+
+
 @pytest.fixture(scope="module")
 def runs(proven_bookworm: Host) -> Iterator[dict[str, Completed]]:
     """Give what each of several runs printed: secrets given in every way, and runs that fail in every way."""
     host = proven_bookworm
     host.write(IN_FILES[FILED], f"{FILED}\n", mode=0o600)
     host.run("mkdir", "-p", "/etc/canary", f"{PROJECT}/notebooks/.ipynb_checkpoints")
+    host.run("cp", "-p", DEPLOYMENT, "/root/deployment")
     given, phrase = {"RUNBOOK_PASSWORD": GIVEN}, {"RUNBOOK_CA_PASSPHRASE": PASSPHRASE}
     wrong, wrong_phrase = {"RUNBOOK_PASSWORD": WRONG}, {"RUNBOOK_CA_PASSPHRASE": WRONG_PASSPHRASE}
     with sampling(host):
@@ -97,10 +101,12 @@ def runs(proven_bookworm: Host) -> Iterator[dict[str, Completed]]:
         done["passphrase in a file"] = script_run(
             host, "30-certificates", *APART, "-p", "ca_passphrase_file", IN_FILES[FILED_PASSPHRASE]
         )
+        host.run("cp", "-p", "/root/deployment", DEPLOYMENT)  # whose user has no file of its own
         argv = (".venv/bin/python", "-c", FRONT_END)
         done["prompt"] = host.run(*argv, directory=PROJECT, input_text=f"{TYPED}\n")
     yield done
     host.run("docker", "rm", "--force", "canary", check=False)
+    host.run("mv", "/root/deployment", DEPLOYMENT)  # other tests of this host are about its own users
     host.run("rm", "-r", "/root/given", "/etc/canary", "/etc/docker/canary", "/root/trace")
 
 

@@ -1,5 +1,6 @@
 """What the cells call, with a section on files of the test's own: shown, made, proven."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import cast
 import docker
 import pytest
 
+from runbook.changes import deployment, ledger
 from runbook.changes.base import Change, as_json
 from runbook.changes.contract import Operation
 from runbook.changes.files import MakeDirectory, SetMode
@@ -18,11 +20,13 @@ from runbook.diagnosis import answer
 from runbook.diagnosis.catalogue import Cause
 from runbook.diagnosis.situation import no, yes
 from runbook.display import pictures, tables
-from runbook.jupyter import cells, steps
+from runbook.jupyter import cells, origins, steps
 from runbook.model import results
 from runbook.model.errors import ApplyError, CheckError, HostError, MissingError, ParameterError
 from runbook.model.parameters import Parameters
+from runbook.operations import tear_down
 from runbook.sections import compose, configuration, push_pull
+from runbook.system.host import headless
 from tests.conftest import without_engine
 
 
@@ -229,3 +233,48 @@ def test_error_that_nobody_knows_is_shown_alone(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(MissingError, match=r"config\.yml"):
         cells.verify(push_pull, parameters)
     assert shown == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps a deployment, or a user with sudo")
+def test_apply_keeps_the_parameters_and_a_tear_down_forgets_them(parameters: Parameters) -> None:
+    """Fails if a later command is about another registry, a plan alone is kept, or what was taken down still counts."""
+    only_planned = loaded(parameters.model_copy(update={"mode": "plan"}))
+    cells.apply(cells.plan(configuration, only_planned), only_planned)
+    assert deployment.values() == {}
+    cells.apply(cells.plan(configuration, loaded(parameters)), parameters)
+    assert deployment.values() == parameters.model_dump(exclude_unset=True)
+    cells.apply(cells.plan(tear_down, loaded(parameters)), parameters)
+    assert deployment.values() == {}
+
+
+def test_plan_says_first_which_other_registry_stands_here(
+    make_parameters: Callable[..., Parameters], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails if a notebook replaces a registry without a word, or tells of one that it only takes down."""
+    ledger.FOLDER.mkdir()
+    deployment.update({"domain": "a.test"}, has_started=True)
+    other = make_parameters(domain="b.test")
+    cells.plan(configuration, loaded(other))
+    shown = capsys.readouterr().out
+    assert 0 < shown.index("Another deployment stands here: a.test.") < shown.index("The plan")
+    cells.plan(tear_down, loaded(other))
+    assert "stands here" not in capsys.readouterr().out
+    cells.plan(configuration, loaded(make_parameters(domain="a.test")))
+    assert "stands here" not in capsys.readouterr().out
+
+
+def test_load_takes_the_deployment_of_this_host(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails if a notebook alone is about another registry, or a run's own file does not count."""
+    ledger.FOLDER.mkdir()
+    deployment.update({"domain": "a.test", "port": 5443}, has_started=True)
+    cell: dict[str, object] = {"domain": "registry.test", "port": 6443}
+    found = cells.load(dict(cell))
+    assert (found.domain, found.port) == ("a.test", 6443)
+    assert "('domain', 'a.test', 'this host')" in capsys.readouterr().out
+    with monkeypatch.context() as patched:
+        patched.setattr(origins, "injected", lambda: {"domain"})
+        assert cells.load(dict(cell)).domain == "registry.test"
+    monkeypatch.setenv(headless.FROM_FILE, "port")
+    assert cells.load(dict(cell)).domain == "registry.test"

@@ -39,14 +39,14 @@ def test_origin_of_what_a_run_was_given(
     if file_names is not None:
         monkeypatch.setenv(headless.FROM_FILE, file_names)
     with cells(monkeypatch, "port: int = 443", INJECTED):
-        found = origins.of(VALUES, ())
+        found = origins.of(VALUES, {})
     assert (found["port"], found["extra_names"]) == expected
     assert (found["domain"], found["username"]) == ("cell", "default")
 
 
 def test_origin_without_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails if a value of the form looks like one of the cell, or a default like either."""
+    """Fails if a value of the form, or of this host, looks like one of the cell, or a default like any of them."""
     with cells(monkeypatch, "port: int = 5443"):
-        found = origins.of(VALUES, {"domain"})
+        found = origins.of(VALUES, {"domain": "form"})
     assert found == {"domain": "form", "port": "cell", "extra_names": "cell", "username": "default"}
-    assert origins.of(VALUES, ()) == {"domain": "cell", "port": "cell", "extra_names": "cell", "username": "default"}
+    assert origins.of(VALUES, {}) == {"domain": "cell", "port": "cell", "extra_names": "cell", "username": "default"}
