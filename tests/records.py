@@ -4,7 +4,7 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-from runbook.runs.record.model import Change, NotebookRun, Outcome, Proof, Record, Step
+from runbook.record.model import Change, NotebookRun, Outcome, Proof, Record, Step
 
 BEGUN = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 FOLDER = Path("/records/1")

@@ -24,7 +24,7 @@ CONDA = {  # the packages that conda-forge calls otherwise
 # A room imports only those that stand before it, and an adapter of `system` only what stands before it there.
 ROOMS = (
     *("model", "catalogue", "system", "changes", "sections", "operations", "display", "proof"),
-    *("diagnosis", "jupyter", "speed", "runs", "cli", "start", "__main__"),
+    *("diagnosis", "record", "jupyter", "speed", "runs", "cli", "start", "__main__"),
 )
 ADAPTERS = ("host", "credentials", "docker", "certificates", "registry", "nginx_configuration", "nginx")
 FOLDERS = sorted({path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")})

@@ -74,6 +74,6 @@ def _values(name: str) -> list[str]:
 
 def runs(_context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return the runs whose folder names begin with `incomplete`, newest first."""
-    from runbook.runs.record.folder import all_folders
+    from runbook.record.folder import all_folders
 
     return [CompletionItem(path.name) for path in all_folders() if path.name.startswith(incomplete)]

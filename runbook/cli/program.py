@@ -23,7 +23,7 @@ from runbook.model.parameters import schema as parameters_schema
 from runbook.model.project import COMMAND, FOLDER, MINE
 
 if TYPE_CHECKING:
-    from runbook.runs.record.model import Record
+    from runbook.record.model import Record
 
 _FAILED, _USAGE, _NOT_PROVEN, _INTERRUPTED = 1, 2, 3, 130  # exit codes; 130 is the shells' code for SIGINT
 _NAME = "registry-runbook"
@@ -136,7 +136,7 @@ def _warn_of_others() -> None:
 def _version(context: click.Context) -> None:
     if context.resilient_parsing:
         return
-    from runbook.cli import versions
+    from runbook.record import versions
 
     for name, found in versions.versions(Parameters()).items():
         click.echo(f"{name} {found}")
@@ -176,7 +176,7 @@ def run(  # noqa: PLR0913 (one argument an option)
     values = checked_values(file or default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
     from runbook.cli import summary
     from runbook.display import first_use, overview
-    from runbook.runs.record import folder as folders
+    from runbook.record import folder as folders
     from runbook.system.host import headless
 
     os.environ[headless.FROM_FILE] = " ".join(set(values) - {name for name, _ in given})
@@ -215,10 +215,11 @@ def _run(
     from concurrent.futures import Future, ThreadPoolExecutor
     from contextlib import nullcontext
 
-    from runbook.cli import progress, versions
+    from runbook.cli import progress
+    from runbook.record import folder as folders
+    from runbook.record import versions
+    from runbook.record.model import NotebookRun, Record
     from runbook.runs import runner
-    from runbook.runs.record import folder as folders
-    from runbook.runs.record.model import NotebookRun, Record
     from runbook.system.host import lock
 
     started, parameters = datetime.datetime.now(datetime.UTC), Parameters.model_validate(values)
@@ -539,7 +540,7 @@ def report(run: str | None, *, in_browser: bool, schema: bool) -> None:
     """
     import webbrowser
 
-    from runbook.runs.record import folder, model
+    from runbook.record import folder, model
 
     if schema:
         click.echo(model.schema(), nl=False)
@@ -558,7 +559,7 @@ def runs(*, as_json: bool) -> None:
     """List the runs below the state folder, newest first."""
     from runbook.cli import summary
     from runbook.display import tables
-    from runbook.runs.record import folder
+    from runbook.record import folder
 
     found = [(str(path), folder.readable(path)) for path in folder.all_folders()]
     table = summary.runs_table(found)

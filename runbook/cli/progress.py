@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runbook.cli import summary
-from runbook.runs.record.model import NotebookRun
+from runbook.record.model import NotebookRun
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -240,7 +240,7 @@ def table(sections: Mapping[str, Sequence[Result]]) -> Table:
 
 def write_junit(path: Path, proof: Proof) -> None:
     """Write a proof as JUnit XML; an existing file is replaced."""
-    from runbook.runs.record import junit  # few proofs need it
+    from runbook.record import junit  # few proofs need it
 
     files.require_trusted_path(path)
     files.write(path, junit.proof_text(proof.sections, proof.started), 0o644)

@@ -7,7 +7,7 @@ import click
 from runbook.display import tables
 from runbook.display.tables import Table
 from runbook.model.errors import visible
-from runbook.runs.record.model import NotebookRun, Record
+from runbook.record.model import NotebookRun, Record
 
 RUNS = ("begun", "notebooks", "result", "proofs", "folder")  # the JSON keys of a row of `runs_table`
 _RESULTS = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}

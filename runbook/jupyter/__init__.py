@@ -1,4 +1,4 @@
 """The functions that notebook cells call, the forms, the JupyterLab server, and notebooks as HTML.
 
-Imports `diagnosis` and what it imports.
+Imports `record`, `diagnosis` and what they import.
 """

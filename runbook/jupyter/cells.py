@@ -34,6 +34,7 @@ from runbook.system.host import headless, lock
 
 if TYPE_CHECKING:
     from runbook.diagnosis.answer import Answer
+    from runbook.record.model import Step
 
 _DIAGNOSIS_SECONDS = 5.0
 # Names that cells and IPython set: they are no parameters if the Load cell runs a second time.
@@ -42,6 +43,8 @@ _NOT_PARAMETERS = {"parameters", "changes", "states", "In", "Out", "exit", "quit
 
 def show(shown: tables.Table | Drawing) -> None:
     """Show a table or a picture as the output of a cell."""
+    if isinstance(shown, tables.Table) and shown.record:
+        steps.add_shown(shown.record)
     IPython.display.display(shown)  # type: ignore[no-untyped-call] # IPython leaves it untyped
 
 
@@ -140,6 +143,44 @@ def _diagnose(message: str, parameters: Parameters, found: "list[Answer]") -> No
             found.append(answer)
 
 
+@contextmanager
+def _recorded(
+    section: Operation | None, parameters: Parameters, heading: str, *, is_end: bool = False
+) -> Iterator[None]:
+    """Add a step to what a person does here and, where it is the last one or fails, the notebook to the walk's record.
+
+    A headless run has a record of its own.
+    """
+    if not is_interactive():
+        yield
+        return
+    started, error = datetime.datetime.now(datetime.UTC), None
+    try:
+        yield
+    except BaseException as failure:
+        error = f"{type(failure).__name__}: {failure}"
+        raise
+    finally:
+        from runbook.record.model import Step  # noqa: PLC0415 (a headless run does not need it)
+
+        seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
+        done = steps.add_time(Step(heading=heading, started=started, seconds=seconds))
+        if error or is_end:
+            _add_to_walk(getattr(section, "__name__", ""), parameters, done, error)
+
+
+def _add_to_walk(module: str, parameters: Parameters, done: "Sequence[Step]", error: str | None) -> None:
+    from runbook.record import walk  # noqa: PLC0415 (as above)
+
+    try:
+        page = walk.keep(module, parameters, shown=steps.shown(), steps=done, error=error)
+        told = f"The record of this walk: {page}" if page else ""
+    except RunbookError as failure:
+        told = str(failure)
+    if told:
+        show(tables.Table(headings=(), rows=(), empty=told))
+
+
 def plan(section: Operation, parameters: Parameters) -> list[Change]:
     """Return a section's changes, and show them; nothing is changed.
 
@@ -147,7 +188,7 @@ def plan(section: Operation, parameters: Parameters) -> list[Change]:
     MissingError.
     """
     steps.begin_plan(parameters)
-    with _diagnosed(parameters):
+    with _recorded(section, parameters, "Plan"), _diagnosed(parameters):
         try:
             with _host_errors():
                 changes = section.plan(parameters, section.gather(parameters))
@@ -187,17 +228,18 @@ def apply(changes: Sequence[Change], parameters: Parameters, *, typed: str = "")
     if typed and changes and is_interactive():
         _ask_for(typed)
     outcomes: list[executor.Outcome] = []
-    try:
-        with _diagnosed(parameters), lock.hold(), _progress(len(changes)) as before:
-            executor.apply(
-                changes,
-                timeout_seconds=parameters.timeout_seconds,
-                before=before,
-                after=outcomes.append,
-                kept=_to_keep(section, parameters),
-            )
-    finally:
-        show(tables.outcomes_table(outcomes))
+    with _recorded(section, parameters, "Apply"):
+        try:
+            with _diagnosed(parameters), lock.hold(), _progress(len(changes)) as before:
+                executor.apply(
+                    changes,
+                    timeout_seconds=parameters.timeout_seconds,
+                    before=before,
+                    after=outcomes.append,
+                    kept=_to_keep(section, parameters),
+                )
+        finally:
+            show(tables.outcomes_table(outcomes))
     steps.end_apply()
 
 
@@ -255,7 +297,7 @@ def verify(
     Raises CheckError if a row fails.
     """
     steps.begin_verify(parameters)
-    with _diagnosed(parameters):
+    with _recorded(section, parameters, "Verify", is_end=True), _diagnosed(parameters):
         results = []
         if parameters.mode == "apply":
             with lock.hold():  # a proof pushes and removes

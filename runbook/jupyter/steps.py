@@ -4,8 +4,9 @@ A kernel can go on after a failed cell, with requests that arrive a moment later
 order. So no step relies on what a name of the notebook still holds.
 """
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import IPython
 
@@ -13,6 +14,9 @@ from runbook.changes.base import Change
 from runbook.changes.contract import Operation
 from runbook.model.errors import OrderError
 from runbook.model.parameters import Parameters
+
+if TYPE_CHECKING:
+    from runbook.record.model import Step
 
 _FROM_THE_TOP = "run the cells from Parameters on, one after the other"
 
@@ -28,6 +32,8 @@ class _State:
     was_applied: bool = False
     cell: int | None = None
     unknown: dict[str, object] = field(default_factory=dict)
+    shown: dict[object, Mapping[str, object]] = field(default_factory=dict)
+    times: "dict[str, Step]" = field(default_factory=dict)
 
 
 _state = _State()
@@ -72,6 +78,22 @@ def begin_plan(parameters: Parameters) -> None:
         raise _not_loaded()
 
 
+def add_shown(data: Mapping[str, object]) -> None:
+    """Record the data behind a table, in place of what an earlier table of that kind had."""
+    _state.shown[data["kind"]] = data
+
+
+def shown() -> list[Mapping[str, object]]:
+    """Return the data behind the tables of the last plan, and of what followed it."""
+    return list(_state.shown.values())
+
+
+def add_time(step: "Step") -> "list[Step]":
+    """Record when a step ran, and return all those since the last plan, in their order."""
+    _state.times[step.heading] = step
+    return list(_state.times.values())
+
+
 def end_plan(changes: Sequence[Change], operation: Operation | None = None) -> None:
     """Record the plan that Apply may take, and what it is a plan of."""
     _state.changes, _state.operation = changes, operation
@@ -112,6 +134,7 @@ def begin_verify(parameters: Parameters) -> None:
 
 def _forget_plan() -> None:
     _state.changes, _state.was_used, _state.was_applied = None, False, False
+    _state.shown, _state.times = {}, {}
 
 
 def _not_loaded() -> OrderError:

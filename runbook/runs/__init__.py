@@ -1,1 +1,1 @@
-"""Notebooks run headless: the runner, and in `record` what a run leaves. Imports `speed` and what it imports."""
+"""Notebooks run headless: the runner. Imports `speed`, `record` and what they import."""

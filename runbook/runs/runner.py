@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from runbook.catalogue import NOTEBOOKS
 from runbook.jupyter import copies
-from runbook.model.redaction import redact
-from runbook.runs.record.cells import Cell, cells, headings, note, title
-from runbook.runs.record.model import NotebookRun
+from runbook.record.cells import Cell, cells, headings, note, title
+from runbook.record.model import NotebookRun
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -57,7 +56,7 @@ def run(notebooks: Sequence[str], values: Mapping[str, object], folder: Path, wa
 def _run_one(
     source: Path, values: Mapping[str, object], folder: Path, watch: Watch, kernels: "Iterator[Kernel]"
 ) -> NotebookRun:
-    from runbook.runs.record import executed
+    from runbook.record import executed
 
     output = folder / source.name
     output.unlink(missing_ok=True)  # an earlier run's output must not count as this run's
@@ -73,7 +72,7 @@ def _run_one(
     outcome = {"result": result, "error": error, "started": started, "seconds": seconds}
     try:
         done = executed.read(output)
-        return done.model_copy(update={**outcome, "note": done.note or redact(_note_in_copies(source))})
+        return done.model_copy(update={**outcome, "note": done.note or _note_in_copies(source)})
     except (FileNotFoundError, ValueError):  # interrupted before or during the write
         return NotebookRun(notebook=source.stem, title=heading, output=output, **outcome)
 

@@ -11,7 +11,7 @@ from runbook import catalogue
 from runbook.cli import completion
 from runbook.cli.program import program
 from runbook.model.parameters import Parameters
-from runbook.runs.record import folder
+from runbook.record import folder
 from tests.records import GOOD, record
 
 PROGRAM = Path(sys.executable).with_name("registry-runbook")

@@ -18,7 +18,7 @@ from runbook.diagnosis import page
 from runbook.display import overview
 from runbook.jupyter import server
 from runbook.model.parameters import Parameters, schema
-from runbook.runs.record import folder, model
+from runbook.record import folder, model
 from runbook.system.host import lock, own_code
 from tests.conftest import somebody_else, without_engine
 from tests.records import BAD, GOOD, record

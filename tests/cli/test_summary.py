@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runbook.cli import summary
-from runbook.runs.record.model import NotebookRun
+from runbook.record.model import NotebookRun
 from tests.records import BAD, CHANGE, FOLDER, GOOD, notebook_run, record
 
 WAITS = notebook_run("60-push-pull", waits="expected a registry")

@@ -40,7 +40,7 @@ from .browser import (
 )
 from .conftest import start_with_project
 from .lab import Host, NewHost
-from .product import PROJECT, serve_lab
+from .product import PROJECT, script_run, serve_lab
 
 TYPED, ANSWERED = (f"canary-{secrets.token_hex(8)}" for _ in range(2))
 COPIES = "/root/.local/share/registry-runbook/notebooks"
@@ -205,7 +205,11 @@ def walk(host: Host, driver: webdriver.Remote, parameters: Parameters, *, pictur
     run_all(driver)
     save(driver)
     table = texts(driver, f"{SHOWN} .jp-RenderedHTML table")[-1]
-    assert (table.count("✓ done"), "to do" in table) == (len(overview.sections(parameters)), False)
+    assert (table.count("✓ proven"), "to do" in table) == (len(overview.sections(parameters)), False)
+    [record] = json.loads(script_run(host, "runs", "--json").stdout)
+    report = json.loads(host.read(f"{record['folder']}/report.json"))
+    walked = [run["notebook"] for run in report["notebooks"]]
+    assert (report["result"], set(walked) >= {*overview.sections(parameters), "75-prove"}) == ("done", True)
     assert complaints(host, driver, first) == []
     if first in pictures:
         photograph_both(driver, first)

@@ -13,7 +13,7 @@ from selenium import webdriver
 
 from runbook.display import overview
 from runbook.model.parameters import Parameters
-from runbook.runs.record import folder, model
+from runbook.record import folder, model
 
 from .browser import PICTURES, barriers, beyond, open_page, requested, start_browser
 from .lab import Host

@@ -15,9 +15,9 @@ import pytest
 
 from runbook import catalogue
 from runbook.display import tables
+from runbook.record.cells import UNTOUCHED
+from runbook.record.model import NotebookRun
 from runbook.runs import runner
-from runbook.runs.record.cells import UNTOUCHED
-from runbook.runs.record.model import NotebookRun
 from runbook.speed import kernels
 from tests.records import CHANGE
 from tests.waiting import wait_for

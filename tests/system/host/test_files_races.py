@@ -16,7 +16,7 @@ import pytest
 from runbook import catalogue
 from runbook.jupyter import html_pages
 from runbook.model.errors import HostError
-from runbook.runs.record import folder
+from runbook.record import folder
 from runbook.system.host import files
 from tests import draws
 from tests.conftest import let_others_reach, somebody_else

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from runbook.model.results import Result
-from runbook.runs.record.model import NotebookRun, Proof, Record
+from runbook.record.model import NotebookRun, Proof, Record
 
 _NO_XML = r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # XML 1.0, section 2.2
 

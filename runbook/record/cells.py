@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runbook.model.redaction import redact
 from runbook.system.host import json_text
 
 Cell = Mapping[str, Any]
@@ -33,9 +34,11 @@ def headings(cell: Cell) -> list[str]:
 
 
 def note(found: Sequence[Cell]) -> str:
-    """Return the user's note from the cells with the tag `note`, without headings; empty if there is none."""
+    """Return the user's note from the cells with the tag `note`, redacted and without headings; empty if none."""
     written = [cell["source"] for cell in found if "note" in cell["metadata"].get("tags", ())]
-    return "\n".join(re.sub(r"(?m)^#+ .*$", "", text).replace(UNTOUCHED, "").strip() for text in written).strip()
+    return redact(
+        "\n".join(re.sub(r"(?m)^#+ .*$", "", text).replace(UNTOUCHED, "").strip() for text in written).strip()
+    )
 
 
 def title(found: Sequence[Cell]) -> str:

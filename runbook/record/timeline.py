@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runbook.runs.record.model import NotebookRun, Record
+from runbook.record.model import NotebookRun, Record
 
 KERNEL, END = "start of the kernel", "end of the kernel"
 _LABELS, _CHART, _TOTALS = 150, 700, 120  # widths, in units of the drawing

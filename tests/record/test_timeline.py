@@ -6,15 +6,15 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from runbook.display import templates
-from runbook.runs.record import timeline
-from runbook.runs.record.model import Record
-from runbook.runs.record.timeline import END, KERNEL, Bar
+from runbook.record import timeline
+from runbook.record.model import Record
+from runbook.record.timeline import END, KERNEL, Bar
 from tests.records import BAD, GOOD, notebook_run, record, step
 
 
 def svg(whole: Record) -> str:
     """Return the drawing of a record."""
-    return templates.fill("runs/record/timeline.svg", timeline=timeline.drawing(whole))
+    return templates.fill("record/timeline.svg", timeline=timeline.drawing(whole))
 
 
 def drawn(text: str) -> ET.Element:

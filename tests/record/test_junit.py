@@ -3,8 +3,8 @@
 import pytest
 from junitparser import Error, Failure, JUnitXml, TestSuite
 
-from runbook.runs.record import junit
-from runbook.runs.record.model import NotebookRun
+from runbook.record import junit
+from runbook.record.model import NotebookRun
 from tests.records import BAD, GOOD, OPEN, record
 
 

@@ -9,8 +9,8 @@ import platformdirs
 
 from runbook.model.errors import HostError, MissingError
 from runbook.model.project import COMMAND
-from runbook.runs.record import executed, junit, page
-from runbook.runs.record.model import NotebookRun, Record
+from runbook.record import executed, junit, page
+from runbook.record.model import NotebookRun, Record
 from runbook.system.host import files
 
 DATA, PAGE, CASES = "report.json", "report.html", "junit.xml"
@@ -22,12 +22,17 @@ def state_folder() -> Path:
     return Path(platformdirs.user_state_path("registry-runbook"))
 
 
+def of(time: datetime.datetime) -> Path:
+    """Return the folder of what began at this time, whether it exists or not."""
+    return state_folder() / time.strftime("%Y%m%dT%H%M%S.%f")
+
+
 def make(now: datetime.datetime, output: Path | None) -> Path:
     """Create the folder of a run's record, 0700, and return it; an existing `output` keeps its mode.
 
     Raises HostError if the folder cannot be created, or if another user could redirect writes to it.
     """
-    folder = output or state_folder() / now.strftime("%Y%m%dT%H%M%S.%f")
+    folder = output or of(now)
     try:
         is_new = files.ensure_directory(folder, 0o700)
     except OSError as error:

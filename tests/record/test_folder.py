@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runbook.model.errors import HostError, MissingError
-from runbook.runs.record import folder
+from runbook.record import folder
 from tests.records import BAD, GOOD, record
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)

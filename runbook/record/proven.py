@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from runbook.display.overview import State
 from runbook.model.parameters import Parameters
-from runbook.runs.record import folder
-from runbook.runs.record.model import NotebookRun, Record
+from runbook.record import folder
+from runbook.record.model import NotebookRun, Record
 
 _NEWEST = 20  # records to look through
 
@@ -19,14 +19,13 @@ def with_proofs(states: Sequence[State], parameters: Parameters) -> list[State]:
     Only proofs of the same registry count, from this user's newest records. A failed last proof is named.
     """
     last: dict[str, tuple[str, NotebookRun]] = {}
-    for place in folder.all_folders()[:_NEWEST]:
-        if all(state.notebook in last for state in states):
-            break
+    for place in folder.all_folders()[:_NEWEST]:  # all of them: a walk goes on while other runs begin and end
         record = folder.readable(place) if (place / folder.DATA).exists() else None
         if record is not None and record.mode == "apply" and _is_about(record, parameters):
             for run in record.notebooks:
-                if run.results or run.error:
-                    last.setdefault(run.notebook, (place.name, run))
+                is_newer = run.notebook not in last or run.started > last[run.notebook][1].started
+                if is_newer and (run.results or run.error):
+                    last[run.notebook] = (place.name, run)
     return [_with_proof(state, *last[state.notebook]) if state.notebook in last else state for state in states]
 
 

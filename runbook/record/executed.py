@@ -7,9 +7,8 @@ from typing import Any
 
 from runbook.display import tables
 from runbook.model.errors import InterruptError
-from runbook.model.redaction import redact
-from runbook.runs.record.cells import Cell, headings, note, notebook, title
-from runbook.runs.record.model import Change, Diagnosis, Ending, NotebookRun, Outcome, Proof, Step
+from runbook.record.cells import Cell, headings, note, notebook, title
+from runbook.record.model import Change, Diagnosis, Ending, NotebookRun, Outcome, Proof, Step
 
 INTERRUPTED = "KeyboardInterrupt: "  # the kernel's error of an interrupted cell
 _REPLY = "shell.execute_reply"  # the key of nbclient's timestamp of the kernel's reply
@@ -36,14 +35,21 @@ def read(path: Path) -> NotebookRun:
         started=_time(times["start_time"]) if times.get("start_time") else changed_at,
         seconds=times.get("duration") or 0.0,
         steps=tuple(_steps(found["cells"])),
-        changes=tuple(Change(**item) for record in records for item in record.get("changes", ())),
-        outcomes=tuple(Outcome(**item) for record in records for item in record.get("outcomes", ())),
-        results=tuple(Proof(**item) for record in records for item in record.get("results", ())),
-        waits=next((record["waits"] for record in records if record.get("waits")), None),
         error=error,
-        note=redact(note(found["cells"])),
-        diagnosis=tuple(_confirmed(records)),
+        note=note(found["cells"]),
+        **data_behind(records),
     )
+
+
+def data_behind(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the fields of a NotebookRun that the data behind the tables of a notebook give."""
+    return {
+        "changes": tuple(Change(**item) for record in records for item in record.get("changes", ())),
+        "outcomes": tuple(Outcome(**item) for record in records for item in record.get("outcomes", ())),
+        "results": tuple(Proof(**item) for record in records for item in record.get("results", ())),
+        "waits": next((record["waits"] for record in records if record.get("waits")), None),
+        "diagnosis": tuple(_confirmed(records)),
+    }
 
 
 def _confirmed(records: Sequence[Mapping[str, Any]]) -> Iterator[Diagnosis]:

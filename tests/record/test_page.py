@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from runbook.runs.record import page
-from runbook.runs.record.model import Change, NotebookRun, Record
+from runbook.record import page
+from runbook.record.model import Change, NotebookRun, Record
 from tests.records import BAD, CHANGE, GOOD, OPEN, notebook_run, record
 
 VOID = {"meta"}

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from runbook.catalogue import NOTEBOOKS, names
-from runbook.runs.record import cells
+from runbook.record import cells
 
 
 @pytest.mark.parametrize("name", names())

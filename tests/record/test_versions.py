@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runbook.cli import versions
 from runbook.model.parameters import Parameters
+from runbook.record import versions
 from tests.conftest import without_engine
 
 PARTS = ["registry-runbook", "engine", "compose", "registry", "python"]

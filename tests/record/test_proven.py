@@ -8,8 +8,8 @@ import pytest
 
 from runbook.display.overview import State, StateName
 from runbook.model.parameters import Parameters
-from runbook.runs.record import folder, proven
-from runbook.runs.record.model import NotebookRun, Proof, Record
+from runbook.record import folder, proven
+from runbook.record.model import NotebookRun, Proof, Record
 
 EARLY = datetime.datetime(2026, 11, 30, 4, 12, tzinfo=datetime.UTC)
 HOLDS = Proof(claim="it answers", refusal=False, expected="200", found="200", passed=True, remedy="")
@@ -20,12 +20,14 @@ def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     """Return what keeps the record of a run of 10-host under a name."""
     monkeypatch.setattr(folder, "state_folder", lambda: tmp_path)
 
-    def keep(name: str, *, error: str | None = None, mode: str = "apply", **parameters: object) -> None:
+    def keep(
+        name: str, *, error: str | None = None, mode: str = "apply", minutes: int = 0, **parameters: object
+    ) -> None:
         run = NotebookRun(
             notebook="10-host",
             output=tmp_path / "10-host.ipynb",
             result="failed" if error else "done",
-            started=EARLY,
+            started=EARLY + datetime.timedelta(minutes=minutes),
             seconds=1,
             results=() if error or mode == "plan" else (HOLDS,),
             error=error,
@@ -84,3 +86,10 @@ def test_failed_last_run_is_named(keep: Callable[..., None]) -> None:
     assert looked_up()[0] == "proven"
     folder.state_folder().joinpath("3", folder.DATA).write_text("{", encoding="ascii")
     assert looked_up() == ("done", "its last run failed: 2")
+
+
+def test_proof_of_a_walk_that_began_earlier_counts_by_its_own_time(keep: Callable[..., None]) -> None:
+    """Fails if what JupyterLab has just proven is behind a run that began after JupyterLab and failed."""
+    keep("1", minutes=9)
+    keep("2", error="no engine")
+    assert looked_up() == ("proven", "2026-11-30 04:21 UTC, by the run 1")

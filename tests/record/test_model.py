@@ -6,8 +6,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from runbook.runs.record import model
-from runbook.runs.record.model import Record
+from runbook.record import model
+from runbook.record.model import Record
 from tests.records import BAD, FOLDER, GOOD, record
 
 

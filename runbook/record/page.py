@@ -1,8 +1,8 @@
 """The record as one page of HTML that fetches nothing, for a screen and for paper."""
 
 from runbook.display import templates
-from runbook.runs.record import timeline
-from runbook.runs.record.model import NotebookRun, Record
+from runbook.record import timeline
+from runbook.record.model import NotebookRun, Record
 
 # A result differs by its word, its mark and its colour.
 _MARKS = {
@@ -19,7 +19,7 @@ def text(record: Record) -> str:
     """Return the page; all text of the run in it is escaped."""
     runs = record.notebooks
     return templates.fill(
-        "runs/record/page.html",
+        "record/page.html",
         record=record,
         heading=f"Registry runbook: {_verdict(record)}",
         marks=_MARKS,

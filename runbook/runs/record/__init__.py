@@ -1,1 +1,0 @@
-"""The record of a run: its data, and the files generated from them. Imports `display`, `system` and `model`."""
