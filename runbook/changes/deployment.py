@@ -14,7 +14,7 @@ from runbook.model.errors import RunbookError
 from runbook.model.parameters import Parameters, entries_text, load_file, read
 from runbook.system.host import files
 
-_OF_ONE_RUN = {"mode", "timeout_seconds", "accept_proof", "message", "also_remove"}
+_OF_ONE_RUN = {"mode", "timeout_seconds", "accept_proof", "message", "also_remove", "confirm"}
 _HEADER = "# Kept by registry-runbook: the parameters of the last run of each section.\n"
 
 

@@ -191,7 +191,7 @@ def results_table(results: Sequence[Result], asked: str = "") -> Table:
     return Table(
         headings=("Claim", "Is", "Expected", "Found", "Result", *(["To repair"] if failed else [])),
         rows=tuple((*_words(item), *([item.remedy * (not item.passed)] if failed else [])) for item in ordered),
-        empty="Nothing was checked: the mode is plan.",
+        empty="Nothing was checked, since nothing was applied.",
         caption=": ".join(filter(None, (f"The proof of {asked}" if asked else "The proof", counts))),
         tones=tuple(_tone(result) for result in ordered),
         marked="Result",

@@ -217,15 +217,17 @@ def _begin_ledger(changes: Sequence[Change], parameters: Parameters) -> list[Cha
 def apply(changes: Sequence[Change], parameters: Parameters, *, typed: str = "") -> None:
     """Apply the changes, and show their outcomes, also after a failure; mode `plan` changes nothing.
 
-    JupyterLab shows a progress bar with the current change. There, a person has to type the text `typed` first, if
-    there is one and a change to make. A plan is applied once: see `steps`. Raises OrderError for any other text.
+    JupyterLab shows a progress bar with the current change. If there is a text `typed`, and a change to make, then
+    `confirm` has to be that text, or a person to type it; where nobody can be asked, nothing is changed. A plan is
+    applied once: see `steps`. Raises OrderError for any other text.
     """
     section = steps.begin_apply(changes, parameters)
-    if parameters.mode == "plan":
-        show(tables.Table(headings=(), rows=(), empty="Nothing was changed: the mode is plan."))
-        steps.end_apply()
+    is_to_confirm = bool(typed and changes) and parameters.confirm != typed
+    if reason := _reason_to_leave(parameters, typed if is_to_confirm else ""):
+        show(tables.Table(headings=(), rows=(), empty=f"Nothing was changed: {reason}."))
+        steps.end_apply(was_left=True)
         return
-    if typed and changes and is_interactive():
+    if is_to_confirm:
         _ask_for(typed)
     outcomes: list[executor.Outcome] = []
     with _recorded(section, parameters, "Apply"):
@@ -241,6 +243,15 @@ def apply(changes: Sequence[Change], parameters: Parameters, *, typed: str = "")
         finally:
             show(tables.outcomes_table(outcomes))
     steps.end_apply()
+
+
+def _reason_to_leave(parameters: Parameters, typed: str) -> str:
+    """Return why a plan is not applied, empty if it is; `typed` is what has to be typed first, if anything."""
+    if parameters.mode == "plan":
+        return "the mode is plan"
+    if typed and not is_interactive():
+        return f"nobody can be asked here; to apply this plan, set `-p confirm {typed}`"
+    return ""
 
 
 def _to_keep(section: Operation | None, parameters: Parameters) -> dict[str, object]:
@@ -292,14 +303,14 @@ def _progress(count: int) -> Iterator[Callable[[int, Change], None] | None]:
 def verify(
     section: Operation, parameters: Parameters, *, draw: Callable[[Sequence[Result]], Drawing] | None = None
 ) -> None:
-    """Show a section's proof, and the picture that `draw` makes of it; mode `plan` checks nothing.
+    """Show a section's proof, and the picture that `draw` makes of it; a plan that was left has none.
 
     Raises CheckError if a row fails.
     """
-    steps.begin_verify(parameters)
+    is_applied = steps.begin_verify(parameters)
     with _recorded(section, parameters, "Verify", is_end=True), _diagnosed(parameters):
         results = []
-        if parameters.mode == "apply":
+        if is_applied:
             with lock.hold():  # a proof pushes and removes
                 results = prove(section, parameters)
         asked = (

@@ -29,7 +29,8 @@ _FITTING = {"width": "max-content", "margin": f"4px 0 4px {_INDENT}"}
 # A click can arrive before the text that was typed before it: a field sends its next text only after the kernel has
 # processed the last one (ipywidgets, WidgetModel.sync), a button sends at once.
 _LATE_TEXT_SECONDS = 3.0
-FIELDS = tuple(name for name in Parameters.model_fields if name != "message")  # 80-diagnosis has a field for that
+_ASKED_LATER = {"message", "confirm"}  # by 80-diagnosis and 90-tear-down
+FIELDS = tuple(name for name in Parameters.model_fields if name not in _ASKED_LATER)
 _SCHEMA: Mapping[str, Mapping[str, Any]] = Parameters.model_json_schema()["properties"]
 
 

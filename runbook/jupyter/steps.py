@@ -30,6 +30,7 @@ class _State:
     operation: Operation | None = None
     was_used: bool = False
     was_applied: bool = False
+    was_left: bool = False
     cell: int | None = None
     unknown: dict[str, object] = field(default_factory=dict)
     shown: dict[object, Mapping[str, object]] = field(default_factory=dict)
@@ -116,13 +117,16 @@ def begin_apply(changes: Sequence[Change], parameters: Parameters) -> Operation 
     return _state.operation
 
 
-def end_apply() -> None:
-    """Record that the plan was applied without an error."""
-    _state.was_applied = True
+def end_apply(*, was_left: bool = False) -> None:
+    """Record that the plan was applied without an error, or left on purpose."""
+    _state.was_applied, _state.was_left = True, was_left
 
 
-def begin_verify(parameters: Parameters) -> None:
-    """Raise OrderError unless the plan of these values was applied."""
+def begin_verify(parameters: Parameters) -> bool:
+    """Return whether there is something to verify: not if the plan was left on purpose.
+
+    Raises OrderError unless Apply has ended, for the plan of these values.
+    """
     _begin()
     if parameters is not _state.parameters or not _state.was_applied:
         raise OrderError(
@@ -130,6 +134,7 @@ def begin_verify(parameters: Parameters) -> None:
             "that it has failed, or not run since Plan",
             "run Plan and Apply, then Verify",
         )
+    return not _state.was_left
 
 
 def _forget_plan() -> None:

@@ -158,6 +158,9 @@ class Parameters(BaseModel):
     also_remove: list[value_types.Removable] = Field(
         [], description="what a tear-down removes too: data, basic-data, authority, secrets, image, packages"
     )
+    confirm: value_types.Text = Field(
+        "", description="domain again, so that a tear-down acts where nobody is asked; empty: it only plans there"
+    )
 
     @model_validator(mode="after")
     def _image_fits_its_source(self) -> Self:
@@ -180,6 +183,8 @@ class Parameters(BaseModel):
         for name in ("own_certificate_file", "own_key_file"):
             if self.certificate_source == "own" and not getattr(self, name):
                 raise _refused(name, "the path of a file in PEM, since certificate_source is own")
+        if self.confirm not in ("", self.domain):
+            raise _refused("confirm", f"{self.domain}, the registry that is taken down, or empty")
         if self.renew_before_days >= self.validity_days:
             raise _refused("renew_before_days", "fewer days than validity_days")
         if self.validity_days >= self.ca_validity_days:

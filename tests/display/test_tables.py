@@ -63,7 +63,7 @@ def test_changes_table_shows_the_diff_of_each_change_that_has_one() -> None:
     [
         pytest.param(tables.changes_table([]), "Nothing to do: the host is as this section describes it.", id="plan"),
         pytest.param(tables.outcomes_table([]), "0 changes made.", id="apply"),
-        pytest.param(tables.results_table([]), "Nothing was checked: the mode is plan.", id="checks"),
+        pytest.param(tables.results_table([]), "Nothing was checked, since nothing was applied.", id="checks"),
         pytest.param(shown_values({})[0], "This notebook takes no parameters.", id="parameters"),
     ],
 )

@@ -17,7 +17,7 @@ from tests.notebooks.record import DOCUMENT
 from tests.notebooks.table import dump
 
 from .lab import Completed, Host, NewHost
-from .product import PROJECT
+from .product import PROJECT, run, script_run
 
 CHANGED = "changed"  # a folder of the project on the host
 
@@ -66,3 +66,21 @@ def test_notebooks_give_their_stored_outputs_and_a_changed_one_fails(new_host: N
         expected.append(f"{name}.ipynb::Cell {len(code)}")  # the cell after the last, counted from 0
     done = validate(host, CHANGED, "-rf")
     assert expected == re.findall(rf"^FAILED {CHANGED}/(.*::Cell \d+)", done.stdout, re.MULTILINE), done.stdout
+
+
+@pytest.mark.one_of("ways to a run")
+def test_nbval_passes_on_a_host_of_ones_own_and_leaves_its_registry(new_host: NewHost) -> None:
+    """Fails where a notebook is about another registry than the one that stands there, or takes that one down."""
+    host = new_host("trixie", set_up="development")
+    assert run(host, "-p", "domain", "images.example.org", "-p", "port", "5443").error is None
+    done = host.run(
+        *(".venv/bin/python", "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider"),
+        *("--nbval-lax", "notebooks", "--ignore=notebooks/zh"),
+        directory=PROJECT,
+        check=False,
+        timeout_seconds=600,
+    )
+    assert done.code == 0, done.stdout
+    planned = json.loads(script_run(host, "plan", "--json").stdout)
+    assert [item["notebook"] for item in planned if item["changes"] or item["reason"]] == []
+    assert "images.example.org:5443" in script_run(host, "plan", "-p", "port", "443").stderr

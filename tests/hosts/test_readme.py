@@ -28,3 +28,4 @@ def test_readme_commands_work_as_written(new_host: NewHost) -> None:
             continue
         done = host.run("sh", "-ec", command, directory=PROJECT, timeout_seconds=900, check=False)
         assert done.code == 0, str(done)
+        assert "unknown parameter" not in done.stderr

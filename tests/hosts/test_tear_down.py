@@ -34,7 +34,8 @@ def test_tear_down_brings_back_what_was_there(new_host: NewHost) -> None:
 
     planned = run(host, "90-tear-down", "-p", "mode", "plan")
     assert planned.changes == []
-    by_file = ("90-tear-down", "-f", "parameters/tear-down.yml")
+    by_file = ("90-tear-down", "-f", "parameters/tear-down.yml", "-p", "confirm", "registry.test")
+    assert papermill(host, *by_file[:3]) == []
     assert "put back /etc/docker/daemon.json as it was" in " ".join(papermill(host, *by_file))
     assert host.read(ENGINE_FILE) == OWN_ENGINE_FILE
     listed = host.run("docker", "info").stdout

@@ -102,7 +102,24 @@ def test_mode_plan_changes_nothing(
     assert list(tmp_path.iterdir()) == []
     shown = capsys.readouterr().out
     assert "Nothing was changed: the mode is plan." in shown
-    assert "Nothing was checked: the mode is plan." in shown
+    assert "Nothing was checked, since nothing was applied." in shown
+
+
+def test_plan_to_be_confirmed_is_left_where_nobody_can_be_asked(
+    make_parameters: Callable[..., Parameters], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails if a run of all notebooks takes a registry down, or one that was told to does not."""
+    parameters = loaded(make_parameters(bcrypt_cost=4))
+    cells.apply(cells.plan(configuration, parameters), parameters, typed=parameters.domain)
+    cells.verify(configuration, parameters)
+    assert list(tmp_path.iterdir()) == []
+    shown = capsys.readouterr().out
+    assert "Nothing was changed: nobody can be asked here; to apply this plan, set `-p confirm registry.test`." in shown
+    assert "Nothing was checked, since nothing was applied." in shown
+    confirmed = loaded(make_parameters(bcrypt_cost=4, confirm="registry.test"))
+    cells.apply(cells.plan(configuration, confirmed), confirmed, typed=confirmed.domain)
+    cells.verify(configuration, confirmed)
+    assert Path(confirmed.private_directory).exists()
 
 
 @pytest.mark.parametrize("section", [compose, push_pull], ids=["compose", "push_pull"])

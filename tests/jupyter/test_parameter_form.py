@@ -21,7 +21,7 @@ def mine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_groups_hold_each_parameter_once() -> None:
     """Fails if a parameter of the model has no field that a person can reach, or two."""
     names = [name for names in parameter_form.groups().values() for name in names]
-    assert sorted({*Parameters.model_fields} - {"message"}) == sorted(names)
+    assert sorted({*Parameters.model_fields} - {"message", "confirm"}) == sorted(names)
     assert {"domain", "port", "username"} <= set(parameter_form.groups()["Used throughout"])
     assert "bcrypt_cost" in parameter_form.groups()["40-configuration"]
     assert parameter_form.groups()["75-prove"] == ["accept_proof"]
