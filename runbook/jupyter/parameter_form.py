@@ -2,7 +2,8 @@
 
 import html
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import IPython.display
@@ -18,13 +19,15 @@ from runbook.system import credentials
 from runbook.system.host import files
 
 _WHERE = "typed here"
-_THROUGHOUT = 3  # a parameter of more notebooks than this is in the first group
+_FIRST = ("domain", "port", "username")  # with the password, all that most deployments need
+_THROUGHOUT = 3  # a parameter of more notebooks than this is in the group of those used throughout
 _INDENT = "calc(14em + 8px)"  # a field's label and the gap after it
 _BELOW = f"margin-left:{_INDENT}; line-height:1.4"
 _BESIDE = "margin-left:8px; line-height:1.4"
 _LABEL = {"description_width": "14em"}
 # Layouts as data: a Layout widget created in a headless run would be stored in the notebook.
 _WIDE = {"width": "auto"}
+_FOLD = {"width": "auto", "min_width": "14em", "align_self": "flex-start"}
 _FITTING = {"width": "max-content", "margin": f"4px 0 4px {_INDENT}"}
 # A click can arrive before the text that was typed before it: a field sends its next text only after the kernel has
 # processed the last one (ipywidgets, WidgetModel.sync), a button sends at once.
@@ -46,14 +49,15 @@ def show(parameters: Parameters) -> None:
 def groups() -> dict[str, list[str]]:
     """Return parameter names by group: first those of many notebooks, then each under the first notebook that uses it.
 
-    A notebook that uses all parameters gets only those that no other notebook uses.
+    A notebook that uses all parameters gets only those that no other notebook uses. What comes first is in no group.
     """
     used = {item.name: item.parameters for item in catalogue.notebooks()[1:]}
     sections = {name: names for name, names in used.items() if names != "all"}
-    throughout = [name for name in FIELDS if sum(name in names for names in sections.values()) > _THROUGHOUT]
+    folded = [name for name in FIELDS if name not in _FIRST]
+    throughout = [name for name in folded if sum(name in names for names in sections.values()) > _THROUGHOUT]
     found, placed = {"Used throughout": throughout}, set(throughout)
     for section, names in (sections | used).items():
-        own = [name for name in FIELDS if (names == "all" or name in names) and name not in placed]
+        own = [name for name in folded if (names == "all" or name in names) and name not in placed]
         placed.update(own)
         if own:
             found[section] = own
@@ -80,24 +84,32 @@ class Form:
         self.takes_until = 0.0  # monotonic time until which text that was typed before the last click can arrive
         self.write = ipywidgets.Button(description=f"Write {_shown()}", button_style="primary", layout=_FITTING)
         self.write.on_click(lambda _: self._press())
-        for field in self.fields.values():
-            field.observe(lambda _: self._check(), names="value")
+        for name, field in self.fields.items():
+            field.observe(lambda _, name=name: self._check(name), names="value")
         self.password = Password(self)
-        titles = groups()
-        rows = [[part for name in names for part in (self.fields[name], self.notes[name])] for names in titles.values()]
-        accordion = ipywidgets.Accordion(list(map(ipywidgets.VBox, rows)), titles=tuple(titles), selected_index=0)
+        self.folds = {title: _Fold(title, self._rows(names)) for title, names in groups().items()}
         # The button is above everything that changes its height: a button that moves under the pointer misses clicks.
         button = ipywidgets.HBox([self.write, self.written])
-        self.box = ipywidgets.VBox([button, accordion, self.preview, self.password.box])
+        folds = (fold.box for fold in self.folds.values())
+        self.box = ipywidgets.VBox([button, *self._rows(_FIRST), self.password.box, *folds, self.preview])
         self._check()
 
-    def _check(self) -> None:
-        """Validate the fields: show each error below its field, or the file's text if there is none."""
+    def _rows(self, names: Iterable[str]) -> list[ipywidgets.Widget]:
+        return [part for name in names for part in (self.fields[name], self.notes[name])]
+
+    def _check(self, changed: str = "") -> None:
+        """Validate the fields: show each error below its field, or the file's text if there is none.
+
+        A value that does not fit another one is said below the field that was `changed` too.
+        """
         values = {name: _typed(name, field) for name, field in self.fields.items()}
         refused = refusals(values, where=_WHERE)
+        shown = {name: str(error) for name, error in refused.items()}
+        if refused and not self.refused:  # so this change has caused it
+            shown.setdefault(changed, "; ".join(shown.values()))
         self.refused = tuple(refused)
         for name, note in self.notes.items():
-            note.value = _error(str(refused[name])) if name in refused else _help(name)
+            note.value = _error(shown[name]) if name in shown else _help(name)
         if refused:
             self.written.value = _error(f"Not yet: correct {', '.join(refused)}.", place=_BESIDE)
         else:
@@ -144,6 +156,24 @@ class Form:
         )
 
 
+class _Fold:
+    """Fields behind a button, which the keyboard reaches; ipywidgets' own Accordion it does not."""
+
+    def __init__(self, title: str, rows: Sequence[ipywidgets.Widget]) -> None:
+        """Create the button, and the fields, which are not shown yet."""
+        self.title = title
+        self.button = ipywidgets.ToggleButton(layout=_FOLD)
+        self.rows = ipywidgets.VBox(rows)
+        self.box = ipywidgets.VBox([self.button, self.rows])
+        self.button.observe(lambda _: self._show(), names="value")
+        self._show()
+
+    def _show(self) -> None:
+        is_open = self.button.value
+        self.button.description = f"{'▾' if is_open else '▸'} {self.title}"
+        self.rows.layout.display = "flex" if is_open else "none"
+
+
 class Password:
     """The password's field. The typed text leaves the widget at once: no saved notebook can hold it."""
 
@@ -159,7 +189,10 @@ class Password:
 
     def name_place(self) -> None:
         """Show the user of the password and the file that will hold it."""
-        text = f"of {self.form.parameters.username}; it goes into {self.form.parameters.password_path}, a 0600 file"
+        path = self.form.parameters.password_path
+        text = f"of {self.form.parameters.username}; it goes into {path}, a 0600 file"
+        if _is_kept(path):
+            text += ". One is kept there already: leave this empty to keep it"
         self.place.value = _small(html.escape(text))
 
     def _take(self, typed: str) -> None:
@@ -169,6 +202,9 @@ class Password:
             self.button.disabled = False
 
     def _keep(self) -> None:
+        if self.form.refused:  # it could be another user's, or go elsewhere
+            self.said.value = _error(f"Not yet: correct {', '.join(self.form.refused)}.")
+            return
         path = self.form.parameters.password_path
         try:
             credentials.write_password(path, self.typed)
@@ -183,6 +219,13 @@ class Password:
         for widget in (self.field, self.place, self.button):
             widget.close()
         self.said.value = _done(f"The password is in {path}. 40-configuration gives it to its user.")
+
+
+def _is_kept(path: Path) -> bool:
+    try:
+        return files.kind_of(path) is not None
+    except RunbookError:  # this user may not look
+        return False
 
 
 def _field(name: str, value: Any) -> ipywidgets.Widget:  # noqa: ANN401 (a parameter of any type)

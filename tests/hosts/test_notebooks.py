@@ -73,13 +73,8 @@ def test_nbval_passes_on_a_host_of_ones_own_and_leaves_its_registry(new_host: Ne
     """Fails where a notebook is about another registry than the one that stands there, or takes that one down."""
     host = new_host("trixie", set_up="development")
     assert run(host, "-p", "domain", "images.example.org", "-p", "port", "5443").error is None
-    done = host.run(
-        *(".venv/bin/python", "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider"),
-        *("--nbval-lax", "notebooks", "--ignore=notebooks/zh"),
-        directory=PROJECT,
-        check=False,
-        timeout_seconds=600,
-    )
+    nbval = (".venv/bin/pytest", "--nbval-lax", "notebooks/")
+    done = host.run(*nbval, directory=PROJECT, check=False, timeout_seconds=600)
     assert done.code == 0, done.stdout
     planned = json.loads(script_run(host, "plan", "--json").stdout)
     assert [item["notebook"] for item in planned if item["changes"] or item["reason"]] == []

@@ -9,6 +9,7 @@ import pytest
 from runbook.jupyter import parameter_form
 from runbook.jupyter.parameter_form import Form
 from runbook.model.parameters import Parameters, load_file, read
+from runbook.system import credentials
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +22,9 @@ def mine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_groups_hold_each_parameter_once() -> None:
     """Fails if a parameter of the model has no field that a person can reach, or two."""
     names = [name for names in parameter_form.groups().values() for name in names]
-    assert sorted({*Parameters.model_fields} - {"message", "confirm"}) == sorted(names)
-    assert {"domain", "port", "username"} <= set(parameter_form.groups()["Used throughout"])
+    first = {"domain", "port", "username"}
+    assert sorted({*Parameters.model_fields} - {"message", "confirm"} - first) == sorted(names)
+    assert "private_directory" in parameter_form.groups()["Used throughout"]
     assert "bcrypt_cost" in parameter_form.groups()["40-configuration"]
     assert parameter_form.groups()["75-prove"] == ["accept_proof"]
 
@@ -60,6 +62,37 @@ def test_wrong_value_is_named_beside_its_field_alone(mine: Path, name: str, type
     made.fields[name].value = "" if name == "extra_addresses" else str(getattr(Parameters(), name))
     assert "role='alert'" not in made.notes[name].value
     assert mine.exists()  # it was asked for, and what is typed now can be written
+
+
+def test_form_begins_with_what_most_deployments_need() -> None:
+    """Fails if a newcomer has to look for name, port, user or password, or meets all the other fields unfolded."""
+    made = Form(Parameters())
+    _, *shown, _ = made.box.children
+    first = [made.fields[name] for name in ("domain", "port", "username")]
+    folds = [fold.box for fold in made.folds.values()]
+    assert [widget for widget in shown if widget not in made.notes.values()] == [*first, made.password.box, *folds]
+    assert {fold.rows.layout.display for fold in made.folds.values()} == {"none"}
+
+
+def test_fold_opens_and_closes_by_its_button() -> None:
+    """Fails if fields stay out of reach, or the button does not say which way it goes."""
+    fold = Form(Parameters()).folds["40-configuration"]
+    assert fold.button.description == "▸ 40-configuration"
+    fold.button.value = True
+    assert (fold.button.description, fold.rows.layout.display) == ("▾ 40-configuration", "flex")
+    fold.button.value = False
+    assert fold.rows.layout.display == "none"
+
+
+def test_value_that_does_not_fit_another_is_said_where_it_was_typed() -> None:
+    """Fails if the reader of a field has to look for its error in a folded group."""
+    made = Form(Parameters())
+    made.fields["port"].value = "5000"
+    wrong = [known for known, note in made.notes.items() if "role='alert'" in note.value]
+    assert wrong == ["port", "basic_port"]
+    assert "for basic_port: a port other than" in made.notes["port"].value
+    made.fields["basic_port"].value = "5001"
+    assert [known for known, note in made.notes.items() if "role='alert'" in note.value] == []
 
 
 def test_several_wrong_values_are_all_named() -> None:
@@ -150,6 +183,27 @@ def test_refused_password_can_be_typed_again(make_parameters: Callable[..., Para
     made.password.field.value = "shorter"
     made.password.button.click()
     assert made.parameters.password_path.exists()
+
+
+def test_password_waits_until_no_value_is_wrong(make_parameters: Callable[..., Parameters]) -> None:
+    """Fails if a password is kept for a user or in a folder that is being corrected, or is lost meanwhile."""
+    made = Form(make_parameters())
+    made.fields["port"].value = "0"
+    made.password.field.value = "canary wren"
+    made.password.button.click()
+    assert "Not yet: correct port." in made.password.said.value
+    assert not made.parameters.password_path.exists()
+    made.fields["port"].value = "443"
+    made.password.button.click()
+    assert made.parameters.password_path.read_text(encoding="utf-8") == "canary wren\n"
+
+
+def test_form_says_whether_a_password_is_kept(make_parameters: Callable[..., Parameters]) -> None:
+    """Fails if a password that is kept already has to be typed again to be sure."""
+    parameters = make_parameters()
+    assert "kept there already" not in Form(parameters).password.place.value
+    credentials.write_password(parameters.password_path, "canary wren")
+    assert "One is kept there already" in Form(parameters).password.place.value
 
 
 def test_password_s_place_follows_the_fields() -> None:
