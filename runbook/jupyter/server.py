@@ -61,7 +61,7 @@ def serve(*, port: int | None, browser: bool, language: copies.Language, say: Ca
 
 
 def _arguments(port: int | None, token: str, workspaces: Path, place: Path, *, browser: bool) -> list[str]:
-    """Return the server's arguments, which override the operator's Jupyter configuration.
+    """Return the server's arguments, which override the operator's Jupyter configuration: a password, a certificate.
 
     They stay inside this process: a process list would show the token. Kernels use sockets in a folder of this user:
     on TCP ports, any user of this host could connect to them.
@@ -74,7 +74,11 @@ def _arguments(port: int | None, token: str, workspaces: Path, place: Path, *, b
         "--ServerApp.allow_root=True",  # the notebooks change this host
         f"--ServerApp.open_browser={browser}",
         f"--Application.log_level={logging.ERROR}",
+        "--ServerApp.identity_provider_class=jupyter_server.auth.identity.PasswordIdentityProvider",
+        "--PasswordIdentityProvider.hashed_password=",
+        "--PasswordIdentityProvider.password_required=False",
         f"--IdentityProvider.token={token}",
+        *(f"--ServerApp.{name}=" for name in ("certfile", "keyfile", "client_ca", "sock")),
         f"--LabApp.default_url=/lab/workspaces/{_WORKSPACE}",
         f"--LabApp.workspaces_dir={workspaces}",
         "--KernelManager.transport=ipc",

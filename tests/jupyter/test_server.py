@@ -16,12 +16,27 @@ import pytest
 
 from runbook.jupyter import server
 
+# What an operator may have configured for another Jupyter server of theirs.
+CONFIGURED = {
+    "ServerApp": {
+        "base_url": "/elsewhere",
+        "certfile": "/nowhere/cert.pem",
+        "keyfile": "/nowhere/key.pem",
+        "client_ca": "/nowhere/ca.pem",
+        "sock": "/nowhere/socket",
+        "ip": "0.0.0.0",  # noqa: S104 (to be overridden)
+    },
+    "PasswordIdentityProvider": {"password_required": True, "hashed_password": "argon2:none"},
+    "IdentityProvider": {"token": "theirs"},
+}
 COMMAND = (sys.executable, "-m", "runbook", "lab", "--no-browser")
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """Start the program as a user with a home of its own; give it, what it says, and its address."""
+    (tmp_path / ".jupyter").mkdir()
+    (tmp_path / ".jupyter" / "jupyter_server_config.json").write_text(json.dumps(CONFIGURED), encoding="utf-8")
     home = {"HOME": str(tmp_path), "JUPYTER_CONFIG_PATH": "", "XDG_RUNTIME_DIR": str(tmp_path)}
     with subprocess.Popen(COMMAND, env={**os.environ, **home}, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -39,7 +54,10 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
 def test_lab_serves_index_to_whoever_has_the_token_until_interrupted(
     served: tuple[subprocess.Popen[str], str, str], tmp_path: Path
 ) -> None:
-    """Fails where it answers without the token or on another address, shows the token, or leaves something running."""
+    """Fails where it answers without the token or on another address, shows the token, or leaves something running.
+
+    The operator's own configuration of Jupyter, for another server, must neither end it nor make its address wrong.
+    """
     process, said, address = served
     url, token = httpx.URL(address), address.partition("token=")[2]
     assert f"ssh -L {url.port}:127.0.0.1:{url.port} " in said
