@@ -23,7 +23,7 @@ class Notebook:
     title: str
     module: str
     kind: Kind
-    runs: Literal["always", "nginx", "named"]
+    runs: Literal["always", "users", "nginx", "named"]
     parameters: tuple[str, ...] | Literal["all"]
     takes_to: str = ""
     document: str = ""

@@ -7,7 +7,7 @@ from runbook import catalogue
 
 def test_names_are_in_the_order_of_the_document() -> None:
     """Fails if a run would take a section before what it needs."""
-    expected = ["00-index", "10-host", "20-basic-registry", "30-certificates", "40-configuration", "50-compose"]
+    expected = ["00-index", "10-host", "20-basic-registry", "30-certificates", "40-configuration", "45-users"]
     assert expected == catalogue.names()[:6]
     assert sorted(catalogue.names()) == catalogue.names()
 

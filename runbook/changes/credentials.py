@@ -1,15 +1,19 @@
 """Changes to secrets and to the registry's users."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import bcrypt
 
 from runbook.changes import shell
 from runbook.changes.base import FileChange, FileReplacement, file_at
 from runbook.changes.made import Thing
+from runbook.model.errors import SecretError
 from runbook.system import credentials
 from runbook.system.host import file_state, files
+from runbook.system.registry import htpasswd
+
+_NAMED = 5  # users that a line of a plan names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +73,70 @@ class SetPassword(FileReplacement):
     def make(self, _timeout_seconds: float, /) -> None:
         """Write the file with the user's new line."""
         password = credentials.require_password(self.password_file)
-        line = f"{self.username}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(self.cost)).decode()}"
+        line = htpasswd.line(self.username, password, self.cost)
         others = [text for text in files.lines(self.path) if not text.strip().startswith(f"{self.username}:")]
         files.write(self.path, "".join(f"{text}\n" for text in (*others, line)).encode(), 0o600)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeUsers(FileReplacement):
+    """Write the runbook's lines of an htpasswd file: with new `passwords`, each of a file, and without `removed`.
+
+    Of the users who are `disabled`, only the mark stays.
+    """
+
+    passwords: tuple[tuple[str, Path], ...]
+    removed: tuple[str, ...]
+    cost: int
+    disabled: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the change in one line."""
+        parts = []
+        if self.passwords:
+            parts.append(
+                f"set the password of {_some([name for name, _ in self.passwords])} (bcrypt, cost {self.cost})"
+            )
+        if self.removed:
+            parts.append(f"remove {_some(self.removed)}")
+        if self.disabled:
+            parts.append(f"disable {_some(self.disabled)}")
+        return f"change the users in {self.path}: {'; '.join(parts)}"
+
+    def things(self) -> tuple[Thing, ...]:
+        """Return the file."""
+        return file_at(self.path, "secrets")
+
+    def by_hand(self) -> str:
+        """Return the equivalent shell commands."""
+        delete = [shell.command("htpasswd", "-D", self.path, name) for name in (*self.removed, *self.disabled)]
+        marks = [
+            shell.command("sed", "-i", f"/^# registry-runbook: {re.escape(name)}$/d", self.path)
+            for name in self.removed
+        ]
+        write = []
+        for name, file in self.passwords:
+            mark = shell.command("echo", f"# registry-runbook: {name}")
+            htpasswd_command = shell.command("htpasswd", "-iBC", self.cost, self.path, name)
+            write.append(f"{mark} >>{shell.command(self.path)}; {htpasswd_command} <{shell.command(file)}")
+        return shell.lines("# htpasswd is in the package apache2-utils", *delete, *marks, *write)
+
+    def make(self, _timeout_seconds: float, /) -> None:
+        """Write the file in one go."""
+        new = {name: htpasswd.line(name, _password_in(file), self.cost) for name, file in self.passwords}
+        lines = htpasswd.changed(files.lines(self.path), new, removed=self.removed, disabled=self.disabled)
+        files.write(self.path, "".join(f"{text}\n" for text in lines).encode(), 0o600)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the names, or the first of them and the number of the others."""
+    rest = len(names) - _NAMED
+    return ", ".join(names) if rest <= 1 else f"{', '.join(names[:_NAMED])} and {rest} more"
+
+
+def _password_in(path: Path) -> str:
+    """Return the password in a file; raises SecretError if there is none."""
+    found = credentials.password_in(path)
+    if found is None:
+        raise SecretError(f"a password in {path}", "no such file", "run the notebook 45-users")
+    return found

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runbook.changes import ledger
 from runbook.model.errors import RunbookError
-from runbook.model.parameters import Parameters, entries_text, load_file, read
+from runbook.model.parameters import Parameters, entries_text, load_file, plain, read
 from runbook.system.host import files
 
 _OF_ONE_RUN = {"mode", "timeout_seconds", "accept_proof", "message", "also_remove", "confirm"}
@@ -109,7 +109,7 @@ def replaced_by(parameters: Parameters, given: Mapping[str, object] | None = Non
     `given` are the values that count where a notebook takes only some; otherwise all count.
     """
     standing = _standing_parameters()
-    if standing is None or not _is_other(parameters.model_dump() if given is None else given, standing.model_dump()):
+    if standing is None or not _is_other(plain(parameters) if given is None else given, plain(standing)):
         return ""
     old, new = standing.registry_host, parameters.registry_host
     if standing.compose_project == parameters.compose_project:

@@ -8,7 +8,7 @@ import re
 import shlex
 import stat
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +23,7 @@ from runbook.model.parameters import schema as parameters_schema
 from runbook.model.project import COMMAND, FOLDER, MINE
 
 if TYPE_CHECKING:
+    from runbook.model.parameters import User
     from runbook.record.model import Record
 
 _FAILED, _USAGE, _NOT_PROVEN, _INTERRUPTED = 1, 2, 3, 130  # exit codes; 130 is the shells' code for SIGINT
@@ -198,6 +199,11 @@ def run(  # noqa: PLR0913 (one argument an option)
         summary.show(record)
         if record.passed and record.mode == "apply" and record.notebooks[-1].notebook == "60-push-pull":
             click.echo(f"\n{first_use.text(Parameters.model_validate(values))}")
+    _end(record)
+
+
+def _end(record: "Record") -> None:
+    """Exit with the code of a run that did not end well."""
     if record.result != "done":
         raise SystemExit(_INTERRUPTED if record.result == "interrupted" else _FAILED)
 
@@ -502,6 +508,121 @@ def lab(*, port: int | None, browser: bool | None, language: Literal["en", "zh"]
     jupyterlab.serve(
         port=port, browser=browser, language=language, say=lambda text: click.echo(f"registry-runbook: {text}")
     )
+
+
+@program.group()
+def users() -> None:
+    """List, add, remove, disable users of the registry, or give one a new password; without a restart."""
+
+
+@users.command(name="list")
+@_parameter_options
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def list_users(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool) -> None:
+    """List the users, what each may do, whether each may log in, and where the password is."""
+    parameters = _parameters(file, given)
+    from runbook.cli import users as users_command
+    from runbook.display import tables
+
+    found = users_command.table(parameters)
+    if as_json:
+        click.echo(users_command.as_json(found), nl=False)
+    else:
+        tables.show(found)
+
+
+@users.command(name="add")
+@click.argument("name")
+@click.option("--may", type=click.Choice(["push", "pull"]), default="push", help="pull needs nginx in front.")
+@click.option("--password-file", type=_FILE, help="0600 file with the password (default: one is made, and kept).")
+@_parameter_options
+def add_user(
+    name: str,
+    may: Literal["push", "pull"],
+    password_file: Path | None,
+    file: Path | None,
+    given: tuple[tuple[str, str], ...],
+) -> None:
+    """Add a user, or change one: what it may do, its password's file, or that it is not disabled any more."""
+    from runbook.cli import users as users_command
+
+    parameters = _parameters(file, given)
+    found = users_command.added(parameters, name, may=may, password_file=password_file)
+    _run_users(parameters, file, given, found=found)
+    [user] = [user for user in found if user.name == name]
+    click.echo(f"The password of {name} is in {parameters.user_password_path(user)}.")
+
+
+@users.command(name="remove")
+@click.argument("name")
+@_parameter_options
+def remove_user(name: str, file: Path | None, given: tuple[tuple[str, str], ...]) -> None:
+    """Remove a user, and the password that was made for it; or the line that somebody else wrote for one."""
+    from runbook.cli import users as users_command
+
+    parameters = _parameters(file, given)
+    if users_command.remove_foreign(parameters, name):
+        return
+    _run_users(parameters, file, given, found=users_command.removed(parameters, name))
+
+
+@users.command(name="disable")
+@click.argument("name")
+@_parameter_options
+def disable_user(name: str, file: Path | None, given: tuple[tuple[str, str], ...]) -> None:
+    """Disable a user, and keep the password: `users add NAME` lets it in again."""
+    from runbook.cli import users as users_command
+
+    parameters = _parameters(file, given)
+    _run_users(parameters, file, given, found=users_command.disabled(parameters, name))
+
+
+@users.command(name="rotate")
+@click.argument("name")
+@_parameter_options
+def rotate_user(name: str, file: Path | None, given: tuple[tuple[str, str], ...]) -> None:
+    """Give a user, also the first one, a new password."""
+    from runbook.cli import users as users_command
+
+    parameters = _parameters(file, given)
+    path = users_command.rotate(parameters, name)
+    notebook = "40-configuration" if name == parameters.username else "45-users"
+    _run_users(parameters, file, given, notebooks=(notebook,))
+    click.echo(f"The new password of {name} is in {path}.")
+
+
+def _run_users(
+    parameters: Parameters,
+    file: Path | None,
+    given: tuple[tuple[str, str], ...],
+    *,
+    found: "Sequence[User] | None" = None,
+    notebooks: tuple[str, ...] = (),
+) -> None:
+    """Declare these users, if there are some to declare, and run the notebooks that make it so."""
+    from runbook.cli import summary
+    from runbook.cli import users as users_command
+    from runbook.model.parameters import plain
+    from runbook.record import folder as folders
+    from runbook.system.host import headless
+
+    values = checked_values(file or default_file(), given)
+    if found is not None:
+        wanted = parameters.model_copy(update={"users": list(found)})
+        values |= plain(wanted, ("users",))
+        read(values, where="made by this command")
+        users_command.save((file or default_file()).absolute(), found, parameters)
+    os.environ[headless.FROM_FILE] = " ".join(values)
+    made = ("45-users", *(["55-nginx"] if parameters.proxy == "nginx" else []))
+    record = _run(
+        notebooks or made,
+        values,
+        folders.make(datetime.datetime.now(datetime.UTC), None),
+        options=_parameter_arguments(file, given),
+        bar=None,
+    )
+    summary.show(record)
+    _end(record)
 
 
 @program.command(name="list")

@@ -1,7 +1,9 @@
 """The state of each section, read from the host without changing anything."""
 
+import datetime
 import importlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -15,7 +17,9 @@ from runbook.model.errors import HostError, MissingError, RunbookError
 from runbook.model.parameters import Parameters
 from runbook.operations import earlier
 from runbook.sections import host
+from runbook.system.certificates import tls
 from runbook.system.host import network
+from runbook.system.registry import htpasswd
 
 StateName = Literal["proven", "done", "to do", "differs", "waits", "refuses"]
 _TONES: Mapping[StateName, Tone] = {
@@ -39,9 +43,19 @@ class State:
 
 
 def sections(parameters: Parameters) -> list[str]:
-    """Return the sections that lead to a proven registry: those that always run, and that of the proxy, if any."""
-    runs = {"always", parameters.proxy}
+    """Return the sections that lead to a proven registry: those that always run, and those of users and proxy, if any.
+
+    Users that were declared in the last run, and are not now, have to lose their lines.
+    """
+    runs = {"always", parameters.proxy, *(["users"] if parameters.users or _had_users() else [])}
     return [item.name for item in catalogue.notebooks() if item.kind == "state" and item.runs in runs]
+
+
+def _had_users() -> bool:
+    try:
+        return bool(deployment.values().get("users"))
+    except RunbookError:  # somebody has changed the file: it is not known
+        return True
 
 
 def default_notebooks(parameters: Parameters) -> list[str]:
@@ -102,6 +116,22 @@ def left_over_table(parameters: Parameters) -> Table:
     )
 
 
+def registry_facts(parameters: Parameters) -> dict[str, str]:
+    """Return what a team wants to know of the registry: its name, its users, the days left of its certificate.
+
+    What is not there, or this user may not read, is left out.
+    """
+    found = {"registry that stands here": deployment.name()}
+    with suppress(RunbookError):
+        found["users"] = ", ".join(htpasswd.read(parameters.htpasswd_path))
+    with suppress(RunbookError):
+        left = tls.require_certificate(parameters.certificate_path).not_valid_after_utc - datetime.datetime.now(
+            datetime.UTC
+        )
+        found["days left of its certificate"] = str(max(left.days, 0))
+    return {name: text for name, text in found.items() if text}
+
+
 def host_table(parameters: Parameters) -> Table:
     """Return the table of facts about this host."""
     facts = host.gather(parameters)
@@ -114,7 +144,7 @@ def host_table(parameters: Parameters) -> Table:
         ("Docker Compose", facts.compose or "none"),
         ("image of the registry", (facts.engine and facts.engine.image) or "none"),
         (host.FORWARDING, str(facts.forwarding)),
-        *([("registry that stands here", standing)] if (standing := deployment.name()) else []),
+        *registry_facts(parameters).items(),
         *((f"port {listener.port}", f"held by {listener}") for listener in facts.listeners),
     )
     return Table(headings=("Fact", "Found"), rows=rows, empty="")

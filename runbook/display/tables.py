@@ -16,7 +16,7 @@ from runbook.changes.apply import Outcome
 from runbook.changes.base import Change, as_json
 from runbook.display import templates
 from runbook.model.errors import visible
-from runbook.model.parameters import Parameters
+from runbook.model.parameters import Parameters, User
 from runbook.model.results import Result
 
 RECORD = "registry-runbook"  # where an output's metadata keeps the data behind a table
@@ -234,12 +234,19 @@ def _tone(result: Result) -> Tone:
     return "refused" if result.refusal else "good"
 
 
+def _value(value: object) -> str:
+    """Return a parameter's value in words: of a list of users, what each may do."""
+    if isinstance(value, list) and value and isinstance(value[0], User):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
 def parameters_tables(values: Mapping[str, object], origins: Mapping[str, str]) -> list[Table]:
     """Return the table of the parameters that a notebook uses, each with its origin; two tables where they are many.
 
     The first then holds those that differ from their default, and the second, folded, the others.
     """
-    rows = tuple((name, str(value), origins[name]) for name, value in values.items())
+    rows = tuple((name, _value(value), origins[name]) for name, value in values.items())
     whole = Table(
         headings=("Parameter", "Value", "From"),
         rows=rows,

@@ -25,7 +25,7 @@ from runbook.display import tables
 from runbook.display.pictures import Drawing
 from runbook.jupyter import origins, steps
 from runbook.model.errors import CheckError, HostError, InterruptError, MissingError, OrderError, RunbookError
-from runbook.model.parameters import Parameters, load_file, read
+from runbook.model.parameters import Parameters, load_file, plain, read
 from runbook.model.project import MINE
 from runbook.model.results import Result, works
 from runbook.operations import earlier, tear_down
@@ -264,7 +264,7 @@ def _to_keep(section: Operation | None, parameters: Parameters) -> dict[str, obj
 
 def _given(parameters: Parameters) -> dict[str, object]:
     """Return the values of the names that the notebook has."""
-    return {name: getattr(parameters, name) for name in parameters.model_fields_set}
+    return plain(parameters, parameters.model_fields_set)
 
 
 def _ask_for(text: str) -> None:

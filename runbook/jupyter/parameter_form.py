@@ -1,6 +1,7 @@
 """The form in 00-index: a field for each parameter, validated while the user types; it writes a parameter file."""
 
 import html
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 
 import IPython.display
 import ipywidgets
+from ruamel.yaml.error import YAMLError
 
 from runbook import catalogue
 from runbook.display import tables
 from runbook.jupyter import cells
+from runbook.model import parameter_yaml
 from runbook.model.errors import RunbookError
-from runbook.model.parameters import Parameters, file_text, from_text, read, refusals
+from runbook.model.parameters import Parameters, User, file_text, from_text, read, refusals
 from runbook.model.project import COMMAND, MINE
 from runbook.system import credentials
 from runbook.system.host import files
@@ -236,12 +239,27 @@ def _field(name: str, value: Any) -> ipywidgets.Widget:  # noqa: ANN401 (a param
     if isinstance(value, bool):
         return ipywidgets.Checkbox(value=value, **options)
     if isinstance(value, list):
-        return ipywidgets.Textarea(value="\n".join(value), placeholder="one a line", rows=2, **options)
+        lines = [_user_line(item) if isinstance(item, User) else item for item in value]
+        return ipywidgets.Textarea(value="\n".join(lines), placeholder="one a line", rows=2, **options)
     return ipywidgets.Text(value=str(value), **options)
+
+
+def _user_line(user: User) -> str:
+    """Return a user as YAML in one line: a name, or a mapping."""
+    return user.name if user == User(name=user.name) else json.dumps(user.model_dump(exclude_defaults=True))
+
+
+def _user_typed(line: str) -> object:
+    try:
+        return parameter_yaml.load(line)
+    except YAMLError:
+        return line  # which the model refuses
 
 
 def _typed(name: str, field: ipywidgets.Widget) -> object:
     """Return the value of a field in the model's type."""
+    if name == "users":
+        return [_user_typed(line) for line in field.value.splitlines() if line.strip()]
     if isinstance(field, ipywidgets.Textarea):
         return field.value.split()
     return from_text(name, field.value) if isinstance(field.value, str) else field.value

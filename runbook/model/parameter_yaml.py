@@ -1,9 +1,10 @@
-"""The YAML of parameter files: names with values or lists of values that YAML 1.1 and 1.2 parse alike.
+"""The YAML of parameter files: names with values, or lists of values or users, that YAML 1.1 and 1.2 parse alike.
 
 Anything else is refused early, with its line: papermill, which reads the same files, has a parser for YAML 1.1, and
 parsing nested levels or aliases of aliases can take minutes. No message contains a value, since it may be a secret.
 """
 
+import io
 import re
 
 from ruamel.yaml import YAML
@@ -14,9 +15,9 @@ from ruamel.yaml.reader import ReaderError
 
 from runbook.model.errors import visible
 
-# Three times the size of all parameters with their help; parsing more values could take seconds.
-LONGEST, _MOST = 32_768, 2_000  # characters; values
-_DEEPEST = 2  # a mapping, and in it a list
+# Room for a thousand users beside all parameters with their help; parsing more values could take seconds.
+LONGEST, _MOST = 65_536, 8_000  # characters; values
+_DEEPEST = 3  # a mapping, in it a list, and in that a mapping
 _KINDS = ("str", "int", "float", "bool", "null")
 # YAML 1.1 parses 0443 as 291 and 1_000 as 1000; Python refuses integers of 5,000 digits.
 _INTEGER = "[-+]?(0|[1-9][0-9]{0,17})"
@@ -38,6 +39,21 @@ def load(text: str) -> object:
         if (mark := error.problem_mark) is None:
             raise YAMLError(message) from error
         raise YAMLError(f"line {mark.line + 1} column {mark.column + 1}: {message}") from error
+
+
+def with_value(text: str, name: str, value: object) -> str:
+    """Return the text of a parameter file with another value for a name, its last line if it has none; all else stays.
+
+    The text is one that `load` takes.
+    """
+    writer = YAML()
+    writer.preserve_quotes = True
+    writer.width = LONGEST
+    data = writer.load(text) or {}
+    data[name] = value
+    buffer = io.StringIO()
+    writer.dump(data, buffer)
+    return buffer.getvalue()
 
 
 def _load(text: str) -> object:

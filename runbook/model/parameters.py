@@ -9,11 +9,11 @@ import errno
 import json
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_origin
+from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml.error import YAMLError
 
@@ -25,6 +25,27 @@ from runbook.model.project import COMMAND
 def _refused(parameter: str, expected: str) -> PydanticCustomError:
     """Return the error for a value that conflicts with another one; it names the field, which pydantic does not do."""
     return PydanticCustomError("together", "{expected}", {"parameter": parameter, "expected": expected})
+
+
+class User(BaseModel):
+    """A user of the registry beside the first one."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    name: value_types.User
+    may: Literal["push", "pull"] = "push"
+    password_file: value_types.OptionalPath = ""
+    disabled: bool = False
+
+    def __str__(self) -> str:
+        """Return the name, and what is not usual of the user."""
+        unusual = [*(["pull"] if self.may == "pull" else []), *(["disabled"] if self.disabled else [])]
+        return f"{self.name} ({', '.join(unusual)})" if unusual else self.name
+
+
+def _user_of(value: object) -> object:
+    """Return a user's entry that is only a name as the mapping that it stands for."""
+    return {"name": value} if isinstance(value, str) else value
 
 
 class Parameters(BaseModel):
@@ -115,6 +136,9 @@ class Parameters(BaseModel):
     password_file: value_types.OptionalPath = Field(
         "", description="0600 file with the password; or RUNBOOK_PASSWORD; or it is asked for or made"
     )
+    users: list[Annotated[User, BeforeValidator(_user_of, json_schema_input_type=str | User)]] = Field(
+        [], description="more users: a name, or name, may (push or pull), password_file, disabled"
+    )
     bcrypt_cost: Annotated[int, Field(ge=4, le=14)] = Field(
         5, description="bcrypt cost of the password, paid on every request; 10 or more for one that can be guessed"
     )
@@ -199,6 +223,14 @@ class Parameters(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _users_differ(self) -> Self:
+        """Refuse two users of one name: the registry would take the last line of htpasswd."""
+        names = [self.username, *(user.name for user in self.users)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise _refused("users", f"each name once, and not username ({', '.join(twice)})")
+        return self
+
+    @model_validator(mode="after")
     def _stand_apart(self) -> Self:
         """Refuse nested folders: whoever can read one must not be able to read the other."""
         mounted = ("configuration_directory", "basic_data_directory")
@@ -276,7 +308,15 @@ class Parameters(BaseModel):
     @property
     def password_path(self) -> Path:
         """The file with the password: the operator's, or that of the runbook."""
-        return Path(self.password_file or Path(self.private_directory, "secrets", f"password-{self.username}"))
+        return Path(self.password_file or self.kept_password_path(self.username))
+
+    def user_password_path(self, user: User) -> Path:
+        """Return the file with a user's password: the operator's, or that of the runbook."""
+        return Path(user.password_file or self.kept_password_path(user.name))
+
+    def kept_password_path(self, name: str) -> Path:
+        """Return the file in which the runbook keeps the password of a user who brings none."""
+        return Path(self.private_directory, "secrets", f"password-{name}")
 
     @property
     def baseline_path(self) -> Path:
@@ -394,7 +434,20 @@ def _text(path: Path) -> str:
 
 def file_text(parameters: Parameters) -> str:
     """Return a parameter file with the values that differ from the defaults and their help, in YAML 1.1 and 1.2."""
-    return "# yaml-language-server: $schema=schema.json\n" + entries_text(parameters.model_dump())
+    return "# yaml-language-server: $schema=schema.json\n" + entries_text(plain(parameters))
+
+
+def _plain_user(user: User) -> object:
+    found = user.model_dump(exclude_defaults=True)
+    return user.name if found.keys() == {"name"} else found
+
+
+def plain(parameters: Parameters, names: Collection[str] | None = None) -> dict[str, Any]:
+    """Return the values of these names, or of all, as a parameter file has them: a user by its name alone."""
+    values = parameters.model_dump(include=None if names is None else set(names))
+    if "users" in values:
+        values["users"] = [_plain_user(user) for user in parameters.users]
+    return values
 
 
 def entries_text(values: Mapping[str, object], *, with_defaults: bool = False) -> str:

@@ -35,6 +35,7 @@ def files_of(parameters: Parameters) -> dict[Path, Belonging]:
         parameters.trust_path: "",
         parameters.http_secret_path: "secrets",
         parameters.password_path: "secrets",
+        **{parameters.user_password_path(user): "secrets" for user in parameters.users},
         parameters.htpasswd_path: "secrets",
         parameters.configuration_path: "",
         parameters.compose_path: "",

@@ -22,12 +22,11 @@ from runbook.model.errors import HostError
 from runbook.model.parameters import Parameters
 from runbook.model.results import Result
 from runbook.proof import surroundings
-from runbook.sections import configuration
 from runbook.system import credentials
 from runbook.system.certificates import tls
 from runbook.system.docker import compose, daemon_json, engine, reload
 from runbook.system.host import network
-from runbook.system.registry import api, stored
+from runbook.system.registry import api, htpasswd, stored
 from runbook.system.registry import config_yml as inside
 
 State = dict[str, str]
@@ -105,7 +104,7 @@ def gather(parameters: Parameters) -> State:
     return {
         "this host's address": network.address_of(parameters.address),
         **_certificates(parameters),
-        "the registry's users": ", ".join(sorted(configuration.users_of(parameters.htpasswd_path))) or _NONE,
+        "the registry's users": ", ".join(sorted(htpasswd.read(parameters.htpasswd_path))) or _NONE,
         "who owns the private files": _owners(parameters),
         "the firewall's own rules for containers": network.user_rules() or _NONE,
         "the firewall's rules for what comes in": network.rules_for_what_comes_in() or _NONE,

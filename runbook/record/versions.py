@@ -8,6 +8,7 @@ from importlib.metadata import version
 import psutil
 from docker.errors import DockerException
 
+from runbook.display import overview
 from runbook.model.errors import RunbookError
 from runbook.model.parameters import Parameters
 from runbook.system.docker import compose, engine, images
@@ -59,6 +60,7 @@ def host(parameters: Parameters) -> dict[str, str]:
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "address": _value_or_error(lambda: network.address_of(parameters.address)),
         "services started by": systemd.supervisor(),
+        **overview.registry_facts(parameters),
     }
 
 

@@ -11,7 +11,7 @@ import psutil
 
 from runbook import catalogue
 from runbook.model.errors import HostError
-from runbook.model.parameters import Parameters
+from runbook.model.parameters import Parameters, plain
 from runbook.model.project import COMMAND
 from runbook.record import executed, folder, versions
 from runbook.record.cells import cells, note
@@ -83,7 +83,7 @@ def _place(parameters: Parameters) -> Path:
 def _with(run: NotebookRun, earlier: Record | None, place: Path, parameters: Parameters) -> Record:
     """Return the record of a walk with one more run."""
     runs = (*(item for item in (earlier.notebooks if earlier else ()) if item.notebook != run.notebook), run)
-    given = {name: getattr(parameters, name) for name in parameters.model_fields_set}
+    given = plain(parameters, parameters.model_fields_set)
     failed = next((item for item in runs if item.error), None)
     started = min(item.started for item in runs)
     return Record(

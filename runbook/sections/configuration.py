@@ -4,7 +4,6 @@ Notebook: 40-configuration. Source: distribution.github.io, "Configuring a regis
 """
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +12,12 @@ import bcrypt
 from runbook.changes.base import Change
 from runbook.changes.credentials import GenerateSecret, SetPassword
 from runbook.changes.files import MakeDirectory, SetMode, WriteFile
-from runbook.model.errors import HostError, RunbookError, SecretError
+from runbook.model.errors import RunbookError, SecretError
 from runbook.model.parameters import Parameters
 from runbook.model.results import Result, refused, works
 from runbook.system import credentials
 from runbook.system.host import file_state, files, yaml_text
-from runbook.system.registry import config_yml
+from runbook.system.registry import config_yml, htpasswd
 
 _FOLDER, _FILE = 0o700, 0o600
 
@@ -84,41 +83,9 @@ def _tls(parameters: Parameters) -> dict[str, object]:
     return {"tls": {"certificate": certificate, "key": certificate, "minimumtls": "tls1.2"}}
 
 
-def users_of(path: Path) -> dict[str, str]:
-    """Return user -> hash of an htpasswd file; raises HostError for a line that the registry cannot read.
-
-    One malformed line makes the registry answer every login with 400. If a user has two lines, the last one wins.
-    """
-    found: dict[str, str] = {}
-    for number, line in enumerate(files.lines(path), start=1):
-        entry = line.strip()  # as in distribution, registry/auth/htpasswd/htpasswd.go
-        if not entry or entry.startswith("#"):
-            continue
-        user, colon, hashed = entry.partition(":")
-        problem = None
-        if not user or not colon or not re.fullmatch(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", hashed):
-            problem = "not USER:BCRYPT-HASH"
-        elif user in found:
-            problem = f"the user {user} a second time"
-        if problem:
-            raise HostError(
-                f"one bcrypt hash a user in {path}", f"line {number}: {problem}", f"mend or remove line {number}"
-            )
-        found[user] = hashed
-    return found
-
-
-def _state_of_password(hashed: str | None, password: str | None, cost: int) -> str:
-    if hashed is None or password is None:
-        return "absent"
-    if not bcrypt.checkpw(password.encode(), hashed.encode()):
-        return "differs"
-    return "matches" if hashed.split("$")[2] == f"{cost:02d}" else "has another cost"
-
-
 def gather(parameters: Parameters) -> ConfigurationFacts:
     """Return the facts; raises HostError for an unreadable htpasswd file, SecretError for a missing password file."""
-    users = users_of(parameters.htpasswd_path)
+    users = htpasswd.read(parameters.htpasswd_path)
     password = credentials.find_password(parameters.password_path)
     if password is None and parameters.password_file:
         raise SecretError(f"a password in {parameters.password_file}", "no such file", "correct password_file")
@@ -127,7 +94,7 @@ def gather(parameters: Parameters) -> ConfigurationFacts:
         text=None if text is None else credentials.conceal(text, (parameters.http_secret_path,)),
         users=tuple(sorted(users)),
         password_known=password is not None,
-        password=_state_of_password(users.get(parameters.username), password, parameters.bcrypt_cost),
+        password=htpasswd.state(users.get(parameters.username), password, parameters.bcrypt_cost),
         http_secret_known=bool(credentials.read_file(parameters.http_secret_path)),
         modes=tuple((path, files.mode_of(path)) for path in _wanted_modes(parameters)),
         users_state=file_state.fingerprint(parameters.htpasswd_path),
@@ -196,7 +163,7 @@ def check(parameters: Parameters) -> list[Result]:
     text = files.read_text(parameters.configuration_path) or ""
     data = yaml_text.read_back(credentials.conceal(text, (parameters.http_secret_path,)))
     password = credentials.require_password(parameters.password_path)
-    hashed = users_of(parameters.htpasswd_path).get(parameters.username, "")
+    hashed = htpasswd.read(parameters.htpasswd_path).get(parameters.username, "")
     again = "run the notebook 40-configuration again"
     key = "tls" if parameters.proxy == "none" else "addr"
     return [

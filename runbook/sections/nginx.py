@@ -28,6 +28,7 @@ from runbook.system.registry.config_yml import PLAIN_PORT
 _AGAIN = "run the notebook 55-nginx again"
 _COMPOSE = "run the notebooks 40-configuration and 50-compose, then this one"
 _MEGABYTE = 1_000_000
+_AT_THE_DOOR = 20  # users whose rights are tried
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +147,7 @@ def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
         nginx_configuration.choose_listen(facts.listens, parameters.port, facts.address, has_ipv6=facts.has_ipv6),
         certificate=parameters.certificate_path,
         backend_port=parameters.backend_port,
+        pushers=_pushers(parameters),
     )
     if (reason := _why_configure(facts, wanted)) is not None:
         changes.append(
@@ -163,6 +165,13 @@ def plan(parameters: Parameters, facts: NginxFacts | None) -> list[Change]:
     if facts.closed_zone:
         changes.append(OpenPort(zone=facts.closed_zone, port=parameters.port))
     return changes
+
+
+def _pushers(parameters: Parameters) -> tuple[str, ...]:
+    """Return the users that may push, if there are some that may not; else none, and nginx refuses nobody."""
+    if all(user.may == "push" for user in parameters.users):
+        return ()
+    return (parameters.username, *(user.name for user in parameters.users if user.may == "push"))
 
 
 def _why_configure(facts: NginxFacts, wanted: str) -> str | None:
@@ -255,7 +264,27 @@ def _check_front(parameters: Parameters, anonymous: api.Answer, known: api.Regis
         refused("an anonymous request", expected=401, found=anonymous.status, remedy=_COMPOSE),
         works(f"the login of {parameters.username}", expected=200, found=known.ask("/v2/").status, remedy=_COMPOSE),
         refused("plain HTTP on the TLS port", expected=400, found=plain.status, remedy=_see_site()),
+        *_check_rights(parameters, known),
     ]
+
+
+def _check_rights(parameters: Parameters, known: api.Registry) -> list[Result]:
+    """Return the proof that nginx lets users read who may only pull, and refuses their upload, before it stores any."""
+    repository, _ = split_reference(parameters.test_reference)
+    results = []
+    for user in [user for user in parameters.users if user.may == "pull" and not user.disabled][:_AT_THE_DOOR]:
+        password = credentials.password_in(parameters.user_password_path(user))
+        if password is None:
+            remedy = "run the notebook 45-users"
+            results.append(works(f"the password of {user.name}", expected="kept", found="none", remedy=remedy))
+            continue
+        reader = dataclasses.replace(known, login=(user.name, password))
+        catalogue, upload = reader.ask("/v2/_catalog"), reader.ask(f"/v2/{repository}/blobs/uploads/", method="POST")
+        results += [
+            works(f"{user.name} reads", expected=200, found=catalogue.status, remedy=_AGAIN),
+            refused(f"an upload by {user.name}, who may only pull", expected=403, found=upload.status, remedy=_AGAIN),
+        ]
+    return results
 
 
 def _check_headers(parameters: Parameters, known: api.Registry, repository: str) -> list[Result]:

@@ -68,6 +68,11 @@ def find_password(path: Path) -> str | None:
     """
     if PASSWORD_VARIABLE in os.environ:
         return check_password(os.environ[PASSWORD_VARIABLE], PASSWORD_VARIABLE)
+    return password_in(path)
+
+
+def password_in(path: Path) -> str | None:
+    """Return the password in a file, or None if there is no file."""
     found = read_file(path)
     return found if found is None else check_password(found.removesuffix("\r"), str(path), _REWRITE.format(path))
 

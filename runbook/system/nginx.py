@@ -43,16 +43,59 @@ _GRACE_SECONDS = 3.0  # nginx tries five times in 2.5 s to bind a port, and logs
 _TRIAL_SECONDS = 120  # time limit of the second nginx, even if this process is killed
 
 
-def site(
-    names: Sequence[str], listen: Sequence[str], *, certificate: Path, backend_port: int, body_limit: str = "0"
+# What a registry answers to whoever may not do that (OCI Distribution Specification 1.1, "Error Codes").
+_DENIED = '{"errors":[{"code":"DENIED","message":"this user may only pull"}]}'
+
+
+def _rights(pushers: Sequence[str]) -> str:
+    """Return the variables that say whether to refuse a request: one that changes the registry, by another user.
+
+    nginx takes the user from the header, and the registry checks the password. A request without a login goes through,
+    so that the registry asks for one; one whose login nginx cannot read does not. Regular expressions, unlike names,
+    are compared with upper and lower case.
+    """
+    names = "|".join(re.escape(name).replace('"', r"\"") for name in pushers)
+    return f"""map "$request_method $http_authorization" $registry_runbook_writes {{
+    default 1;
+    "~^(?:GET|HEAD|OPTIONS) " 0;
+    "~^[A-Z]+ $" 0;
+}}
+map "$registry_runbook_writes $remote_user" $registry_runbook_refuses {{
+    default 0;
+    "~^1 (?:{names})$" 0;
+    "~^1 " 1;
+}}
+"""
+
+
+_REFUSE = f"""
+    error_page 418 = @refused;
+    location @refused {{
+        default_type application/json;
+        return 403 '{_DENIED}';
+    }}
+"""
+
+
+def site(  # noqa: PLR0913 (each is a part of the site)
+    names: Sequence[str],
+    listen: Sequence[str],
+    *,
+    certificate: Path,
+    backend_port: int,
+    body_limit: str = "0",
+    pushers: Sequence[str] = (),
 ) -> str:
     """Return the text of the site, which terminates TLS and passes requests to the registry on loopback.
+
+    If there are `pushers`, no other user may change the registry; else each user may.
 
     A body limit of 0 means no limit. Layers are streamed: nginx buffers them neither in memory nor on disk. The
     registry builds upload addresses from `Host` and `X-Forwarded-Proto`.
     """
     listening = "".join(f"    listen {place} ssl;\n" for place in listen)
-    return f"""{HEADER}server {{
+    refuse = "        if ($registry_runbook_refuses) { return 418; }\n" if pushers else ""
+    return f"""{HEADER}{_rights(pushers) if pushers else ""}server {{
 {listening}    server_name {" ".join(names)};
     ssl_certificate {certificate};
     ssl_certificate_key {certificate};
@@ -60,9 +103,9 @@ def site(
     ssl_ciphers {_CIPHERS};
     ssl_ecdh_curve X25519:prime256v1:secp384r1;
     client_max_body_size {body_limit};
-
+{_REFUSE if pushers else ""}
     location / {{
-        proxy_pass http://127.0.0.1:{backend_port};
+{refuse}        proxy_pass http://127.0.0.1:{backend_port};
         proxy_http_version 1.1;
         proxy_request_buffering off;
         proxy_buffering off;

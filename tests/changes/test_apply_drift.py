@@ -10,7 +10,7 @@ from runbook.changes.apply import apply
 from runbook.changes.base import Change, kinds
 from runbook.changes.certificates import InstallCertificate, IssueAuthority, IssueCertificate
 from runbook.changes.containers import ComposeUp
-from runbook.changes.credentials import GenerateSecret, SetPassword
+from runbook.changes.credentials import ChangeUsers, GenerateSecret, SetPassword
 from runbook.changes.engine import ConfigureEngine
 from runbook.changes.files import CopyFile, MakeDirectory, RemoveTree, SetMode, WriteFile
 from runbook.changes.nginx import ConfigureNginx, RemoveSite
@@ -49,6 +49,9 @@ KINDS: dict[type, Callable[[Path, str | None], Change]] = {
     ),
     RemoveTimer: lambda path, before: RemoveTimer(name="nobody-has.timer", paths=(path,), before=(before or "",)),
     RemoveTree: lambda path, before: RemoveTree(path=path, before=before),
+    ChangeUsers: lambda path, before: ChangeUsers(
+        path=path, passwords=(("ci", path.with_name("password")),), removed=("web",), cost=4, before=before
+    ),
     SetMode: lambda path, _: SetMode(path=path, before=0o640, after=0o600),
     SetPassword: lambda path, before: SetPassword(
         path=path, username="admin", cost=4, password_file=path.with_name("password"), reason="a test", before=before

@@ -11,7 +11,7 @@ import pytest
 from runbook.changes.base import Change, as_json, from_json, kinds
 from runbook.changes.certificates import InstallCertificate, IssueAuthority, IssueCertificate
 from runbook.changes.containers import ComposeUp, ObtainImage, PushClientImage, RemoveLeftOver, RunContainer
-from runbook.changes.credentials import GenerateSecret, SetPassword
+from runbook.changes.credentials import ChangeUsers, GenerateSecret, SetPassword
 from runbook.changes.engine import ConfigureEngine, EnableEngine, InstallPackages, RestartEngine, SetKernel, StartEngine
 from runbook.changes.files import CopyFile, MakeDirectory, RemoveTree, SetMode, WriteFile
 from runbook.changes.firewall import OpenPort
@@ -58,6 +58,12 @@ PASSWORD = SetPassword(
     cost=10,
     password_file=Path("/p/secrets/password-admin"),
     reason="there is none yet",
+)
+USERS = ChangeUsers(
+    path=Path("/c/auth/htpasswd"),
+    passwords=tuple((f"u{number}", Path(f"/p/secrets/password-u{number}")) for number in range(8)),
+    removed=("web", "old one"),
+    cost=5,
 )
 FILE = Thing(kind="file", name="/f")
 VOLUME = Thing(kind="volume", name="v", belongs="data")
@@ -169,6 +175,13 @@ LINES: list[tuple[Change, str]] = [
     (GenerateSecret(path=Path("/p/s"), purpose="http.secret"), "generate http.secret and keep it in /p/s (0600)"),
     (AUTHORITY, "make the certificate authority C=CN, CN=Our CA in /p/ca"),
     (CERTIFICATE, "issue a server certificate for r.test, 192.168.1.2, 127.0.0.1 (there is none)"),
+    (
+        USERS,
+        (
+            "change the users in /c/auth/htpasswd: "
+            "set the password of u0, u1, u2, u3, u4 and 3 more (bcrypt, cost 5); remove web, old one"
+        ),
+    ),
     (PASSWORD, "set the password of admin in /c/auth/htpasswd (bcrypt, cost 10; there is none yet)"),
     (IMAGE, f"get the registry's image: pull registry:3.1.2, or else {BUILT}"),
     (ARCHIVE, "get the registry's image: load registry:3.1.2 from /r.tar"),

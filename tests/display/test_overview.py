@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from runbook import catalogue
+from runbook.changes import deployment, ledger
 from runbook.changes.apply import apply
 from runbook.display import overview
 from runbook.display.overview import State
-from runbook.model.parameters import Parameters
+from runbook.model.parameters import Parameters, read
 from runbook.sections import basic_registry
 from tests.conftest import without_engine
+from tests.hosts.product import make_files
 
 
 def test_section_is_the_module_behind_a_notebook() -> None:
@@ -56,7 +58,26 @@ def test_way_leads_past_nginx_only_where_a_proxy_is_asked_for() -> None:
     """Fails if a run without a proxy shows a notebook that does nothing, or one with a proxy leaves it out."""
     without, with_it = (overview.default_notebooks(Parameters(proxy=proxy)) for proxy in ("none", "nginx"))
     assert set(with_it) - set(without) == {"55-nginx"}
-    assert with_it == [name for name in catalogue.names() if name < "70"]
+    assert with_it == [name for name in catalogue.names() if name < "70" and name != "45-users"]
+
+
+def test_way_leads_past_users_unless_some_are_declared_or_were() -> None:
+    """Fails if users who are no longer declared keep their lines, since no notebook runs that would remove them."""
+    declared = read({"users": ["ci"]}, where="a test")
+    assert "45-users" in overview.sections(declared)
+    assert "45-users" not in overview.sections(Parameters())
+    ledger.FOLDER.mkdir()
+    deployment.update({"users": ["ci"]}, has_started=True)
+    assert "45-users" in overview.sections(Parameters())
+
+
+def test_registry_facts_are_what_is_there(make_parameters: Callable[..., Parameters]) -> None:
+    """Fails if a reader is not told who gets in, or for how long, or a host without a registry has facts of one."""
+    parameters = make_parameters(bcrypt_cost=4, validity_days=9, renew_before_days=1)
+    assert overview.registry_facts(parameters) == {}
+    make_files(parameters)
+    facts = overview.registry_facts(parameters)
+    assert (facts["users"], facts["days left of its certificate"]) == ("admin", "8")
 
 
 def test_states_table_leads_to_the_notebooks_and_marks_their_states() -> None:

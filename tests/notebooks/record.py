@@ -66,7 +66,7 @@ def main() -> None:
             (NOTEBOOKS / f"{name}.ipynb").write_text(record(host, name), encoding="utf-8")
     with start_with_project("bookworm", address="192.168.1.2") as host:
         for name in names():
-            text = record(host, name, "-f", "parameters/document.yml")
+            text = record(host, name, "-f", "parameters/document.yml", "-p", "confirm", "docker.funet8.com")
             (DOCUMENT / f"{name}.ipynb").write_text(code_only(text), encoding="utf-8")
 
 

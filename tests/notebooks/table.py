@@ -20,7 +20,12 @@ SCHEMA = PROJECT / "parameters" / "schema.json"
 READMES = {PROJECT / "README.md": "", PROJECT / "README.zh-CN.md": "_zh"}
 LINK, FIRST = "[{text}]({name}.ipynb)", catalogue.names()[0]
 _ROWS = r"(?m)^(\|(?:-+\|)+\n)(?:\| \[\d\d-.*\n?)+"  # the rows of notebooks below a table's rule
-_RUNS = {"always": "", "nginx": "; only with `proxy: nginx`", "named": "; only when you ask for it"}
+_RUNS = {
+    "always": "",
+    "users": "; only with `users`",
+    "nginx": "; only with `proxy: nginx`",
+    "named": "; only when you ask for it",
+}
 
 
 def texts() -> dict[Path, str]:

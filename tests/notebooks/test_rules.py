@@ -17,7 +17,7 @@ import pytest
 
 from runbook import catalogue
 from runbook.model.errors import ParameterError
-from runbook.model.parameters import Parameters, load_file, read
+from runbook.model.parameters import Parameters, load_file, plain, read
 
 from . import table
 from .table import SCHEMA
@@ -185,7 +185,7 @@ def test_parameter_file_is_one_that_the_model_takes(path: Path) -> None:
     """Fails if a file that the project gives is refused, or says nothing."""
     values = load_file(path)
     assert values
-    assert values == {name: getattr(read(values, where=path.name), name) for name in values}
+    assert values == plain(read(values, where=path.name), values)
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
