@@ -19,6 +19,7 @@ def before() -> Iterator[tuple[Host, list[str]]]:
         yield host, everything(host)
 
 
+@pytest.mark.one_of("set-ups")
 def test_newest_registry_is_proven_and_goes_again(before: tuple[Host, list[str]]) -> None:
     """Fails where it does not start with our configuration, does not delete, or leaves something."""
     host, found = before

@@ -1,5 +1,7 @@
 """A certificate of one's own on a host: a chain with an intermediate, proven, kept, refused where it is wrong."""
 
+import pytest
+
 from runbook.system.certificates import tls
 from tests import chains
 
@@ -22,6 +24,7 @@ def run_own(host: Host, *notebooks: str, check: bool = True) -> Report:
     return run(host, *notebooks, *OWN, check=check)
 
 
+@pytest.mark.one_of("set-ups")
 def test_run_proves_own_certificate_then_changes_nothing(proven_bookworm: Host) -> None:
     """Fails where a chain that was brought is not served whole, or a wrong one changes anything; then goes back."""
     host = proven_bookworm

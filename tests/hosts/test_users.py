@@ -28,7 +28,7 @@ def log_in(host: Host, name: str) -> None:
     host.run("docker", "login", "registry.test", "-u", name, "--password-stdin", input_text=password(host, name))
 
 
-@pytest.mark.one_of("ends of nginx")
+@pytest.mark.one_of("set-ups")
 def test_users_of_a_team_come_and_go_without_a_restart(new_host: NewHost) -> None:
     """Fails where somebody who has left still gets in, a newcomer does not, or a user who only pulls can push."""
     host = new_host("trixie")
