@@ -228,7 +228,7 @@ def _run(
     from runbook.record import versions
     from runbook.record.model import NotebookRun, Record
     from runbook.runs import runner
-    from runbook.system.host import lock
+    from runbook.system.host import interrupts, lock
 
     started, parameters = datetime.datetime.now(datetime.UTC), Parameters.model_validate(values)
     runs: list[NotebookRun] = []
@@ -239,7 +239,8 @@ def _run(
         progress.reporter(len(notebooks), bar=progress.wants_bar() if bar is None else bar) as watch,
     ):
         for done in runner.run(notebooks, values, folder, watch):
-            known = known or background.submit(versions.versions, parameters)
+            with interrupts.held():
+                known = known or background.submit(versions.versions, parameters)
             watch.end(done)
             runs.append(done)
     last = runs[-1]

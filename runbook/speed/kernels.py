@@ -15,8 +15,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Generator, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -31,7 +31,7 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from runbook.speed import forkserver, startup
-from runbook.system.host import headless, temporary
+from runbook.system.host import headless, interrupts, temporary
 
 _NAME = "registry-runbook-forked"  # the entry point of jupyter_client.kernel_provisioners
 _LAUNCHER = "ipykernel_launcher"  # the module that the kernel's command runs; its arguments follow
@@ -59,19 +59,23 @@ def one_after_another(count: int) -> Generator["Kernel"]:
             made.append(Kernel(folder / str(number)))
             return made[-1]
 
+        def submit(work: Callable[..., Any], *arguments: object) -> Future[Any]:
+            with interrupts.held():
+                return beside.submit(work, *arguments)
+
         try:
-            started = beside.submit(start, 0)
+            started = submit(start, 0)
             import jinja2  # noqa: F401 (as below)
             import papermill  # noqa: F401 (a run needs both later, and this thread only waits)
 
             for number in range(1, count + 1):
                 kernel = started.result()
                 if number < count:
-                    started = beside.submit(start, number)
+                    started = submit(start, number)
                 yield kernel
-                beside.submit(kernel.end)
+                submit(kernel.end)
         finally:
-            beside.submit(_end_all, made)
+            submit(_end_all, made)
 
 
 def _end_all(kernels: Iterable["Kernel"]) -> None:

@@ -419,7 +419,10 @@ def test_run_that_is_interrupted_exits_with_130_and_keeps_its_record(tmp_path: P
             assert line, told
             told += line
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130, (out, err)
     assert "Traceback" not in err
     found = json.loads(out)
