@@ -5,6 +5,7 @@ with. If the registry gets another name or port, what is added waits in a second
 until then, the earlier one stands here.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +40,7 @@ def values() -> dict[str, object]:
     found = path()
     if found is None:
         return {}
-    kept = load_file(found)
+    kept = _values_in(found) or {}
     read(kept, where=f"set in {found}")
     return kept
 
@@ -73,7 +74,14 @@ def _lasting(kept: Mapping[str, object]) -> dict[str, object]:
 
 
 def _values_in(file: Path) -> dict[str, object] | None:
-    return load_file(file) if os.access(file, os.R_OK) else None
+    """Return the values of a file, None if there is none; each notebook of a run reads it, and YAML takes a while."""
+    if not os.access(file, os.R_OK):
+        return None
+    entries = (line.partition(": ") for line in files.lines(file) if not line.startswith("#"))
+    try:
+        return {name: json.loads(value) for name, _, value in entries}
+    except ValueError:  # not as `_write` wrote it
+        return load_file(file)
 
 
 def _write(file: Path, entries: str) -> None:

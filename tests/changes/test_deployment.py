@@ -141,6 +141,16 @@ def test_every_user_may_read_it_and_not_the_ledger() -> None:
         assert (ledger.FOLDER / "ledger.json").stat().st_mode & 0o77 == 0
 
 
+def test_file_that_somebody_has_written_in_yaml_counts() -> None:
+    """Fails if an edit by hand is refused, or read as another value than a parameter file's."""
+    deployment.update(FIRST | {"extra_names": ["c.test"]}, has_started=True)
+    path = Path(ledger.FOLDER, "deployment.yml")
+    path.write_text("# mine\ndomain: b.test\nextra_names:\n  - 'd.test'\n", encoding="utf-8")
+    assert deployment.values() == {"domain": "b.test", "extra_names": ["d.test"]}
+    deployment.update({"realm": "r"})
+    assert deployment.values() == {"domain": "b.test", "extra_names": ["d.test"], "realm": "r"}
+
+
 def test_file_that_somebody_has_broken_is_named() -> None:
     """Fails if it ends in a traceback, or counts as no deployment; the note in a plan is left out."""
     path = Path(ledger.FOLDER, "deployment.yml")
