@@ -45,6 +45,11 @@ def names() -> list[str]:
     return [notebook.name for notebook in notebooks()]
 
 
+def behind(module: str) -> Notebook | None:
+    """Return the notebook that a module of the runbook is behind, by its full name; None if there is none."""
+    return next((notebook for notebook in notebooks() if f"runbook.{notebook.module}" == module), None)
+
+
 def find(name: str) -> Notebook:
     """Return the notebook of a name; raises KeyError if there is none."""
     return {notebook.name: notebook for notebook in notebooks()}[name]

@@ -1,7 +1,7 @@
 """Changes to secrets and to the registry's users."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,8 +74,8 @@ class SetPassword(FileReplacement):
         """Write the file with the user's new line."""
         password = credentials.require_password(self.password_file)
         line = htpasswd.line(self.username, password, self.cost)
-        others = [text for text in files.lines(self.path) if not text.strip().startswith(f"{self.username}:")]
-        files.write(self.path, "".join(f"{text}\n" for text in (*others, line)).encode(), 0o600)
+        others = htpasswd.changed(files.lines(self.path), {}, disabled=(self.username,))
+        _write_lines(self.path, [*others, line])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,12 +111,11 @@ class ChangeUsers(FileReplacement):
         """Return the equivalent shell commands."""
         delete = [shell.command("htpasswd", "-D", self.path, name) for name in (*self.removed, *self.disabled)]
         marks = [
-            shell.command("sed", "-i", f"/^# registry-runbook: {re.escape(name)}$/d", self.path)
-            for name in self.removed
+            shell.command("sed", "-i", f"/^{re.escape(htpasswd.mark(name))}$/d", self.path) for name in self.removed
         ]
         write = []
         for name, file in self.passwords:
-            mark = shell.command("echo", f"# registry-runbook: {name}")
+            mark = shell.command("echo", htpasswd.mark(name))
             htpasswd_command = shell.command("htpasswd", "-iBC", self.cost, self.path, name)
             write.append(f"{mark} >>{shell.command(self.path)}; {htpasswd_command} <{shell.command(file)}")
         return shell.lines("# htpasswd is in the package apache2-utils", *delete, *marks, *write)
@@ -125,7 +124,11 @@ class ChangeUsers(FileReplacement):
         """Write the file in one go."""
         new = {name: htpasswd.line(name, _password_in(file), self.cost) for name, file in self.passwords}
         lines = htpasswd.changed(files.lines(self.path), new, removed=self.removed, disabled=self.disabled)
-        files.write(self.path, "".join(f"{text}\n" for text in lines).encode(), 0o600)
+        _write_lines(self.path, lines)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    files.write(path, "".join(f"{text}\n" for text in lines).encode(), 0o600)
 
 
 def _some(names: Sequence[str]) -> str:

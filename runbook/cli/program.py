@@ -527,7 +527,7 @@ def list_users(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json
 
     found = users_command.table(parameters)
     if as_json:
-        click.echo(users_command.as_json(found), nl=False)
+        click.echo(tables.rows_as_json(found, users_command.HEADINGS))
     else:
         tables.show(found)
 
@@ -610,9 +610,9 @@ def _run_users(
     values = checked_values(file or default_file(), given)
     if found is not None:
         wanted = parameters.model_copy(update={"users": list(found)})
-        values |= plain(wanted, ("users",))
+        values |= (declared := plain(wanted, ("users",)))
         read(values, where="made by this command")
-        users_command.save((file or default_file()).absolute(), found, parameters)
+        users_command.save((file or default_file()).absolute(), declared["users"])
     os.environ[headless.FROM_FILE] = " ".join(values)
     made = ("45-users", *(["55-nginx"] if parameters.proxy == "nginx" else []))
     record = _run(
@@ -688,7 +688,7 @@ def runs(*, as_json: bool) -> None:
     found = [(str(path), folder.readable(path)) for path in folder.all_folders()]
     table = summary.runs_table(found)
     if as_json:
-        click.echo(json.dumps([dict(zip(summary.RUNS, row, strict=True)) for row in table.rows], indent=2))
+        click.echo(tables.rows_as_json(table, summary.RUNS))
     else:
         tables.show(table)
 

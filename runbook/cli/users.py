@@ -1,6 +1,5 @@
 """The users of the registry: the list of them, and the declared ones with one added, removed, disabled or rotated."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,7 +11,7 @@ from runbook.display import overview, tables
 from runbook.display.tables import Table
 from runbook.model import parameter_yaml
 from runbook.model.errors import ParameterError
-from runbook.model.parameters import Parameters, User, load_file, plain, read
+from runbook.model.parameters import Parameters, User, load_file, read
 from runbook.model.project import COMMAND, FOLDER, MINE
 from runbook.system import credentials
 from runbook.system.host import files, lock
@@ -55,11 +54,6 @@ def table(parameters: Parameters) -> Table:
     rows += [(name, only_listed, "somebody else's", "") for name in facts.others if name not in declared]
     rows += [(name, "", "no longer declared", "") for name in facts.marked if name not in declared]
     return Table(headings=tuple(map(str.capitalize, HEADINGS)), rows=tuple(rows), empty="")
-
-
-def as_json(found: Table) -> str:
-    """Return the rows of the table as JSON."""
-    return json.dumps([dict(zip(HEADINGS, row, strict=True)) for row in found.rows], indent=2) + "\n"
 
 
 def added(parameters: Parameters, name: str, *, may: Literal["push", "pull"], password_file: Path | None) -> list[User]:
@@ -126,8 +120,10 @@ def rotate(parameters: Parameters, name: str) -> Path:
     return path
 
 
-def save(file: Path, found: Sequence[User], parameters: Parameters) -> None:
-    """Write the users into the operator's parameter file, which keeps all else; the host's own follows with the run.
+def save(file: Path, declared: Sequence[object]) -> None:
+    """Write users into the operator's parameter file, which keeps all else; the host's own follows with the run.
+
+    `declared` are the users as a parameter file has them (`plain`).
 
     Raises ParameterError for a file of the project, which an update would replace.
     """
@@ -139,8 +135,7 @@ def save(file: Path, found: Sequence[User], parameters: Parameters) -> None:
             f"{file}, which belongs to the project",
             "leave out -f, since the host keeps its parameters; or copy the file, and name the copy",
         )
-    values = plain(parameters.model_copy(update={"users": list(found)}), ("users",))
-    text = parameter_yaml.with_value(file.read_text(encoding="utf-8"), "users", values["users"])
+    text = parameter_yaml.with_value(file.read_text(encoding="utf-8"), "users", declared)
     files.write(file, text.encode(), files.mode_of(file) or 0o644)
 
 

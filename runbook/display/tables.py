@@ -1,6 +1,7 @@
 """What a person sees of changes and results: a table, in a notebook as HTML and in a terminal as text."""
 
 import io
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,6 +120,11 @@ def show(table: Table) -> None:
         render(table, Console(highlight=False))
     else:
         print(table.text())  # noqa: T201 (this is the output of the program)
+
+
+def rows_as_json(table: Table, keys: Sequence[str]) -> str:
+    """Return the rows of a table as JSON, each an object with these keys in place of the headings."""
+    return json.dumps([dict(zip(keys, row, strict=True)) for row in table.rows], indent=2)
 
 
 def render(table: Table, console: Console) -> None:

@@ -73,11 +73,12 @@ def load(namespace: MutableMapping[str, object]) -> Parameters:
         for name, value in namespace.items()
         if not name.startswith("_") and name not in _NOT_PARAMETERS and not isinstance(value, ModuleType)
     }
-    kept, origin = _kept_values()
+    values, origin = _kept_values()
+    injected = origins.injected()
     kept = {
         name: value
-        for name, value in kept.items()
-        if name in given and given[name] == Parameters.model_fields[name].default and name not in origins.injected()
+        for name, value in values.items()
+        if name in given and given[name] == Parameters.model_fields[name].default and name not in injected
     }
     given |= kept
     unknown = [name for name in given if name not in Parameters.model_fields]
@@ -199,8 +200,8 @@ def plan(section: Operation, parameters: Parameters) -> list[Change]:
             changes, record = [], {"kind": "plan", "changes": [], "waits": str(error)}
             show(tables.Table(headings=(), rows=(), empty=f"Cannot be planned yet: {error}", record=record))
         else:
-            told = "" if section is tear_down else deployment.replaced_by(parameters, _given(parameters))
-            if changes and told:
+            is_new = bool(changes) and section is not tear_down
+            if is_new and (told := deployment.replaced_by(parameters, _given(parameters))):
                 show(tables.Table(headings=(), rows=(), empty=told))
             show(tables.changes_table(changes))
     steps.end_plan(changes, section)
@@ -258,8 +259,8 @@ def _to_keep(section: Operation | None, parameters: Parameters) -> dict[str, obj
     """Return the arguments of `deployment.update` for a section that was applied: the values that its notebook has."""
     if section is tear_down:
         return {"kept": None}
-    starts = f"runbook.{catalogue.find('50-compose').module}"
-    return {"kept": _given(parameters), "has_started": getattr(section, "__name__", "") == starts}
+    notebook = catalogue.behind(getattr(section, "__name__", ""))
+    return {"kept": _given(parameters), "has_started": notebook is not None and notebook.name == "50-compose"}
 
 
 def _given(parameters: Parameters) -> dict[str, object]:

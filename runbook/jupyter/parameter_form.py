@@ -16,7 +16,7 @@ from runbook.display import tables
 from runbook.jupyter import cells
 from runbook.model import parameter_yaml
 from runbook.model.errors import RunbookError
-from runbook.model.parameters import Parameters, User, file_text, from_text, read, refusals
+from runbook.model.parameters import Parameters, file_text, from_text, plain, read, refusals
 from runbook.model.project import COMMAND, MINE
 from runbook.system import credentials
 from runbook.system.host import files
@@ -78,7 +78,7 @@ class Form:
     def __init__(self, parameters: Parameters) -> None:
         """Create the form with these parameters; `self.parameters` holds the last valid ones."""
         self.parameters = parameters
-        self.fields = {name: _field(name, getattr(parameters, name)) for name in FIELDS}
+        self.fields = {name: _field(name, value) for name, value in plain(parameters, FIELDS).items()}
         self.notes = {name: ipywidgets.HTML() for name in self.fields}
         self.preview, self.written = ipywidgets.HTML(), ipywidgets.HTML()
         self.refused: tuple[str, ...] = ()
@@ -239,14 +239,9 @@ def _field(name: str, value: Any) -> ipywidgets.Widget:  # noqa: ANN401 (a param
     if isinstance(value, bool):
         return ipywidgets.Checkbox(value=value, **options)
     if isinstance(value, list):
-        lines = [_user_line(item) if isinstance(item, User) else item for item in value]
+        lines = [item if isinstance(item, str) else json.dumps(item) for item in value]  # a user can be a mapping
         return ipywidgets.Textarea(value="\n".join(lines), placeholder="one a line", rows=2, **options)
     return ipywidgets.Text(value=str(value), **options)
-
-
-def _user_line(user: User) -> str:
-    """Return a user as YAML in one line: a name, or a mapping."""
-    return user.name if user == User(name=user.name) else json.dumps(user.model_dump(exclude_defaults=True))
 
 
 def _user_typed(line: str) -> object:

@@ -105,6 +105,11 @@ def readable(folder: Path) -> Record | None:
         return None
 
 
+def written(folder: Path) -> Record | None:
+    """Return the record that a run has written at its end, None without one that can be read."""
+    return readable(folder) if (folder / DATA).exists() else None
+
+
 def _from_notebooks(folder: Path) -> Record:
     """Return the record that the executed notebooks give, without versions, host and the command to continue."""
     paths = sorted(folder.glob(_NOTEBOOKS))

@@ -20,7 +20,7 @@ def with_proofs(states: Sequence[State], parameters: Parameters) -> list[State]:
     """
     last: dict[str, tuple[str, NotebookRun]] = {}
     for place in folder.all_folders()[:_NEWEST]:  # all of them: a walk goes on while other runs begin and end
-        record = folder.readable(place) if (place / folder.DATA).exists() else None
+        record = folder.written(place)
         if record is not None and record.mode == "apply" and _is_about(record, parameters):
             for run in record.notebooks:
                 is_newer = run.notebook not in last or run.started > last[run.notebook][1].started

@@ -28,14 +28,15 @@ def keep(
     one. The run takes the place of an earlier one of that notebook in this walk. Raises HostError if the record cannot
     be written.
     """
-    name = next((item.name for item in catalogue.notebooks() if f"runbook.{item.module}" == module), "")
-    if not name:
+    notebook = catalogue.behind(module)
+    if notebook is None:
         return None
     ending, error = executed.ending(error)
-    output = Path(os.environ.get("JPY_SESSION_NAME", catalogue.NOTEBOOKS / f"{name}.ipynb"))  # of jupyter_server
+    shipped = catalogue.NOTEBOOKS / f"{notebook.name}.ipynb"
+    output = Path(os.environ.get("JPY_SESSION_NAME", shipped))  # jupyter_server sets it
     run = NotebookRun(
-        notebook=name,
-        title=catalogue.find(name).title,
+        notebook=notebook.name,
+        title=notebook.title,
         output=output,
         result=ending,
         started=steps[0].started,
@@ -45,8 +46,7 @@ def keep(
         note=_note_in(output),
         **executed.data_behind(shown),
     )
-    place = _place(parameters)
-    earlier = folder.readable(place) if (place / folder.DATA).exists() else None
+    place, earlier = _begun(parameters)
     folder.write(_with(run, earlier, place, parameters), place)
     return place / folder.PAGE
 
@@ -62,22 +62,21 @@ def _note_in(notebook: Path) -> str:
     return ""
 
 
-def _place(parameters: Parameters) -> Path:
-    """Return the folder of this walk, which is named after the start of the kernel's parent: Jupyter's server.
+def _begun(parameters: Parameters) -> tuple[Path, Record | None]:
+    """Return the folder of this walk, named after the start of the kernel's parent, Jupyter's server, and its record.
 
     A walk that goes on with another registry gets a folder of its own.
     """
     began = datetime.datetime.fromtimestamp(psutil.Process(os.getppid()).create_time(), datetime.UTC)
     place = folder.of(began)
     try:
-        if files.ensure_directory(place, 0o700):
-            return place
+        files.ensure_directory(place, 0o700)
     except OSError as error:
         raise HostError(f"to write the record of this walk to {place}", str(error), "remove the cause") from error
-    found = folder.readable(place) if (place / folder.DATA).exists() else None
+    found = folder.written(place)
     if found is None or found.host.get("registry") == parameters.registry_host:
-        return place
-    return folder.make(datetime.datetime.now(datetime.UTC), None)
+        return place, found
+    return folder.make(datetime.datetime.now(datetime.UTC), None), None
 
 
 def _with(run: NotebookRun, earlier: Record | None, place: Path, parameters: Parameters) -> Record:

@@ -17,7 +17,8 @@ from runbook.sections import configuration
 from runbook.sections import users as section
 from runbook.system.registry import htpasswd
 
-TEAM = read({"users": ["ci", {"name": "web", "may": "pull", "disabled": True}], "proxy": "nginx"}, where="a test")
+DECLARED = ["ci", {"name": "web", "may": "pull", "disabled": True}]
+TEAM = read({"users": DECLARED, "proxy": "nginx"}, where="a test")
 FOREIGN = f"theirs:{bcrypt.hashpw(b'x', bcrypt.gensalt(4)).decode()}"
 OWN = "# ours\ndomain: a.test  # the name\nusers: [old]\nport: 5443\n"
 
@@ -97,7 +98,7 @@ def test_save_changes_the_users_of_a_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "own.yml"
     path.write_text(OWN, encoding="utf-8")
     path.chmod(0o640)
-    users.save(path, TEAM.users, TEAM)
+    users.save(path, DECLARED)
     text = path.read_text(encoding="utf-8")
     assert [line for line in OWN.splitlines() if "users" not in line and line not in text] == []
     assert path.stat().st_mode & 0o777 == 0o640
@@ -108,20 +109,20 @@ def test_save_changes_the_users_of_a_file_alone(tmp_path: Path) -> None:
         "port": 5443,
     }
     path.write_text("", encoding="utf-8")
-    users.save(path, TEAM.users, TEAM)
+    users.save(path, DECLARED)
     assert list(load_file(path)) == ["users"]
 
 
 def test_save_leaves_what_is_not_the_operator_s() -> None:
     """Fails if a file of the project is changed, which an update would replace, or the host's own out of turn."""
     with pytest.raises(ParameterError, match=r"a parameter file of your own; found .*team\.yml"):
-        users.save(FOLDER / "parameters" / "team.yml", TEAM.users, TEAM)
+        users.save(FOLDER / "parameters" / "team.yml", DECLARED)
     ledger.FOLDER.mkdir()
     deployment.update({"domain": "a.test"}, has_started=True)
     path = deployment.path()
     assert path
-    users.save(path, TEAM.users, TEAM)
-    users.save(FOLDER / "parameters" / "local.yml", TEAM.users, TEAM)
+    users.save(path, DECLARED)
+    users.save(FOLDER / "parameters" / "local.yml", DECLARED)
     assert load_file(path) == {"domain": "a.test"}
 
 

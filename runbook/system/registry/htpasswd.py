@@ -46,6 +46,11 @@ def marked(path: Path) -> set[str]:
     return {line.removeprefix(_MARK) for line in files.lines(path) if line.startswith(_MARK)}
 
 
+def mark(user: str) -> str:
+    """Return the comment above the line of a user of the runbook's."""
+    return f"{_MARK}{user}"
+
+
 def state(hashed: str | None, password: str | None, cost: int) -> State:
     """Return how a user's line compares with the password; `absent` if there is no line or no password."""
     if hashed is None or password is None:
@@ -77,4 +82,4 @@ def changed(
             else text.strip().partition(":")[0] in without_line
         )
     ]
-    return [*kept, *(part for user, text in new.items() for part in (f"{_MARK}{user}", text))]
+    return [*kept, *(part for user, text in new.items() for part in (mark(user), text))]
