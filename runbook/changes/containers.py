@@ -13,6 +13,7 @@ from runbook.system import credentials
 from runbook.system.certificates import tls
 from runbook.system.docker import compose, engine, images
 from runbook.system.registry import api, client_kit
+from runbook.system.registry.config_yml import STOP_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +41,8 @@ class ObtainImage(_EngineChange):
             "archive": f"load {self.reference} from {self.archive}",
             "package": "build it from the distribution's package docker-registry",
         }
-        return "get the registry's image: " + ", or else ".join(names[source] for source in self.sources)
+        ways = "; or else ".join(names[source] for source in self.sources)
+        return f"get the registry's image: {ways}"
 
     def things(self) -> tuple[Thing, ...]:
         """Return the images that it may add."""
@@ -167,7 +169,7 @@ class ComposeUp(_EngineChange):
 
     def make(self, timeout_seconds: float, /) -> None:
         """Start the service."""
-        compose.up(self.path, self.project, timeout_seconds)
+        compose.up(self.path, self.project, timeout_seconds, stop_seconds=STOP_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

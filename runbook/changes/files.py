@@ -93,8 +93,11 @@ class WriteFile(FileChange):
 
     def __str__(self) -> str:
         """Return the change in one line."""
-        backup = ", the earlier version is kept beside it" if self._backs_up else ""
-        return f"{'write' if self.before is None else 'change'} {self.path} ({octal(self.mode)}{backup})"
+        if self._backs_up:
+            return f"change {self.path} ({octal(self.mode)}, the earlier version is kept beside it)"
+        if self.before is None:
+            return f"write {self.path} ({octal(self.mode)})"
+        return f"change {self.path} ({octal(self.mode)})"
 
     @property
     def _backs_up(self) -> bool:

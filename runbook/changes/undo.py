@@ -64,9 +64,18 @@ class Undo(Change):
 
     def __str__(self) -> str:
         """Return the change in one line."""
-        of_engine = {"container": "the container ", "project": "the Compose project ", "volume": "the volume "}
-        named = of_engine | {"image": "the image ", "packages": "the packages ", "firewall port": "the open port "}
-        name = f"{named.get(self.thing.kind, '')}{self.thing.name}"
+        name = self.thing.name
+        of_engine = {
+            "container": f"the container {name}",
+            "project": f"the Compose project {name}",
+            "volume": f"the volume {name}",
+        }
+        others = {
+            "image": f"the image {name}",
+            "packages": f"the packages {name}",
+            "firewall port": f"the open port {name}",
+        }
+        name = (of_engine | others).get(self.thing.kind, name)
         match self.action:
             case "remove":
                 return f"remove {name}"

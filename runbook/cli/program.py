@@ -17,10 +17,12 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from runbook.cli.language import Group, translate
 from runbook.model.errors import ApplyError, HostError, ParameterError, RunbookError, visible
 from runbook.model.parameters import Parameters, from_text, load_file, read
 from runbook.model.parameters import schema as parameters_schema
 from runbook.model.project import COMMAND, FOLDER, MINE
+from runbook.model.words import language, prefer, say
 
 if TYPE_CHECKING:
     from runbook.model.parameters import User
@@ -42,6 +44,7 @@ def checked_values(file: Path, given: Iterable[tuple[str, str]]) -> dict[str, ob
     overrides = {name: from_text(name, text) for name, text in given}
     values = from_file | overrides
     checked = read(values, where="set on the command line with -p" if overrides else f"set in {file}")
+    prefer(checked.language)
     # The record stores these values: the message as the model redacts it, all others as given.
     return values | ({"message": checked.message} if "message" in values else {})
 
@@ -90,13 +93,17 @@ def _parameter_options(command: Any) -> Any:  # noqa: ANN401 (click's decorators
     return file(given(command))
 
 
-class _Program(click.Group):
+class _Program(Group):
     """The commands. Options and notebooks without a command belong to `run`."""
+
+    group_class = Group
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert `run` before an option or a notebook without a command."""
-        if args and re.match("[-0-9]", args[0]) and args[0] not in {"-h", "--help", "--version"}:
-            args = ["run", *args]
+        own = 2 if args[:1] == ["--language"] else sum(item.startswith("--language=") for item in args[:1])
+        first = next(iter(args[own:]), "")
+        if re.match("[-0-9]", first) and first not in {"-h", "--help", "--version"}:
+            args = [*args[:own], "run", *args[own:]]
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -131,7 +138,9 @@ def _warn_of_others() -> None:
     try:
         own_code.require(whole=False)
     except HostError as error:
-        click.echo(f"registry-runbook: a warning, since whoever may change this code is root here: {error}", err=True)
+        click.echo(
+            f"registry-runbook: {say(f'a warning, since whoever may change this code is root here: {error}')}", err=True
+        )
 
 
 def _version(context: click.Context) -> None:
@@ -173,7 +182,7 @@ def run(  # noqa: PLR0913 (one argument an option)
     names = catalogue.names()
     for name in notebooks:
         if name not in names:
-            raise click.UsageError(f"expected a notebook ({', '.join(names)}); found {name!r}")
+            raise click.UsageError(say(f"expected a notebook ({', '.join(names)}); found {name!r}"))
     values = checked_values(file or default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
     from runbook.cli import summary
     from runbook.display import first_use, overview
@@ -213,13 +222,19 @@ def _tell_of_another(parameters: Parameters, sections: Collection[str]) -> None:
     from runbook.changes import deployment
 
     if sections and (told := deployment.replaced_by(parameters)):
-        click.echo(told, err=True)
+        click.echo(say(told), err=True)
 
 
-def _run(
-    notebooks: tuple[str, ...], values: dict[str, object], folder: Path, *, options: list[str], bar: bool | None
+def _run(  # noqa: PLR0913 (what a run is of, and how it is shown)
+    notebooks: tuple[str, ...],
+    values: dict[str, object],
+    folder: Path,
+    *,
+    options: list[str],
+    bar: bool | None,
+    wait_seconds: float = 0,
 ) -> "Record":
-    """Run the notebooks, write the record, and return it."""
+    """Run the notebooks, after waiting for another run, write the record, and return it."""
     from concurrent.futures import Future, ThreadPoolExecutor
     from contextlib import nullcontext
 
@@ -234,7 +249,7 @@ def _run(
     runs: list[NotebookRun] = []
     known: Future[dict[str, str]] | None = None
     with (
-        lock.hold() if parameters.mode == "apply" else nullcontext(),
+        lock.hold(wait_seconds) if parameters.mode == "apply" else nullcontext(),
         ThreadPoolExecutor(1, initializer=os.nice, initargs=(19,)) as background,  # the kernels have priority
         progress.reporter(len(notebooks), bar=progress.wants_bar() if bar is None else bar) as watch,
     ):
@@ -288,14 +303,16 @@ def plan(file: Path | None, given: tuple[tuple[str, str], ...], *, as_json: bool
         click.echo(json.dumps(plain, indent=2))
     elif as_commands:
         for item in states:
-            click.echo(f"# {item.notebook}: {visible(item.reason.splitlines()[0]) if item.reason else item.name}")
+            click.echo(
+                f"# {item.notebook}: {visible(say(item.reason).splitlines()[0]) if item.reason else say(item.name)}"
+            )
             commands = tables.by_hand(item.changes)
             click.echo(visible(commands) if sys.stdout.isatty() else commands, nl=False)
     else:
         for item in states:
-            click.secho(f"{item.notebook}: {item.name}", bold=True)
+            click.secho(f"{item.notebook}: {say(item.name)}", bold=True)
             if item.reason:
-                click.echo(item.reason)
+                click.echo(say(item.reason))
             else:
                 tables.show(tables.changes_table(item.changes))
     if any(item.name == "refuses" for item in states):
@@ -311,7 +328,7 @@ def _refuse_useless(*, is_elsewhere: bool, installs: bool) -> None:
     for_timer = [] if installs else [given[name] for name in given if name in _FOR_TIMER]
     for options, needed in ((for_url, "a registry that --url names"), (for_timer, "--install-timer")):
         if options:
-            raise click.UsageError(f"for {needed} alone: {', '.join(options)}")
+            raise click.UsageError(say(f"for {needed} alone: {', '.join(options)}"))
 
 
 @program.command()
@@ -373,9 +390,9 @@ def prove(  # noqa: PLR0913 (one argument an option)
     """
     _refuse_useless(is_elsewhere=url is not None, installs=install)
     if url is not None and (username is None or file or given or no_image):
-        raise click.UsageError("--url needs --username, and takes no parameters and no --no-image")
+        raise click.UsageError(say("--url needs --username, and takes no parameters and no --no-image"))
     if (install or remove) and (accept or as_json or junit or (install and remove)):
-        raise click.UsageError("a timer is installed or removed by itself, without --accept, --json and --junit")
+        raise click.UsageError(say("a timer is installed or removed by itself, without --accept, --json and --junit"))
     file = file or default_file()
     parameters = Parameters() if url else _parameters(file, given)
     from runbook.cli import prove as prove_command  # imported late, as in `plan`
@@ -402,7 +419,8 @@ def prove(  # noqa: PLR0913 (one argument an option)
         arguments += ["--layer-megabytes", str(megabytes)]
         arguments += [word for name, path in paths.items() if path for word in (name, str(path.absolute()))]
     if install:
-        prove_command.install_timer(arguments, subject, calendar=calendar, on_failure=on_failure)
+        renews = None if url else _parameter_arguments(file.absolute(), given)
+        prove_command.install_timer(arguments, subject, renews=renews, calendar=calendar, on_failure=on_failure)
         return
     with _exit_not_proven():
         proof = prove_command.run(subject, accept=accept, wait_seconds=wait)
@@ -414,6 +432,42 @@ def prove(  # noqa: PLR0913 (one argument an option)
         prove_command.show(proof, accept=accept)
     if not proof.passed:
         raise SystemExit(_FAILED)
+
+
+@program.command()
+@_parameter_options
+@click.option("--wait", type=click.IntRange(0), default=0, metavar="SECONDS", help="How long to wait for another run.")
+def renew(file: Path | None, given: tuple[tuple[str, str], ...], *, wait: int) -> None:
+    """Renew the server certificate, if it expires within renew_before_days, and put it in force.
+
+    Uploads in flight come to their end. Shows how long the registry did not answer. The timer of `prove` does this too.
+    """
+    parameters = _parameters(file, given)
+    from runbook.cli import renew as renew_command
+    from runbook.cli import summary
+    from runbook.record import folder as folders
+    from runbook.system.host import headless
+
+    in_force = renew_command.served(parameters)
+    if told := renew_command.not_due(parameters, in_force):
+        click.echo(say(told))
+        return
+    values = checked_values(file or default_file(), given)
+    os.environ[headless.FROM_FILE] = " ".join(set(values) - {name for name, _ in given})
+    with renew_command.measured(parameters) as gap:
+        record = _run(
+            renew_command.notebooks(parameters),
+            values,
+            folders.make(datetime.datetime.now(datetime.UTC), None),
+            options=_parameter_arguments(file, given),
+            bar=None,
+            wait_seconds=wait,
+        )
+    summary.show(record)
+    _end(record)
+    if renew_command.accept(parameters, in_force):
+        click.echo(say("The accepted state has the new certificate."))
+    click.echo(say(str(gap)))
 
 
 @contextmanager
@@ -475,7 +529,7 @@ def diagnose(
     else:
         table = found.table(options)
         if table.rows or not found.all_is_well:
-            click.secho(found.heading, bold=True)
+            click.secho(say(found.heading), bold=True)
         tables.show(table)
     if not found.all_is_well:
         raise SystemExit(_FAILED)
@@ -495,19 +549,13 @@ def _piped() -> str:
 @program.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: 8888 or the next free one).")
 @click.option("--browser/--no-browser", default=None, help="Open a browser (default: if there is a display).")
-@click.option(
-    "--language",
-    type=click.Choice(["en", "zh"]),
-    help="Language of the notebooks (default: zh if LC_ALL, LC_MESSAGES or LANG is Chinese, else en).",
-)
-def lab(*, port: int | None, browser: bool | None, language: Literal["en", "zh"] | None) -> None:
+def lab(*, port: int | None, browser: bool | None) -> None:
     """Serve the notebooks in JupyterLab on 127.0.0.1, with a token, until Ctrl-C."""
     from runbook.jupyter import server as jupyterlab
 
     browser = jupyterlab.has_display() if browser is None else browser
-    language = language or jupyterlab.language_of_locale()
     jupyterlab.serve(
-        port=port, browser=browser, language=language, say=lambda text: click.echo(f"registry-runbook: {text}")
+        port=port, browser=browser, language=language(), say=lambda text: click.echo(f"registry-runbook: {text}")
     )
 
 
@@ -551,7 +599,7 @@ def add_user(
     found = users_command.added(parameters, name, may=may, password_file=password_file)
     _run_users(parameters, file, given, found=found)
     [user] = [user for user in found if user.name == name]
-    click.echo(f"The password of {name} is in {parameters.user_password_path(user)}.")
+    click.echo(say(f"The password of {name} is in {parameters.user_password_path(user)}."))
 
 
 @users.command(name="remove")
@@ -589,7 +637,7 @@ def rotate_user(name: str, file: Path | None, given: tuple[tuple[str, str], ...]
     path = users_command.rotate(parameters, name)
     notebook = "40-configuration" if name == parameters.username else "45-users"
     _run_users(parameters, file, given, notebooks=(notebook,))
-    click.echo(f"The new password of {name} is in {path}.")
+    click.echo(say(f"The new password of {name} is in {path}."))
 
 
 def _run_users(
@@ -637,7 +685,7 @@ def list_(*, as_json: bool) -> None:
         click.echo(json.dumps(titles, indent=2))
         return
     for name, title in titles.items():
-        click.echo(f"{name:20}  {title}")
+        click.echo(f"{name:20}  {say(title)}")
 
 
 @program.command()
@@ -649,7 +697,7 @@ def parameters(*, as_json: bool) -> None:
         return
     for name, field in Parameters.model_json_schema()["properties"].items():
         kind = " | ".join(field["enum"]) if "enum" in field else field["type"]
-        click.echo(f"{name}: {kind} = {json.dumps(field['default'])}\n    {field['description']}")
+        click.echo(f"{name}: {kind} = {json.dumps(field['default'])}\n    {say(field['description'])}")
 
 
 @program.command()
@@ -718,7 +766,7 @@ def _print_error(error: RunbookError | OSError) -> None:
     """Print an error on standard error; an OSError is, for example, a full disk under JupyterLab or a closed pipe."""
     if isinstance(error, OSError):
         error = HostError("this host to do as asked", str(error), "remove the cause")
-    click.echo(f"registry-runbook: {error}", err=True)
+    click.echo(f"registry-runbook: {say(str(error))}", err=True)
 
 
 def main() -> None:
@@ -729,6 +777,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    translate(program)
     try:
         program(standalone_mode=False, prog_name=_NAME)
     except click.ClickException as error:
@@ -742,5 +791,5 @@ def main() -> None:
         _print_error(HostError("all that is read to fit into memory", type(error).__name__, remedy))
         sys.exit(_FAILED)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("registry-runbook: interrupted; run it again, it goes on from here", err=True)
+        click.echo(f"registry-runbook: {say('interrupted; run it again, it goes on from here')}", err=True)
         sys.exit(_INTERRUPTED)

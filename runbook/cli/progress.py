@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runbook.cli import summary
+from runbook.model.words import say
 from runbook.record.model import NotebookRun
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Lines:
 
     def begin(self, notebook: str, title: str) -> None:
         """Print which notebook begins."""
-        print(f"begin  {notebook}  {title}", file=sys.stderr, flush=True)  # noqa: T201 (the program's own output)
+        print(f"{say('begin')}  {notebook}  {say(title)}", file=sys.stderr, flush=True)  # noqa: T201 (the program's own output)
 
     def step(self, heading: str, part: float) -> None:
         """Print nothing: a log needs no line a heading."""
@@ -48,7 +49,7 @@ class Bar:
 
     def step(self, heading: str, part: float) -> None:
         """Show the step, and the completed part of the notebook (0 to 1)."""
-        text = f"{self._notebook}: {heading}" if heading else self._notebook
+        text = f"{self._notebook}: {say(heading)}" if heading else self._notebook
         self._display.update(self._task, description=text, completed=self._ended + part, refresh=True)
 
     def end(self, done: NotebookRun) -> None:

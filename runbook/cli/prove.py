@@ -22,6 +22,7 @@ from runbook.model import value_types
 from runbook.model.errors import HostError, ParameterError, SecretError
 from runbook.model.parameters import Parameters
 from runbook.model.results import Result
+from runbook.model.words import say
 from runbook.operations import proof_timer
 from runbook.proof import all_sections, baseline, remote
 from runbook.proof.baseline import Baseline, State
@@ -206,8 +207,8 @@ def show(proof: Proof, *, accept: bool) -> None:
     if proof.changes:
         tables.show(tables.changes_table(proof.changes))
     passed, count = sum(row.passed for row in proof.rows), len(proof.rows)
-    click.echo(f"\n{proof.registry}: {passed} of {count} rows hold, in {proof.seconds:.1f} s.")
-    click.echo(_comparison(proof, accept=accept))
+    click.echo(f"\n{say(f'{proof.registry}: {passed} of {count} rows hold, in {proof.seconds:.1f} s.')}")
+    click.echo(say(_comparison(proof, accept=accept)))
 
 
 def _comparison(proof: Proof, *, accept: bool) -> str:
@@ -246,8 +247,12 @@ def write_junit(path: Path, proof: Proof) -> None:
     files.write(path, junit.proof_text(proof.sections, proof.started), 0o644)
 
 
-def install_timer(arguments: Sequence[str], subject: Subject, *, calendar: str, on_failure: str | None) -> None:
+def install_timer(
+    arguments: Sequence[str], subject: Subject, *, renews: Sequence[str] | None, calendar: str, on_failure: str | None
+) -> None:
     """Plan, show and apply a systemd timer for `prove` with these arguments; `on_failure` is a command in shell syntax.
+
+    `renews` are the arguments of `renew`, which runs first; None for a registry on another host.
 
     Raises HostError without systemd, for a calendar that systemd refuses, for a command that is not on this host, and
     if another user could change the project's code. Raises SecretError if the password is in no file: the timer cannot
@@ -261,8 +266,10 @@ def install_timer(arguments: Sequence[str], subject: Subject, *, calendar: str, 
     proof_timer.refuse_calendar(calendar)
     program = Path(sys.executable).with_name("registry-runbook")
     selinux.refuse_below_home(program)
+    waits = ("--wait", str(_TIMER_WAIT_SECONDS))
     units = proof_timer.render(
-        (str(program), "prove", "--wait", str(_TIMER_WAIT_SECONDS), *arguments),
+        (str(program), "prove", *waits, *arguments),
+        before=() if renews is None else (str(program), "renew", *waits, *renews),
         calendar=calendar,
         delay_minutes=15,
         on_failure=command_of(on_failure) if on_failure else (),

@@ -7,6 +7,7 @@ import click
 from runbook.display import tables
 from runbook.display.tables import Table
 from runbook.model.errors import visible
+from runbook.model.words import say
 from runbook.record.model import NotebookRun, Record
 
 RUNS = ("begun", "notebooks", "result", "proofs", "folder")  # the JSON keys of a row of `runs_table`
@@ -15,9 +16,9 @@ _RESULTS = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}
 
 def progress(done: NotebookRun) -> str:
     """Return one line for a finished notebook."""
-    proofs = f"{done.passed} of {len(done.results)} proofs passed"
-    counts = f"{len(done.changes)} planned, {done.changed} changed, {proofs}"
-    return f"{_RESULTS[done.result]}  {done.notebook}  {counts}  {done.seconds:.1f} s"
+    passed, proofs = done.passed, len(done.results)
+    counts = say(f"{len(done.changes)} planned, {done.changed} changed, {passed} of {proofs} proofs passed")
+    return f"{say(_RESULTS[done.result])}  {done.notebook}  {counts}  {done.seconds:.1f} s"
 
 
 def show(record: Record) -> None:
@@ -25,19 +26,21 @@ def show(record: Record) -> None:
     runs, planned = record.notebooks, record.mode == "plan"
     tables.show(_planned(runs) if planned else _proven(runs))
     for outcome in [item for done in runs for item in done.outcomes if item.note]:
-        click.echo(visible(f"{outcome.change.summary}: {outcome.note}"))
+        click.echo(visible(f"{say(outcome.change.summary)}: {say(outcome.note)}"))
     if planned:
-        counts = f"{tables.counted(sum(len(done.changes) for done in runs), 'change')} planned, none made."
+        told = f"{tables.counted(sum(len(done.changes) for done in runs), 'change')} planned, none made."
     else:
-        counts = f"{tables.counted(sum(done.changed for done in runs), 'change')} made, {_proofs(runs)} proofs passed."
-    click.echo(f"\n{counts} Record: {record.folder}")
+        told = f"{tables.counted(sum(done.changed for done in runs), 'change')} made, {_proofs(runs)} proofs passed."
+    click.echo(f"\n{say(told)} {say(f'Record: {record.folder}')}")
     for done in runs:
         if done.error:
-            click.echo(visible("\n".join((f"{done.notebook} {done.result}: {done.failure}", *done.failed))))
+            told = f"{done.notebook} {say(done.result)}: {say(done.failure)}"
+            click.echo(visible("\n".join((told, *map(say, done.failed)))))
         for item in done.diagnosis:
-            click.echo(visible(f"Diagnosis: {item.cause} {item.found}. {item.remedy} {item.command}".rstrip()))
+            told = f"{say('Diagnosis')}: {say(item.cause)} {say(item.found)}. {say(item.remedy)} {item.command}"
+            click.echo(visible(told.rstrip()))
     if record.go_on:
-        click.echo(f"Then go on with: {record.go_on}")
+        click.echo(say(f"Then go on with: {record.go_on}"))
 
 
 def _planned(runs: Sequence[NotebookRun]) -> Table:

@@ -32,8 +32,8 @@ class Diagnosis:
         first = self.finding.remedy
         if not first:
             return self.cause.remedy
-        then = f", then run the notebook {self.cause.notebook}" if self.cause.notebook else ""
-        return f"{first[:1].upper()}{first[1:]}{then}."
+        first = f"{first[:1].upper()}{first[1:]}"
+        return f"{first}, then run the notebook {self.cause.notebook}." if self.cause.notebook else f"{first}."
 
     @property
     def notebook(self) -> str:
@@ -107,9 +107,10 @@ class Answer:
     def heading(self) -> str:
         """The table's caption."""
         if self.messages:
-            known = "Known: " + "; ".join(f"“{message.name}”" for message in self.messages)
+            names = ", ".join(f"“{message.name}”" for message in self.messages)
+            known = f"A known message: {names}"
             others = ", ".join(self.others)
-            return f"{known}. It speaks of {others}; what is confirmed is about this host's own" if others else known
+            return f"{known}. It speaks of {others}. What is confirmed is about this host's own" if others else known
         if self.asked:
             return "The catalogue does not know this message; the host was looked at instead"
         return "What was found wrong here, the root first"

@@ -7,6 +7,7 @@ from docker.errors import DockerException
 from runbook.display.tables import Table, notebook_links
 from runbook.model.parameters import Parameters
 from runbook.model.project import COMMAND
+from runbook.model.words import say
 from runbook.system.docker import compose, engine
 
 _SECONDS = 5.0  # timeout of the engine
@@ -43,7 +44,8 @@ docker push {registry}/{image}"""
 
 def text(parameters: Parameters) -> str:
     """Return the same for a terminal."""
-    return f"Use it now, as root (from other hosts: {COMMAND} 70-clients makes the kit):\n{commands(parameters)}"
+    told = f"Use it now, as root (from other hosts: {COMMAND} 70-clients makes the kit):"
+    return f"{say(told)}\n{commands(parameters)}"
 
 
 def _image(parameters: Parameters) -> str:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from runbook.model.parameters import Parameters
 from runbook.model.results import Result
+from runbook.model.words import say
 from runbook.sections.certificates import CertificateFacts
 from runbook.system.certificates.tls import Certificate
 
@@ -63,7 +64,7 @@ class _Canvas:
         x, y, width = area
         anchor = {"text_anchor": "end"} if end else {}
         weight = {"font_weight": "bold"} if bold else {}
-        for line in _lines(content, width):
+        for line in _lines(say(content), width):
             y += _LINE
             self.shape("text", x=x + width if end else x, y=y - 4, fill=fill, **anchor, **weight).text = line
         return y
@@ -88,7 +89,7 @@ class _Canvas:
         self.root.attrib |= {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {_WIDTH} {height:g}", **size}
         self.root.attrib |= {"role": "img", "font-family": FONT, "font-size": "12", "style": "max-width:100%"}
         title, description = Element("title"), Element("desc")
-        title.text, description.text = self.title, text
+        title.text, description.text = say(self.title), text
         background = Element("rect", {**size, "rx": "8", "fill": PAPER})
         self.root[:0] = [title, description, background]
         return Drawing(svg=tostring(self.root, encoding="unicode"), text=text)
@@ -123,7 +124,7 @@ class _Part:
 
     def text(self) -> str:
         """Return title and facts as one line."""
-        return _printable(f"{self.title}: {'; '.join(self.facts)}")
+        return _printable(f"{say(self.title)}: {'; '.join(map(say, self.facts))}")
 
 
 def deployment(parameters: Parameters, address: str) -> Drawing:
@@ -210,7 +211,7 @@ def _basic(parameters: Parameters) -> _Part:
     return _Part(
         title=f"Basic registry, http://{parameters.basic_address}:{parameters.basic_port}",
         facts=(
-            "plain HTTP, no login" + (", for this host alone" if is_local else ""),
+            "plain HTTP, no login, for this host alone" if is_local else "plain HTTP, no login",
             f"container {parameters.basic_container}, images in {parameters.basic_data_directory}",
         ),
         stroke=ORANGE,
@@ -268,7 +269,7 @@ def validity(facts: CertificateFacts, parameters: Parameters) -> Drawing:
     chain = [certificate for certificate in dict.fromkeys(links) if certificate]
     width = float(_WIDTH - 2 * _MARGIN)
     if not chain:
-        text = "There is no certificate yet."
+        text = say("There is no certificate yet.")
         return canvas.drawing(canvas.text((_MARGIN, 14, width), text) + 14, text)
     now = facts.now
     first = min(now, *(certificate.not_before for certificate in chain))
@@ -277,7 +278,7 @@ def validity(facts: CertificateFacts, parameters: Parameters) -> Drawing:
     def position(time: datetime.datetime) -> float:
         return round(_MARGIN + width * ((time - first) / (last - first)), 1)
 
-    today, x = f"today, {now:%Y-%m-%d}", position(now)
+    today, x = say(f"today, {now:%Y-%m-%d}"), position(now)
     is_late = x > _WIDTH / 2
     below = canvas.text((x - width if is_late else x, 8, width), today, fill=BLUE, end=is_late) + 6
     descriptions = []
@@ -312,9 +313,9 @@ def _description(certificate: Certificate, facts: CertificateFacts, renewed: dat
     roles = {facts.authority: "Authority", facts.server: "Server"}
     text = (
         f"{roles.get(certificate, 'Intermediate')} {certificate.subject}: {_state(certificate, facts.now)}, "
-        f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
+        f"from {certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
     )
-    return text if renewed is None else f"{text}, renewed from {renewed:%Y-%m-%d}"
+    return say(text if renewed is None else f"{text}, renewed from {renewed:%Y-%m-%d}")
 
 
 def conversation(results: Sequence[Result]) -> Drawing:
@@ -329,15 +330,15 @@ def conversation(results: Sequence[Result]) -> Drawing:
         below = canvas.text((_MARGIN, below + 6, 400), asker, bold=True, fill=BLUE)
         for result in [result for result in results if result.asker == asker]:
             below = _draw_result(canvas, result, below + 4)
-            lines.append(_printable(f"{asker}: {result.claim}: {_answer(result)}"))
+            lines.append(_printable(f"{say(asker)}: {say(result.claim)}: {_answer(result)}"))
     return canvas.drawing(below + 12, "\n".join(lines))
 
 
 def _answer(result: Result) -> str:
     if not result.passed:
-        return f"FAILED, expected {result.expected}, found {result.found}"
+        return say(f"FAILED, expected {result.expected}, found {result.found}")
     status = "refused" if result.refusal else "works"
-    return status if result.found == status else f"{status}, {result.found}"
+    return say(status) if result.found == status else f"{say(status)}, {say(result.found)}"
 
 
 def _draw_result(canvas: _Canvas, result: Result, y: float) -> float:

@@ -19,6 +19,7 @@ from runbook.display import templates
 from runbook.model.errors import visible
 from runbook.model.parameters import Parameters, User
 from runbook.model.results import Result
+from runbook.model.words import say
 
 RECORD = "registry-runbook"  # where an output's metadata keeps the data behind a table
 Tone = Literal["good", "refused", "bad", "open", ""]
@@ -34,6 +35,7 @@ _DIFF_COLOURS = {"+": "rgba(46,160,67,0.2)", "-": "rgba(229,83,75,0.2)"}
 # A word stays whole; a digest or a path breaks where it must, so that a table is no wider than its page.
 _SHORT_LETTERS, _SHORT, _LONG = 16, "white-space:nowrap", "white-space:pre-line;overflow-wrap:anywhere;min-width:9em"
 _LONGEST, _FOLDED = 400, 160  # the letters of a cell from which on a notebook folds it, and those that then stay shown
+_VERBATIM = {"#", "Section", "Parameter", "Value", "Name", "Folder", "User", "Password"}  # headings of names and values
 _SCREEN = 25  # rows that a notebook shows before what comes next is out of sight
 _UNWRAPPED = 1000  # one line a row: a notebook shows the HTML, and a diff of its text stays readable
 
@@ -75,7 +77,7 @@ class Table:
             "display/table.html",
             table=self,
             rows=[self._row(row, tone) for row, tone in zip(self.rows, tones, strict=True)],
-            details=[_coloured(text) for text in self.details],
+            details=[_coloured(_detail(text)) for text in self.details],
             commands=visible(self.by_hand),
         )
 
@@ -88,9 +90,15 @@ class Table:
                 "wrap": _SHORT if len(text) <= _SHORT_LETTERS and text.isprintable() else _LONG,
                 "mark": mark if heading == self.marked else "",
             }
-            for heading, text in zip(self.headings, row, strict=True)
+            for heading, text in zip(self.headings, self.shown(row), strict=True)
         ]
         return {"colours": colours, "cells": cells}
+
+    def shown(self, row: Sequence[str]) -> tuple[str, ...]:
+        """Return a row's cells in the reader's language; names and values are the same in each."""
+        return tuple(
+            text if heading in _VERBATIM else say(text) for heading, text in zip(self.headings, row, strict=True)
+        )
 
     def _parts(self, text: str) -> Iterator[tuple[str, str, bool]]:
         """Yield the parts of a cell's text: each with its link, or none, and whether it stands between backticks."""
@@ -105,6 +113,11 @@ class Table:
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
         """Return both forms for Jupyter, with the data behind them as the output's metadata."""
         return {"text/plain": self.text(), "text/html": self.html()}, {RECORD: dict(self.record)}
+
+
+def _detail(text: str) -> str:
+    """Return a text below a table in the reader's language; a diff is the same in each."""
+    return text if text.startswith("--- ") else say(text)
 
 
 def _coloured(text: str) -> list[tuple[str, str]]:
@@ -130,14 +143,14 @@ def rows_as_json(table: Table, keys: Sequence[str]) -> str:
 def render(table: Table, console: Console) -> None:
     """Draw a table on a console."""
     if not table.rows:
-        console.print(table.empty, markup=False, emoji=False)
+        console.print(say(table.empty), markup=False, emoji=False)
         return
-    drawn = TextTable(*table.headings, box=None, pad_edge=False, header_style="bold")
+    drawn = TextTable(*map(say, table.headings), box=None, pad_edge=False, header_style="bold")
     for row in table.rows:
-        drawn.add_row(*(Text(visible(cell)) for cell in row))
+        drawn.add_row(*(Text(visible(cell)) for cell in table.shown(row)))
     console.print(drawn)
     for text in table.details:
-        console.print(visible(text), markup=False, emoji=False)
+        console.print(visible(_detail(text)), markup=False, emoji=False)
 
 
 def counted(number: int, noun: str) -> str:
@@ -160,7 +173,7 @@ def changes_table(changes: Sequence[Change]) -> Table:
 
 def by_hand(changes: Sequence[Change]) -> str:
     """Return the commands that make the changes, as a script; each change's line stands above its own."""
-    lines = (visible(str(change)).replace("\n", " ") for change in changes)
+    lines = (visible(say(str(change))).replace("\n", " ") for change in changes)
     return "".join(f"# {line}\n{change.by_hand()}\n" for line, change in zip(lines, changes, strict=True))
 
 
@@ -193,12 +206,13 @@ def results_table(results: Sequence[Result], asked: str = "") -> Table:
     """
     failed = sum(not result.passed for result in results)
     counts = f"{failed} of {len(results)} FAILED" if failed else f"{len(results)} of {len(results)} passed"
+    caption = f"The proof of {asked}: {counts}" if asked else f"The proof: {counts}"
     ordered = sorted(results, key=lambda result: result.passed)
     return Table(
         headings=("Claim", "Is", "Expected", "Found", "Result", *(["To repair"] if failed else [])),
         rows=tuple((*_words(item), *([item.remedy * (not item.passed)] if failed else [])) for item in ordered),
         empty="Nothing was checked, since nothing was applied.",
-        caption=": ".join(filter(None, (f"The proof of {asked}" if asked else "The proof", counts))),
+        caption=caption,
         tones=tuple(_tone(result) for result in ordered),
         marked="Result",
         links=notebook_links(),

@@ -4,6 +4,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runbook.model import words
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -12,7 +14,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 def fill(template: str, **values: object) -> str:
     """Return a template, named by its path below `runbook/` without `.j2`, with the values in it, which are escaped."""
-    return _environment().get_template(f"{template}.j2").render(values)
+    return _environment().get_template(f"{template}.j2").render(values, say=words.say, language=words.language())
 
 
 @cache

@@ -28,6 +28,7 @@ from runbook.model.errors import CheckError, HostError, InterruptError, MissingE
 from runbook.model.parameters import Parameters, load_file, plain, read
 from runbook.model.project import MINE
 from runbook.model.results import Result, works
+from runbook.model.words import prefer, say
 from runbook.operations import earlier, tear_down
 from runbook.system.docker import engine
 from runbook.system.host import headless, lock
@@ -84,6 +85,7 @@ def load(namespace: MutableMapping[str, object]) -> Parameters:
     unknown = [name for name in given if name not in Parameters.model_fields]
     steps.forget_unknown(namespace, unknown)
     parameters = read(given, where="set in the cell under the heading Parameters, by papermill, or in a parameter file")
+    prefer(parameters.language)
     values = {name: getattr(parameters, name) for name in given}
     for table in tables.parameters_tables(values, origins.of(values, dict.fromkeys(kept, origin))):
         show(table)
@@ -269,7 +271,7 @@ def _given(parameters: Parameters) -> dict[str, object]:
 
 
 def _ask_for(text: str) -> None:
-    found = input(f"Type {text} to go on, or nothing to leave all as it is: ")
+    found = input(say(f"Type {text} to go on, or nothing to leave all as it is: "))
     if found != text:
         raise OrderError(
             f"{text} to be typed before this plan is applied",
@@ -292,7 +294,7 @@ def _progress(count: int) -> Iterator[Callable[[int, Change], None] | None]:
 
     def show_change(number: int, change: Change) -> None:
         bar = f"<progress max='{count}' value='{number - 1}'></progress>"
-        text = f"<label>{bar} {number} of {count}: {html.escape(str(change))}</label>"
+        text = f"<label>{bar} {say(f'{number} of {count}')}: {html.escape(say(str(change)))}</label>"
         shown.update({"text/html": text, "text/plain": ""}, raw=True)
 
     try:

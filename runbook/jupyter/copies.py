@@ -8,22 +8,25 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import platformdirs
 
 from runbook import catalogue
+from runbook.model import words
 from runbook.model.errors import HostError
 from runbook.model.project import as_started
 from runbook.system.host import files
 
 _KEY = "registry-runbook"  # where the metadata of a copy keeps the digest of the notebook that it was made from
 _LINKED = ("docs", "parameters")  # what notebooks refer to
-Language = Literal["en", "zh"]
-_BELOW: Mapping[Language, str] = {"en": "", "zh": "zh"}  # the folder of a language below that of the English notebooks
+_BELOW: Mapping[words.Language, str] = {
+    "en": "",
+    "zh": "zh",
+}  # the folder of a language below that of the English notebooks
 
 
-def folder(language: Language = "en") -> Path:
+def folder(language: words.Language = "en") -> Path:
     """Return the folder of the copies in a language (XDG Base Directory Specification, `XDG_DATA_HOME`)."""
     return Path(platformdirs.user_data_path("registry-runbook")) / _BELOW[language]
 
@@ -34,7 +37,7 @@ def of(name: str) -> Iterator[tuple[Path, Path]]:
         yield folder(language) / "notebooks" / name, catalogue.NOTEBOOKS / below / name
 
 
-def update(place: Path, language: Language = "en") -> list[Path]:
+def update(place: Path, language: words.Language = "en") -> list[Path]:
     """Make the copies that are missing from `place`/notebooks, and those of which the project has another version now.
 
     Returns the copies that it made.

@@ -8,6 +8,7 @@ import ipywidgets
 from runbook.diagnosis.answer import diagnose
 from runbook.jupyter import cells
 from runbook.model.parameters import Parameters
+from runbook.model.words import say
 
 _WIDE = {"width": "auto"}
 _FITTING = {"width": "max-content"}
@@ -29,12 +30,12 @@ class Form:
         self.parameters = parameters
         self.field = ipywidgets.Textarea(
             value=parameters.message,
-            description="Message",
-            placeholder="a line, or all that a terminal showed; empty: look at the host",
+            description=say("Message"),
+            placeholder=say("a line, or all that a terminal showed; empty: look at the host"),
             rows=6,
             layout=_WIDE,
         )
-        self.button = ipywidgets.Button(description="Diagnose", button_style="primary", layout=_FITTING)
+        self.button = ipywidgets.Button(description=say("Diagnose"), button_style="primary", layout=_FITTING)
         self.button.on_click(lambda _: self.answer())
         self.found = ipywidgets.HTML()
         self.box = ipywidgets.VBox((self.field, self.button, self.found))
@@ -43,11 +44,11 @@ class Form:
     def answer(self) -> None:
         """Diagnose the message in the field, and show the answer."""
         self.button.disabled = True
-        self.found.value = "<div role='status'>Looking …</div>"
+        self.found.value = f"<div role='status'>{say('Looking …')}</div>"
         try:
             answer = diagnose(self.field.value, self.parameters)
             table = answer.table()
-            heading = "" if table.rows else f"<p>{html.escape(answer.heading)}</p>"
+            heading = "" if table.rows else f"<p>{html.escape(say(answer.heading))}</p>"
             self.found.value = f"<div role='status'>{heading}{table.html()}</div>"
         finally:
             self.button.disabled = False

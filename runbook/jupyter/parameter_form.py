@@ -18,10 +18,13 @@ from runbook.model import parameter_yaml
 from runbook.model.errors import RunbookError
 from runbook.model.parameters import Parameters, file_text, from_text, plain, read, refusals
 from runbook.model.project import COMMAND, MINE
+from runbook.model.words import say
 from runbook.system import credentials
 from runbook.system.host import files
 
 _WHERE = "typed here"
+_SCRIPT = Path(__file__).with_suffix(".js")
+_MARK = "runbook-field-"
 _FIRST = ("domain", "port", "username")  # with the password, all that most deployments need
 _THROUGHOUT = 3  # a parameter of more notebooks than this is in the group of those used throughout
 _INDENT = "calc(14em + 8px)"  # a field's label and the gap after it
@@ -43,7 +46,8 @@ _SCHEMA: Mapping[str, Mapping[str, Any]] = Parameters.model_json_schema()["prope
 def show(parameters: Parameters) -> None:
     """Show the form with these parameters; in a headless run, a sentence on where the form appears."""
     if cells.is_interactive():
-        IPython.display.display(Form(parameters).box)  # type: ignore[no-untyped-call] # IPython leaves it untyped
+        script = IPython.display.Javascript(_SCRIPT.read_text(encoding="utf-8"))  # type: ignore[no-untyped-call] # IPython leaves it untyped
+        IPython.display.display(Form(parameters).box, script)  # type: ignore[no-untyped-call] # as above
     else:
         empty = "The form is shown where a person runs this notebook in JupyterLab."
         cells.show(tables.Table(headings=(), rows=(), empty=empty))
@@ -80,12 +84,14 @@ class Form:
         self.parameters = parameters
         self.fields = {name: _field(name, value) for name, value in plain(parameters, FIELDS).items()}
         self.notes = {name: ipywidgets.HTML() for name in self.fields}
+        for name, field in self.fields.items():
+            field.add_class(f"{_MARK}{name}")  # by which `parameter_form.js` finds it
         self.preview, self.written = ipywidgets.HTML(), ipywidgets.HTML()
         self.refused: tuple[str, ...] = ()
         self.written_text, self.written_message = "", ""  # the last written file, and the message about it
         self.before: str | None = None  # the file's text before the last click
         self.takes_until = 0.0  # monotonic time until which text that was typed before the last click can arrive
-        self.write = ipywidgets.Button(description=f"Write {_shown()}", button_style="primary", layout=_FITTING)
+        self.write = ipywidgets.Button(description=say(f"Write {_shown()}"), button_style="primary", layout=_FITTING)
         self.write.on_click(lambda _: self._press())
         for name, field in self.fields.items():
             field.observe(lambda _, name=name: self._check(name), names="value")
@@ -109,10 +115,10 @@ class Form:
         refused = refusals(values, where=_WHERE)
         shown = {name: str(error) for name, error in refused.items()}
         if refused and not self.refused:  # so this change has caused it
-            shown.setdefault(changed, "; ".join(shown.values()))
+            shown.setdefault(changed, "\n".join(map(say, shown.values())))
         self.refused = tuple(refused)
         for name, note in self.notes.items():
-            note.value = _error(shown[name]) if name in shown else _help(name)
+            note.value = _error(shown[name], name=name) if name in shown else _help(name)
         if refused:
             self.written.value = _error(f"Not yet: correct {', '.join(refused)}.", place=_BESIDE)
         else:
@@ -173,7 +179,7 @@ class _Fold:
 
     def _show(self) -> None:
         is_open = self.button.value
-        self.button.description = f"{'▾' if is_open else '▸'} {self.title}"
+        self.button.description = f"{'▾' if is_open else '▸'} {say(self.title)}"
         self.rows.layout.display = "flex" if is_open else "none"
 
 
@@ -183,9 +189,11 @@ class Password:
     def __init__(self, form: Form) -> None:
         """Create the empty field and its button."""
         self.form, self.typed = form, ""
-        self.field = ipywidgets.Password(description="password", style=_LABEL, layout=_WIDE, continuous_update=False)
+        self.field = ipywidgets.Password(
+            description=say("password"), style=_LABEL, layout=_WIDE, continuous_update=False
+        )
         self.place, self.said = ipywidgets.HTML(), ipywidgets.HTML()
-        self.button = ipywidgets.Button(description="Keep the password", disabled=True, layout=_FITTING)
+        self.button = ipywidgets.Button(description=say("Keep the password"), disabled=True, layout=_FITTING)
         self.field.observe(lambda change: self._take(change.new), names="value")
         self.button.on_click(lambda _: self._keep())
         self.box = ipywidgets.VBox([self.field, self.place, self.button, self.said])
@@ -193,15 +201,15 @@ class Password:
     def name_place(self) -> None:
         """Show the user of the password and the file that will hold it."""
         path = self.form.parameters.password_path
-        text = f"of {self.form.parameters.username}; it goes into {path}, a 0600 file"
+        texts = [f"of {self.form.parameters.username}; it goes into {path}, a 0600 file"]
         if _is_kept(path):
-            text += ". One is kept there already: leave this empty to keep it"
-        self.place.value = _small(html.escape(text))
+            texts.append("One is kept there already: leave this empty to keep it")
+        self.place.value = _small(html.escape(". ".join(map(say, texts))))
 
     def _take(self, typed: str) -> None:
         if typed:
             self.typed, self.field.value = typed, ""
-            self.field.placeholder = "taken; choose the button"
+            self.field.placeholder = say("taken; choose the button")
             self.button.disabled = False
 
     def _keep(self) -> None:
@@ -240,7 +248,7 @@ def _field(name: str, value: Any) -> ipywidgets.Widget:  # noqa: ANN401 (a param
         return ipywidgets.Checkbox(value=value, **options)
     if isinstance(value, list):
         lines = [item if isinstance(item, str) else json.dumps(item) for item in value]  # a user can be a mapping
-        return ipywidgets.Textarea(value="\n".join(lines), placeholder="one a line", rows=2, **options)
+        return ipywidgets.Textarea(value="\n".join(lines), placeholder=say("one a line"), rows=2, **options)
     return ipywidgets.Text(value=str(value), **options)
 
 
@@ -261,16 +269,19 @@ def _typed(name: str, field: ipywidgets.Widget) -> object:
 
 
 def _help(name: str) -> str:
-    return _small(html.escape(str(_SCHEMA[name]["description"])))
+    text = html.escape(say(str(_SCHEMA[name]["description"])))
+    return f"<div id='{_MARK}note-{name}'>{_small(text)}</div>"
 
 
 def _small(text: str) -> str:
     return f"<div style='{_BELOW}; color:var(--jp-ui-font-color2)'>{text}</div>"
 
 
-def _error(text: str, *, place: str = _BELOW) -> str:
-    return f"<div role='alert' style='{place}; color:var(--jp-error-color0)'>✗ {html.escape(text)}</div>"
+def _error(text: str, *, place: str = _BELOW, name: str = "") -> str:
+    """Return an error, as the note of a field if it has its name."""
+    note = f" id='{_MARK}note-{name}'" if name else ""
+    return f"<div role='alert'{note} style='{place}; color:var(--jp-error-color0)'>✗ {html.escape(say(text))}</div>"
 
 
 def _done(text: str, *, place: str = _BELOW) -> str:
-    return f"<div role='status' style='{place}'>✓ {html.escape(text)}</div>"
+    return f"<div role='status' style='{place}'>✓ {html.escape(say(text))}</div>"

@@ -2,6 +2,8 @@
 
 import contextlib
 import getpass
+import importlib.util
+import json
 import logging
 import os
 import platform
@@ -16,6 +18,7 @@ from jupyterlab.labapp import LabApp
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 
 from runbook.jupyter import copies
+from runbook.model import words
 from runbook.model.errors import HostError
 from runbook.system.host import temporary
 
@@ -24,6 +27,7 @@ PORT = 8888  # JupyterLab's own
 _WORKSPACE = "runbook"
 _SHORT = Path("/tmp")  # noqa: S108 (a private folder in it; a kernel's socket path is at most 107 bytes, unix(7))
 _SHIPPED = Path(__file__).with_name("jupyterlab")
+_CHINESE_MENUS = "jupyterlab-language-pack-zh-CN"
 
 
 def has_display() -> bool:
@@ -31,13 +35,7 @@ def has_display() -> bool:
     return any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def language_of_locale() -> copies.Language:
-    """Return zh where the locale of messages is Chinese, else en; the first variable that is set decides (POSIX)."""
-    found = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
-    return "zh" if found.startswith("zh") else "en"
-
-
-def serve(*, port: int | None, browser: bool, language: copies.Language, say: Callable[[str], None]) -> None:
+def serve(*, port: int | None, browser: bool, language: words.Language, say: Callable[[str], None]) -> None:
     """Serve JupyterLab on the user's own copies of the notebooks until an interrupt; `say` prints its address first.
 
     Without a port, this takes 8888 or the next free one. Raises HostError if the given port is not free, or if the
@@ -48,16 +46,16 @@ def serve(*, port: int | None, browser: bool, language: copies.Language, say: Ca
     place = copies.folder(language)
     made = copies.update(place, language)
     token = secrets.token_urlsafe(24)
-    with _own_folders() as workspaces:
+    with _own_folders(in_chinese=language == "zh") as workspaces:
         server = LabApp.initialize_server(argv=_arguments(port, token, workspaces, place, browser=browser))
         for copy in made:  # part of this program: JupyterLab trusts what it has signed
             notebook = nbformat.read(copy, as_version=4)  # type: ignore[no-untyped-call] # nbformat leaves it untyped
             server.contents_manager.notary.sign(notebook)
         for number in (signal.SIGINT, signal.SIGTERM):  # Jupyter's handlers would prompt, or leave kernels running
             signal.signal(number, lambda *_: server.stop(from_signal=True))
-        say(_greeting(server.port, token, place))
+        say(_greeting(server.port, token, place, in_chinese=language == "zh"))
         server.start()
-    say("JupyterLab has ended, and its kernels with it.")
+    say(words.say("JupyterLab has ended, and its kernels with it."))
 
 
 def _arguments(port: int | None, token: str, workspaces: Path, place: Path, *, browser: bool) -> list[str]:
@@ -85,7 +83,7 @@ def _arguments(port: int | None, token: str, workspaces: Path, place: Path, *, b
     ]
 
 
-def _greeting(port: int, token: str, place: Path) -> str:
+def _greeting(port: int, token: str, place: Path, *, in_chinese: bool) -> str:
     lines = [
         f"Your notebooks: {place / 'notebooks'}, copies that are yours to change",
         f"JupyterLab: http://{LOOPBACK}:{port}/lab/workspaces/{_WORKSPACE}?token={token}",
@@ -97,11 +95,17 @@ def _greeting(port: int, token: str, place: Path) -> str:
             "It runs as root, since the notebooks change this host; so it listens on the loopback alone, "
             "and whoever has the address above is root here: give it to nobody."
         )
-    return "\n".join([*lines, "Ctrl-C ends it."])
+    if in_chinese and not _has_chinese_menus():
+        lines.append(f"JupyterLab's own menus are Chinese too once {_CHINESE_MENUS} is installed beside it.")
+    return "\n".join(map(words.say, (*lines, "Ctrl-C ends it.")))
+
+
+def _has_chinese_menus() -> bool:
+    return importlib.util.find_spec(_CHINESE_MENUS.lower().replace("-", "_")) is not None
 
 
 @contextlib.contextmanager
-def _own_folders() -> Iterator[Path]:
+def _own_folders(*, in_chinese: bool) -> Iterator[Path]:
     """Yield a folder with the workspace that opens the index; the operator's own workspaces stay unchanged.
 
     The server's runtime files, which hold the token, are in a temporary folder that only this user can read.
@@ -113,7 +117,12 @@ def _own_folders() -> Iterator[Path]:
         text = (_SHIPPED / "index.jupyterlab-workspace").read_text(encoding="utf-8")
         WorkspacesManager(str(workspaces)).save(_WORKSPACE, text)  # as `jupyter lab workspaces import` does
         os.environ["JUPYTER_RUNTIME_DIR"] = str(folder)
-        paths = (os.environ.get("JUPYTER_CONFIG_PATH"), str(_SHIPPED))  # the operator's own settings come first
+        if in_chinese and _has_chinese_menus():
+            settings = {"@jupyterlab/translation-extension:plugin": {"locale": "zh_CN"}}
+            (folder / "labconfig").mkdir()
+            (folder / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(settings), encoding="ascii")
+        # The operator's own settings come first.
+        paths = (os.environ.get("JUPYTER_CONFIG_PATH"), str(_SHIPPED), str(folder))
         os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
         yield workspaces
 

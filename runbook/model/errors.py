@@ -18,6 +18,8 @@ RunbookError            expected, found, remedy
 
 import unicodedata
 
+from runbook.model.words import say
+
 
 def visible(text: str) -> str:
     r"""Return a text with each control character written as `\uXXXX`, except newlines and tabs.
@@ -48,7 +50,7 @@ class RunbookError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that Jupyter shows instead of a traceback (a hook of IPython)."""
-        return [f"{type(self).__name__}: {self}"]
+        return [f"{type(self).__name__}: {say(str(self))}"]
 
 
 class ParameterError(RunbookError):
@@ -111,4 +113,4 @@ class CheckError(RunbookError):
         self.shown = shown
 
     def _render_traceback_(self) -> list[str]:
-        return [f"CheckError: {self.shown}"] if self.shown else super()._render_traceback_()
+        return [f"CheckError: {say(self.shown)}"] if self.shown else super()._render_traceback_()

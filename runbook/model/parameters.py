@@ -54,6 +54,9 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     mode: Literal["apply", "plan"] = Field("apply", description="apply the plan, or only show it: plan")
+    language: Literal["auto", "en", "zh"] = Field(
+        "auto", description="language of what is shown: auto (that of the locale), en or zh"
+    )
     domain: value_types.Domain = Field(
         "registry.test", description="name of the registry, in its certificate and in /etc/hosts"
     )

@@ -69,17 +69,21 @@ def gather() -> TimerFacts:
     return TimerFacts(texts=texts, states=states(), enabled=enabled)
 
 
-def render(command: Sequence[str], *, calendar: str, delay_minutes: int, on_failure: Sequence[str]) -> dict[Path, str]:
+def render(
+    command: Sequence[str], *, before: Sequence[str] = (), calendar: str, delay_minutes: int, on_failure: Sequence[str]
+) -> dict[Path, str]:
     """Return the text of each unit: the service that runs `command`, its timer, and the unit for a failure.
 
+    `before` runs first, if it is given, with all rights; if it fails, `command` runs nevertheless.
     `calendar` is in the format of systemd.time(7). The timer adds a random delay of up to `delay_minutes`, to spread
     the load of several hosts. `on_failure` is a command, run without a shell; if it is empty, there is no third unit.
     """
     follows = f"OnFailure={FAILED.name}\n" if on_failure else ""
+    first = f"ExecStartPre=-+{quoted(before)}\n" if before else ""
     service = (
         f"{_HEADER}[Unit]\nDescription=Prove the private registry again\nAfter=docker.service network-online.target\n"
         f"Wants=network-online.target\n{follows}{_ATTEMPTS}\n"
-        f"[Service]\nType=oneshot\nExecStart={quoted(command)}\n"
+        f"[Service]\nType=oneshot\n{first}ExecStart={quoted(command)}\n"
         f"TimeoutStartSec=30min\nNice=10\n{_RESTART}{_HARDENED}"
     )
     timer = (

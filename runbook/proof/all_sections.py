@@ -224,17 +224,25 @@ def _check_around(claim: surroundings.Claim, parameters: Parameters) -> list[Res
 
 
 def _check_days(parameters: Parameters) -> list[Result]:
-    now = datetime.datetime.now(datetime.UTC)
-    places = {"server certificate": parameters.certificate_path, "authority": parameters.ca_certificate_path}
+    now, server, authority = (
+        datetime.datetime.now(datetime.UTC),
+        parameters.certificate_path,
+        parameters.ca_certificate_path,
+    )
+    anew = f"move {authority.parent} and {server} away, run `{COMMAND}`, hand a new kit to clients"
+    places = (
+        (f"the server certificate in {server}", server, f"run `{COMMAND} renew`"),
+        (f"the authority in {authority}", authority, anew),
+    )
     return [
         check_days(
-            f"the {name} in {path}",
+            claim,
             tls.describe(tls.require_certificate(path)),
             days=parameters.renew_before_days,
             now=now,
-            remedy="run the notebooks 30-certificates and 50-compose",
+            remedy=remedy,
         )
-        for name, path in places.items()
+        for claim, path, remedy in places
     ]
 
 
@@ -246,7 +254,7 @@ def check_days(claim: str, certificate: tls.Certificate, *, days: int, now: date
     expected = f"valid for at least {days} days more"
     found = f"{days_left} days left, {dates}"
     return Result(
-        claim=f"{claim}, dates", expected=expected, found=found, passed=is_valid, refusal=False, remedy=remedy
+        claim=f"{claim}: its dates", expected=expected, found=found, passed=is_valid, refusal=False, remedy=remedy
     )
 
 

@@ -32,6 +32,7 @@ from runbook.system.registry import config_yml as inside
 State = dict[str, str]
 _NONE = "none"
 STORED = "what is stored, at least"
+SERVED = "the certificate that is served"
 
 
 class Baseline(BaseModel):
@@ -77,7 +78,7 @@ def compare(accepted: Baseline, found: State) -> list[Result]:
     """Return one result for each item of the baseline: it passes if the item is unchanged, or more is stored."""
     return [
         Result(
-            claim=f"as on {accepted.accepted:%Y-%m-%d}: {name}",
+            claim=f"as accepted on {accepted.accepted:%Y-%m-%d}: {name}",
             expected=value,
             found=(now := found.get(name, _NONE)),
             passed=now == value or (name == STORED and _is_as_much(now, value)),
@@ -151,10 +152,10 @@ def _certificates(parameters: Parameters) -> State:
 def certificate(served: bytes) -> State:
     """Return the compared items of a server certificate (DER)."""
     if not served:
-        return {"the certificate that is served": _NONE}
+        return {SERVED: _NONE}
     found = tls.describe(x509.load_der_x509_certificate(served))
     return {
-        "the certificate that is served": f"SHA-256 {found.fingerprint}",
+        SERVED: f"SHA-256 {found.fingerprint}",
         "the certificate's last day": f"{found.not_after:%Y-%m-%d}",
         "the certificate's names": ", ".join((*found.dns_names, *found.addresses)),
     }

@@ -146,6 +146,7 @@ def content(parameters: Parameters, facts: ComposeFacts) -> dict[str, object]:
         "image": facts.image.reference,
         "command": [*_COMMAND],
         "restart": _POLICY,
+        "stop_grace_period": f"{config_yml.STOP_SECONDS}s",
         "environment": config_yml.ENVIRONMENT,
         "ports": [_publish(parameters)],
         "volumes": [

@@ -61,6 +61,7 @@ def content(parameters: Parameters) -> dict[str, object]:
         "http": {
             **_address(parameters),
             "secret": credentials.placeholder(parameters.http_secret_path),
+            "draintimeout": f"{config_yml.DRAIN_SECONDS}s",
             "headers": {"X-Content-Type-Options": ["nosniff"]},
             "http2": {"disabled": False},
             **_tls(parameters),

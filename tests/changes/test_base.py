@@ -183,7 +183,7 @@ LINES: list[tuple[Change, str]] = [
         ),
     ),
     (PASSWORD, "set the password of admin in /c/auth/htpasswd (bcrypt, cost 10; there is none yet)"),
-    (IMAGE, f"get the registry's image: pull registry:3.1.2, or else {BUILT}"),
+    (IMAGE, f"get the registry's image: pull registry:3.1.2; or else {BUILT}"),
     (ARCHIVE, "get the registry's image: load registry:3.1.2 from /r.tar"),
     (CONTAINER, f"run the container registry from registry:3.1.2, {WHERE}"),
     (REPLACED, f"replace (it is not running) the container registry from registry:3.1.2, {WHERE}"),

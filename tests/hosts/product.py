@@ -112,9 +112,11 @@ def papermill(host: Host, notebook: str, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def serve_lab(host: Host, program: str = "./script/run") -> Iterator[str]:
+def serve_lab(host: Host, program: str = "./script/run", *, language: str = "en") -> Iterator[str]:
     """Give the address, with its token, that `PROGRAM lab` prints; end it as Ctrl-C does, which must be clean."""
-    start = f"setsid env --default-signal=INT {program} lab >/root/lab.txt 2>&1 </dev/null & echo $!"
+    start = (
+        f"setsid env --default-signal=INT {program} lab --language {language} >/root/lab.txt 2>&1 </dev/null & echo $!"
+    )
     directory = PROJECT if program.startswith(".") else "/"
     process = host.run("sh", "-ec", start, directory=directory).stdout.strip()
     host.run("sh", "-c", f"{UNTIL_SO} until_so 'the address of JupyterLab' grep -q Ctrl-C /root/lab.txt")
@@ -124,7 +126,7 @@ def serve_lab(host: Host, program: str = "./script/run") -> Iterator[str]:
         host.run(
             "sh", "-c", f"{UNTIL_SO} gone() {{ ! kill -0 {process}; }}; kill -INT {process}; until_so 'its end' gone"
         )
-    assert "has ended" in host.read("/root/lab.txt")
+    assert {"en": "has ended", "zh": "已结束"}[language] in host.read("/root/lab.txt")
 
 
 def snapshot(host: Host) -> str:

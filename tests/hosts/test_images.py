@@ -109,7 +109,7 @@ def test_auto_takes_what_is_here_then_pulls_then_builds(host: Host, public: tupl
     remove_images(host)
     [pulled] = run(host, "10-host").changes
     assert images(host) == [DEFAULT]
-    assert pulled.startswith(f"get the registry's image: pull {DEFAULT}, or else build it")
+    assert pulled.startswith(f"get the registry's image: pull {DEFAULT}; or else build it")
     [started] = run(host, *mirrored).changes
     assert f"run the container registry from {DEFAULT}" in started
 

@@ -89,7 +89,7 @@ def test_prove_accepts_once_and_the_notebook_and_the_program_agree(accepted: Hos
     assert (report.error, report.changes, report.failed) == (None, [], [])
     claims = [result["claim"] for result in report.results]
     assert "60-push-pull: docker push" in claims
-    assert any(claim.startswith("accepted: as on ") for claim in claims)
+    assert any(claim.startswith("accepted: as accepted on ") for claim in claims)
     assert text == accepted.read(ACCEPTED)
 
 

@@ -47,6 +47,22 @@ def browser(proven_trixie: Host) -> Iterator[webdriver.Remote]:
         yield driver
 
 
+def test_run_in_chinese_has_the_same_data(proven_trixie: Host, record: dict[str, Any]) -> None:
+    """Fails where a reader of Chinese gets English, or a program that reads the record gets Chinese."""
+    notebook = "60-push-pull"
+    told = script_run(proven_trixie, notebook, "--language", "zh").stdout
+    shown = told.partition("\n\n")[0].splitlines()
+    assert (shown[0].split()[:2], {line.split()[-1] for line in shown[1:]}) == (["笔记本", "断言"], {"通过"})
+    [newest, *_] = json.loads(script_run(proven_trixie, "runs", "--json", environment={"LANG": "zh_CN.UTF-8"}).stdout)
+    found = json.loads(proven_trixie.read(f"{newest['folder']}/{folder.DATA}"))
+    [before] = [item for item in record["notebooks"] if item["notebook"] == notebook]
+    claims = [[result["claim"] for result in item["results"]] for item in (*found["notebooks"], before)]
+    assert (found["result"], claims[0]) == ("done", claims[1])
+    written = proven_trixie.read(f"{newest['folder']}/{folder.PAGE}")
+    assert ('<html lang="zh-CN">' in written, "已推送" in written or "推送" in written) == (True, True)
+    assert "done" in script_run(proven_trixie, notebook, "-p", "language", "en", environment={"LANG": "zh_CN"}).stderr
+
+
 def test_record_holds_all_of_the_run(proven_trixie: Host, record: dict[str, Any]) -> None:
     """Fails where a run leaves a part out: a notebook, a proof, the time of a change, a version."""
     jsonschema.validate(record, json.loads(model.schema()))

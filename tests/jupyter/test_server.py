@@ -114,25 +114,3 @@ def test_has_display_is_told_by_the_session(
     if variable:
         monkeypatch.setenv(variable, ":0")
     assert server.has_display() is expected
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        pytest.param({}, "en", id="none"),
-        pytest.param({"LANG": "zh_CN.UTF-8"}, "zh", id="chinese"),
-        pytest.param({"LANG": "de_DE.UTF-8"}, "en", id="other"),
-        pytest.param({"LANG": "zh_CN.UTF-8", "LC_MESSAGES": "C"}, "en", id="messages-before-lang"),
-        pytest.param({"LC_MESSAGES": "C", "LC_ALL": "zh_TW"}, "zh", id="all-before-messages"),
-        pytest.param({"LC_ALL": "", "LANG": "zh_SG"}, "zh", id="empty-counts-as-not-set"),
-    ],
-)
-def test_language_is_that_of_the_locale(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
-) -> None:
-    """Fails where the notebooks open in another language than the messages of the session's programs."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert server.language_of_locale() == expected

@@ -14,6 +14,7 @@ from typing import Any
 from runbook import catalogue
 from runbook.catalogue import NOTEBOOKS, PROJECT, Notebook
 from runbook.model.parameters import Parameters, schema
+from runbook.model.words import in_chinese as translated
 
 CHINESE = NOTEBOOKS / "zh"
 SCHEMA = PROJECT / "parameters" / "schema.json"
@@ -70,7 +71,7 @@ def digest(english: str) -> str:
 def translations() -> dict[str, str]:
     """Return the hash of each English text that is translated, with its Chinese text."""
     found = tomllib.loads((CHINESE / "translations.toml").read_text(encoding="utf-8"))
-    return {row["english"]: row["chinese"].rstrip("\n") for row in (*found["cell"], *found["parameters"].values())}
+    return {row["english"]: row["chinese"].rstrip("\n") for row in found["cell"]}
 
 
 def prose(notebook: dict[str, Any]) -> list[str]:
@@ -94,7 +95,8 @@ def in_chinese(name: str, text: str) -> str:
         else:
             cell |= {"outputs": [], "execution_count": None}
         if "parameters" in cell["metadata"].get("tags", ()):
-            source = re.sub("(?m)(?<=  # ).*", lambda found: known.get(digest(found[0]), found[0]), source)
+            source = re.sub("(?m)(?<=  # ).*", lambda found: translated(found[0]), source)
+            source = source.replace('language: str = "auto"', 'language: str = "zh"')
         cell["source"] = source.splitlines(keepends=True)
     return dump(notebook)
 

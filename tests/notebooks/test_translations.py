@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from runbook import catalogue
-from runbook.model.parameters import Parameters
+from runbook.model.words import PLACEHOLDER, in_chinese
+from tests import words
 
 from . import table
 
@@ -25,9 +26,8 @@ def notebook(name: str, folder: str = "") -> dict[str, Any]:
 
 
 def english() -> list[tuple[str, str]]:
-    """Return the place of each English text, which is a notebook with a heading or a parameter, and the text."""
-    cells = [(f"{name}: {text.splitlines()[0]}", text) for name in NAMES for text in table.prose(notebook(name))]
-    return cells + [(name, str(field.description)) for name, field in Parameters.model_fields.items()]
+    """Return the place of each English text, which is a notebook with a heading, and the text."""
+    return [(f"{name}: {text.splitlines()[0]}", text) for name in NAMES for text in table.prose(notebook(name))]
 
 
 def faults(texts: Iterable[tuple[str, str]], known: Collection[str]) -> list[str]:
@@ -45,7 +45,8 @@ def pairs(name: str) -> list[tuple[str, str]]:
 def code_of(name: str, folder: str = "") -> list[Any]:
     """Return the code cells of a notebook without outputs, and without the comments of its parameters."""
     cells = [cell for cell in notebook(name, folder)["cells"] if cell["cell_type"] == "code"]
-    cells[0]["source"] = [line.partition("  # ")[0] for line in cells[0]["source"]]
+    lines = [line.partition("  # ")[0] for line in cells[0]["source"]]
+    cells[0]["source"] = [line.replace('language: str = "zh"', 'language: str = "auto"') for line in lines]
     return [cell | {"outputs": [], "execution_count": None} for cell in cells]
 
 
@@ -55,12 +56,12 @@ def shape(text: str) -> list[str]:
 
 
 def test_each_text_is_translated_as_it_is_now() -> None:
-    """Fails if a cell or a parameter's description is new or has changed since it was translated, and names it."""
+    """Fails if a cell is new or has changed since it was translated, and names it."""
     found = faults(english(), table.translations())
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("place", [0, -1], ids=["cell", "description"])
+@pytest.mark.parametrize("place", [0, -1], ids=["first", "last"])
 def test_changed_text_is_named(place: int) -> None:
     """Fails if a stale translation, or one that no text needs, is not noticed."""
     texts = english()
@@ -85,7 +86,10 @@ def test_structure_links_and_names_are_the_same(name: str) -> None:
     for text, chinese in pairs(name):
         assert shape(chinese) == shape(text)
         assert {link.replace("../../", "../") for link in re.findall(LINK, chinese)} == set(re.findall(LINK, text))
-        assert set(re.findall(CODE, chinese)) == set(re.findall(CODE, text))
+        codes = set(re.findall(CODE, chinese))
+        # What the program says is quoted in the language in which it says it.
+        both = [{code, f"`{in_chinese(code[1:-1])}`"} for code in set(re.findall(CODE, text))]
+        assert (len(codes), [names for names in both if not names & codes]) == (len(both), [])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,14 +102,18 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 def prose_in_chinese() -> list[str]:
-    """Return all Chinese texts, each code span as `x`, without blocks of code and the targets of links."""
-    texts = [re.sub(r"(?s)```.*?```", "", text) for text in table.translations().values()]
+    """Return all Chinese texts, of notebooks and program, each code span as `x`, without blocks and links' targets."""
+    said = [
+        PLACEHOLDER.sub("…", str(item.string)).strip() for item in words.catalogue() if item.id and not item.context
+    ]
+    texts = [re.sub(r"(?s)```.*?```", "", text) for text in (*table.translations().values(), *filter(None, said))]
     return [re.sub(LINK, "]", re.sub(CODE, "`x`", text)) for text in texts]
 
 
 def test_no_prose_is_english() -> None:
     """Fails if a text, or a sentence in it, was left in English."""
-    assert [text for text in prose_in_chinese() if not re.search(HAN, text)] == []
+    words_alone = r"[^\u4e00-\u9fff]*[A-Za-z]{2,} [a-z]{2,}[^\u4e00-\u9fff]*"
+    assert [text for text in prose_in_chinese() if re.fullmatch(words_alone, text)] == []
     assert [found for text in prose_in_chinese() for found in re.findall(r"(?:[A-Za-z']+,? ){4}[a-z]+", text)] == []
 
 

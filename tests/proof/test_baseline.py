@@ -56,10 +56,10 @@ def test_compare_tells_each_drift_and_nothing_else() -> None:
     found = {"the engine": "28.5.2", "the image": "sha256:ab", "new in a later version": "x"}
     rows = {row.claim: row for row in baseline.compare(KEPT, found)}
     assert {claim: row.passed for claim, row in rows.items()} == {
-        "as on 2026-03-01: the engine": False,
-        "as on 2026-03-01: the image": True,
+        "as accepted on 2026-03-01: the engine": False,
+        "as accepted on 2026-03-01: the image": True,
     }
-    drifted = rows["as on 2026-03-01: the engine"]
+    drifted = rows["as accepted on 2026-03-01: the engine"]
     assert (drifted.expected, drifted.found) == ("26.1.5", "28.5.2")
     assert [row.found for row in baseline.compare(KEPT, {})] == ["none", "none"]
 

@@ -170,8 +170,8 @@ def resolved(path: Path, project: str) -> str:
     return _call(path, project, "config").output
 
 
-def up(path: Path, project: str, timeout_seconds: float) -> None:
-    """Start the file's services in the background and recreate each container.
+def up(path: Path, project: str, timeout_seconds: float, *, stop_seconds: float = 0) -> None:
+    """Start the file's services in the background and recreate each container, which may take `stop_seconds` to stop.
 
     If Compose accepts the file, leftover containers of an interrupted `up` are removed first, since Compose 2 fails
     on their names. A network with another MTU than the file's is removed too: Compose would keep it, or refuse it.
@@ -189,4 +189,5 @@ def up(path: Path, project: str, timeout_seconds: float) -> None:
         resolved(path, project)
         for leftover in found:
             engine.remove_container(client, leftover.name)
-    _call(path, project, "up", "--detach", "--force-recreate", timeout_seconds=timeout_seconds)
+    longest = timeout_seconds + (stop_seconds if found else 0)
+    _call(path, project, "up", "--detach", "--force-recreate", timeout_seconds=longest)

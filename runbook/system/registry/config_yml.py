@@ -12,6 +12,8 @@ INSIDE = Path("/etc/docker/registry")  # the configuration folder, as mounted in
 TLS_PORT = 443  # in the container, if the registry terminates TLS
 PLAIN_PORT = 5000  # in the container, if nginx terminates TLS
 HEALTH_PORT = 5001  # of the debug server, on the container's loopback only
+DRAIN_SECONDS = 60  # for uploads in flight, when the registry is told to stop; it takes no new ones then
+STOP_SECONDS = DRAIN_SECONDS + 10  # after which the engine kills it
 
 # Since 3.0 the registry sends traces to port 4318, where nothing listens. Docker's clients pass on proxy settings:
 # a health check would use them, but the registry itself needs none.
@@ -29,6 +31,7 @@ _KNOWN: dict[str, object] = {
         "addr": None,
         "host": None,
         "secret": None,
+        "draintimeout": None,
         "headers": {"X-Content-Type-Options": None},
         "http2": {"disabled": None},
         "tls": {"certificate": None, "key": None, "minimumtls": None},
