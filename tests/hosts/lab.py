@@ -218,8 +218,8 @@ def release_network(network: Network) -> None:
     """Remove the network if it is there, and no host is left on it."""
     inspect = ("docker", "network", "inspect", "--format={{len .Containers}}", network.name)
     count = execute(*inspect, check=False).stdout  # nothing where another session has removed it
-    if count.strip() == "0":
-        execute("docker", "network", "rm", network.name)
+    if count.strip() == "0":  # one that another host is just leaving cannot be removed: that host removes it
+        execute("docker", "network", "rm", network.name, check=False)
 
 
 def ensure_set_up(recipe: Recipe, set_up: SetUp) -> str:
@@ -292,6 +292,7 @@ def start_host(
         host.wait_until_up()
         yield host
     finally:
-        with alone():  # a network of which a host is just being taken away cannot be removed
-            execute("docker", "rm", "--force", "--volumes", name, timeout_seconds=120)
+        # Not alone: to delete what an engine has stored takes a while, and others start their hosts meanwhile.
+        execute("docker", "rm", "--force", "--volumes", name, timeout_seconds=120)
+        with alone():
             release_network(network)
