@@ -277,6 +277,32 @@ def _run(  # noqa: PLR0913 (what a run is of, and how it is shown)
     return record
 
 
+def _run_named(
+    notebooks: tuple[str, ...],
+    values: dict[str, object],
+    file: Path | None,
+    given: tuple[tuple[str, str], ...],
+    *,
+    wait_seconds: float = 0,
+) -> None:
+    """Run the notebooks of a command, show their record, and exit as `run` does where they fail."""
+    from runbook.cli import summary
+    from runbook.record import folder as folders
+    from runbook.system.host import headless
+
+    os.environ[headless.FROM_FILE] = " ".join(set(values) - {name for name, _ in given})
+    record = _run(
+        notebooks,
+        values,
+        folders.make(datetime.datetime.now(datetime.UTC), None),
+        options=_parameter_arguments(file, given),
+        bar=None,
+        wait_seconds=wait_seconds,
+    )
+    summary.show(record)
+    _end(record)
+
+
 @program.command()
 @_parameter_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON.")
@@ -440,31 +466,22 @@ def prove(  # noqa: PLR0913 (one argument an option)
 def renew(file: Path | None, given: tuple[tuple[str, str], ...], *, wait: int) -> None:
     """Renew the server certificate, if it expires within renew_before_days, and put it in force.
 
-    Uploads in flight come to their end. Shows how long the registry did not answer. The timer of `prove` does this too.
+    Waits until nobody is connected, for up to 15 minutes; then uploads in flight have 60 seconds to end. Shows how long
+    the registry did not answer. The timer of `prove` does this too.
     """
     parameters = _parameters(file, given)
     from runbook.cli import renew as renew_command
-    from runbook.cli import summary
-    from runbook.record import folder as folders
-    from runbook.system.host import headless
 
     in_force = renew_command.served(parameters)
     if told := renew_command.not_due(parameters, in_force):
         click.echo(say(told))
         return
-    values = checked_values(file or default_file(), given)
-    os.environ[headless.FROM_FILE] = " ".join(set(values) - {name for name, _ in given})
+    values, (issues, puts_in_force) = checked_values(file or default_file(), given), renew_command.notebooks(parameters)
+    _run_named((issues,), values, file, given, wait_seconds=wait)
+    if told := renew_command.wait_until_quiet(parameters, renew_command.connections):
+        click.echo(say(told))
     with renew_command.measured(parameters) as gap:
-        record = _run(
-            renew_command.notebooks(parameters),
-            values,
-            folders.make(datetime.datetime.now(datetime.UTC), None),
-            options=_parameter_arguments(file, given),
-            bar=None,
-            wait_seconds=wait,
-        )
-    summary.show(record)
-    _end(record)
+        _run_named((puts_in_force,), values, file, given, wait_seconds=wait)
     if renew_command.accept(parameters, in_force):
         click.echo(say("The accepted state has the new certificate."))
     click.echo(say(str(gap)))
@@ -649,11 +666,8 @@ def _run_users(
     notebooks: tuple[str, ...] = (),
 ) -> None:
     """Declare these users, if there are some to declare, and run the notebooks that make it so."""
-    from runbook.cli import summary
     from runbook.cli import users as users_command
     from runbook.model.parameters import plain
-    from runbook.record import folder as folders
-    from runbook.system.host import headless
 
     values = checked_values(file or default_file(), given)
     if found is not None:
@@ -661,17 +675,8 @@ def _run_users(
         values |= (declared := plain(wanted, ("users",)))
         read(values, where="made by this command")
         users_command.save((file or default_file()).absolute(), declared["users"])
-    os.environ[headless.FROM_FILE] = " ".join(values)
     made = ("45-users", *(["55-nginx"] if parameters.proxy == "nginx" else []))
-    record = _run(
-        notebooks or made,
-        values,
-        folders.make(datetime.datetime.now(datetime.UTC), None),
-        options=_parameter_arguments(file, given),
-        bar=None,
-    )
-    summary.show(record)
-    _end(record)
+    _run_named(notebooks or made, values, file, given)
 
 
 @program.command(name="list")

@@ -3,9 +3,11 @@
 import datetime
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+
+import psutil
 
 from runbook.changes.apply import apply
 from runbook.changes.certificates import InstallCertificate
@@ -15,11 +17,15 @@ from runbook.model.parameters import Parameters
 from runbook.model.project import COMMAND
 from runbook.proof import baseline
 from runbook.system.certificates import tls
+from runbook.system.docker import compose, engine
 from runbook.system.host import files, lock
 from runbook.system.registry import api
-from runbook.system.registry.config_yml import DRAIN_SECONDS
+from runbook.system.registry.config_yml import DRAIN_SECONDS, TLS_PORT
 
 _PROBE_SECONDS = 0.05  # between two requests
+PATIENCE = 900.0  # seconds to wait for a moment in which nobody is connected
+_LOOK_SECONDS = 1.0  # between two looks at who is connected
+_LOOKS = 5  # one after the other: Docker makes a connection for each request, with pauses between them
 
 
 @dataclass(kw_only=True, slots=True)
@@ -79,6 +85,35 @@ def not_due(parameters: Parameters, in_force: str) -> str:
 
 def _ask(parameters: Parameters) -> api.Answer:
     return api.ask(f"https://{parameters.registry_host}/v2/", tls=tls.unverified_context())
+
+
+def wait_until_quiet(parameters: Parameters, connected: Callable[[Parameters], int], seconds: float = PATIENCE) -> str:
+    """Wait until nobody is `connected` to the registry, for at most some seconds; return what came of it, if not that.
+
+    A restart in the middle of a push can break it: Docker tries a layer again, but not what comes after the last one.
+    nginx lets connections end by itself: there is nothing to wait for.
+    """
+    deadline, quiet = time.monotonic() + seconds, 0
+    while parameters.proxy == "none" and quiet < _LOOKS:
+        count = connected(parameters)
+        quiet = 0 if count else quiet + 1
+        if count and time.monotonic() >= deadline:
+            return f"Somebody was connected for all of {seconds:g} s ({count} connections): the registry restarts now."
+        time.sleep(_LOOK_SECONDS)
+    return ""
+
+
+def connections(parameters: Parameters) -> int:
+    """Return how many connections the registry has on its port; 0 where this user may not see them."""
+    client = engine.require(parameters.timeout_seconds)
+    found = 0
+    for item in compose.registry_containers(client, parameters.compose_project):
+        with suppress(psutil.Error):  # it is not running, or another user's
+            first = psutil.Process(int(client.containers.get(item.name).attrs["State"]["Pid"]))
+            for process in (first, *first.children(recursive=True)):
+                sockets = process.net_connections("tcp")
+                found += sum(end.status == psutil.CONN_ESTABLISHED and end.laddr.port == TLS_PORT for end in sockets)
+    return found
 
 
 @contextmanager

@@ -74,6 +74,19 @@ def test_renewal_before_a_certificate_is_refused(make_parameters: Callable[..., 
         renew.not_due(make_parameters(), "none")
 
 
+def test_restart_waits_for_a_moment_in_which_nobody_is_connected(
+    make_parameters: Callable[..., Parameters], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if a pause within a push is taken for its end, a renewal waits for ever, or one behind nginx waits."""
+    monkeypatch.setattr(renew, "_LOOK_SECONDS", 0)
+    left = [2, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert renew.wait_until_quiet(make_parameters(), lambda _: left.pop(0)) == ""
+    assert left == []
+    told = renew.wait_until_quiet(make_parameters(), lambda _: 3, 0)
+    assert told == "Somebody was connected for all of 0 s (3 connections): the registry restarts now."
+    assert renew.wait_until_quiet(make_parameters(proxy="nginx"), lambda _: 3, 0) == ""
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Ask for a login, as a registry does."""
