@@ -29,8 +29,9 @@ class ConfigureNginx(FileChange):
 
     def __str__(self) -> str:
         """Return the change in one line."""
-        writing = f"write {self.path}, " if self.before is None else f"change {self.path}, "
-        writing = "" if self.before == self.after else writing
+        writing = ""
+        if self.before != self.after:
+            writing = f"write {self.path}, " if self.before is None else f"change {self.path}, "
         return f"{writing}test nginx's configuration, and let nginx read it ({self.reason}; its other sites stay)"
 
     def detail(self) -> str:

@@ -65,17 +65,15 @@ class Undo(Change):
     def __str__(self) -> str:
         """Return the change in one line."""
         name = self.thing.name
-        of_engine = {
+        named = {
             "container": f"the container {name}",
             "project": f"the Compose project {name}",
             "volume": f"the volume {name}",
-        }
-        others = {
             "image": f"the image {name}",
             "packages": f"the packages {name}",
             "firewall port": f"the open port {name}",
         }
-        name = (of_engine | others).get(self.thing.kind, name)
+        name = named.get(self.thing.kind, name)
         match self.action:
             case "remove":
                 return f"remove {name}"

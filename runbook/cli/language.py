@@ -15,15 +15,10 @@ class Command(click.Command):
         self.params.append(_option())
 
 
-class Group(click.Group):
+class Group(Command, click.Group):
     """A group of such commands, with the same option."""
 
     command_class = Command
-
-    def __init__(self, *arguments: object, **named: object) -> None:
-        """Create the group, and add the option."""
-        super().__init__(*arguments, **named)  # type: ignore[arg-type] # as click's own
-        self.params.append(_option())
 
 
 def _option() -> click.Option:

@@ -186,19 +186,19 @@ def run(  # noqa: PLR0913 (one argument an option)
     values = checked_values(file or default_file(), (*given, *([("mode", "plan")] if dry_run else [])))
     from runbook.cli import summary
     from runbook.display import first_use, overview
-    from runbook.record import folder as folders
     from runbook.system.host import headless
 
     os.environ[headless.FROM_FILE] = " ".join(set(values) - {name for name, _ in given})
     checked = read(values, where="set in the parameter file or with -p")
-    notebooks = notebooks or tuple(overview.default_notebooks(checked))
-    _tell_of_another(checked, {*notebooks} & {*overview.sections(checked)})
+    index, *sections = overview.default_notebooks(checked)
+    notebooks = notebooks or (index, *sections)
+    _tell_of_another(checked, {*notebooks} & {*sections})
     if "90-tear-down" in notebooks:  # whoever names it on the command line has asked for it
         values = {"confirm": checked.domain} | values
     record = _run(
         notebooks,
         values,
-        folders.make(datetime.datetime.now(datetime.UTC), output),
+        output,
         options=[*_parameter_arguments(file, given), *(["--dry-run"] if dry_run else [])],
         bar=bar,
     )
@@ -228,7 +228,7 @@ def _tell_of_another(parameters: Parameters, sections: Collection[str]) -> None:
 def _run(  # noqa: PLR0913 (what a run is of, and how it is shown)
     notebooks: tuple[str, ...],
     values: dict[str, object],
-    folder: Path,
+    output: Path | None,
     *,
     options: list[str],
     bar: bool | None,
@@ -246,6 +246,7 @@ def _run(  # noqa: PLR0913 (what a run is of, and how it is shown)
     from runbook.system.host import interrupts, lock
 
     started, parameters = datetime.datetime.now(datetime.UTC), Parameters.model_validate(values)
+    folder = folders.make(started, output)
     runs: list[NotebookRun] = []
     known: Future[dict[str, str]] | None = None
     with (
@@ -287,17 +288,11 @@ def _run_named(
 ) -> None:
     """Run the notebooks of a command, show their record, and exit as `run` does where they fail."""
     from runbook.cli import summary
-    from runbook.record import folder as folders
     from runbook.system.host import headless
 
     os.environ[headless.FROM_FILE] = " ".join(set(values) - {name for name, _ in given})
     record = _run(
-        notebooks,
-        values,
-        folders.make(datetime.datetime.now(datetime.UTC), None),
-        options=_parameter_arguments(file, given),
-        bar=None,
-        wait_seconds=wait_seconds,
+        notebooks, values, None, options=_parameter_arguments(file, given), bar=None, wait_seconds=wait_seconds
     )
     summary.show(record)
     _end(record)

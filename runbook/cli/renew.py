@@ -15,11 +15,10 @@ from runbook.display import overview
 from runbook.model.errors import HostError
 from runbook.model.parameters import Parameters
 from runbook.model.project import COMMAND
-from runbook.proof import baseline
+from runbook.proof import baseline, surroundings
 from runbook.system.certificates import tls
-from runbook.system.docker import compose, engine
+from runbook.system.docker import engine
 from runbook.system.host import files, lock
-from runbook.system.registry import api
 from runbook.system.registry.config_yml import DRAIN_SECONDS, TLS_PORT
 
 _PROBE_SECONDS = 0.05  # between two requests
@@ -49,7 +48,7 @@ def notebooks(parameters: Parameters) -> tuple[str, str]:
 
 def served(parameters: Parameters) -> str:
     """Return the certificate that is served as the accepted state has it, `none` if nobody answers."""
-    return baseline.certificate(_ask(parameters).server_certificate)[baseline.SERVED]
+    return baseline.certificate(baseline.ask(parameters).server_certificate)[baseline.SERVED]
 
 
 def not_due(parameters: Parameters, in_force: str) -> str:
@@ -66,14 +65,10 @@ def not_due(parameters: Parameters, in_force: str) -> str:
     days = max((on_disk.not_after - now).days, 0)
     if due > now:
         return f"Nothing to renew: the certificate is valid for {days} more days, and due on {due:%Y-%m-%d}."
-    issues, puts_in_force = (overview.state(name, parameters) for name in notebooks(parameters))
-    is_own = parameters.certificate_source == "own"
-    if is_own and not any(isinstance(change, InstallCertificate) for change in issues.changes):
-        raise HostError(
-            f"a new certificate in {parameters.own_certificate_file}, since the one in force expires in {days} days",
-            issues.reason or f"the same one, valid until {on_disk.not_after:%Y-%m-%d}",
-            f"get a new one from its authority, put it and its key there, then run `{COMMAND} renew`",
-        )
+    issues, in_force_by = notebooks(parameters)
+    if parameters.certificate_source == "own":
+        _require_another(parameters, overview.state(issues, parameters), days, until=on_disk.not_after)
+    puts_in_force = overview.state(in_force_by, parameters)
     if puts_in_force.name != "done":
         raise HostError(
             f"nothing to change in {puts_in_force.notebook} but the certificate",
@@ -83,8 +78,15 @@ def not_due(parameters: Parameters, in_force: str) -> str:
     return ""
 
 
-def _ask(parameters: Parameters) -> api.Answer:
-    return api.ask(f"https://{parameters.registry_host}/v2/", tls=tls.unverified_context())
+def _require_another(parameters: Parameters, issues: overview.State, days: int, *, until: datetime.datetime) -> None:
+    """Raise HostError unless the operator has put another certificate in the place of the one that is due."""
+    if any(isinstance(change, InstallCertificate) for change in issues.changes):
+        return
+    raise HostError(
+        f"a new certificate in {parameters.own_certificate_file}, since the one in force expires in {days} days",
+        issues.reason or f"the same one, valid until {until:%Y-%m-%d}",
+        f"get a new one from its authority, put it and its key there, then run `{COMMAND} renew`",
+    )
 
 
 def wait_until_quiet(parameters: Parameters, connected: Callable[[Parameters], int], seconds: float = PATIENCE) -> str:
@@ -104,15 +106,14 @@ def wait_until_quiet(parameters: Parameters, connected: Callable[[Parameters], i
 
 
 def connections(parameters: Parameters) -> int:
-    """Return how many connections the registry has on its port; 0 where this user may not see them."""
+    """Return how many connections the registry has on its port; 0 where it does not run, or this user may not see."""
     client = engine.require(parameters.timeout_seconds)
     found = 0
-    for item in compose.registry_containers(client, parameters.compose_project):
-        with suppress(psutil.Error):  # it is not running, or another user's
-            first = psutil.Process(int(client.containers.get(item.name).attrs["State"]["Pid"]))
-            for process in (first, *first.children(recursive=True)):
-                sockets = process.net_connections("tcp")
-                found += sum(end.status == psutil.CONN_ESTABLISHED and end.laddr.port == TLS_PORT for end in sockets)
+    with suppress(psutil.Error, surroundings.NotVisibleError):
+        first = surroundings.process_of(client, parameters)
+        for process in (first, *first.children(recursive=True)):
+            sockets = process.net_connections("tcp")
+            found += sum(end.status == psutil.CONN_ESTABLISHED and end.laddr.port == TLS_PORT for end in sockets)
     return found
 
 
@@ -124,7 +125,7 @@ def measured(parameters: Parameters) -> Iterator[Gap]:
     def probe() -> None:
         answered, was_missed = time.monotonic(), False
         while not ended.is_set():
-            is_missed, now = _ask(parameters).status is None, time.monotonic()
+            is_missed, now = baseline.ask(parameters).status is None, time.monotonic()
             gap.probes += 1
             if was_missed:
                 gap.seconds = max(gap.seconds, now - answered)
@@ -146,7 +147,7 @@ def accept(parameters: Parameters, before: str) -> bool:
     with suppress(HostError):  # `prove` names a malformed one
         accepted = baseline.read(text or "")
         if accepted.state.get(baseline.SERVED) == before:
-            state = accepted.state | baseline.certificate(_ask(parameters).server_certificate)
+            state = accepted.state | baseline.certificate(baseline.ask(parameters).server_certificate)
             with lock.hold():
                 apply(baseline.plan(parameters.baseline_path, text, accepted.model_copy(update={"state": state})))
             return True

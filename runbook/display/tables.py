@@ -95,10 +95,8 @@ class Table:
         return {"colours": colours, "cells": cells}
 
     def shown(self, row: Sequence[str]) -> tuple[str, ...]:
-        """Return a row's cells in the reader's language; names and values are the same in each."""
-        return tuple(
-            text if heading in _VERBATIM else say(text) for heading, text in zip(self.headings, row, strict=True)
-        )
+        """Return a row's cells in the reader's language."""
+        return tuple(map(say_cell, self.headings, row))
 
     def _parts(self, text: str) -> Iterator[tuple[str, str, bool]]:
         """Yield the parts of a cell's text: each with its link, or none, and whether it stands between backticks."""
@@ -113,6 +111,11 @@ class Table:
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
         """Return both forms for Jupyter, with the data behind them as the output's metadata."""
         return {"text/plain": self.text(), "text/html": self.html()}, {RECORD: dict(self.record)}
+
+
+def say_cell(heading: str, text: str) -> str:
+    """Return a cell below a heading in the reader's language; names and values are the same in each."""
+    return text if heading in _VERBATIM else say(text)
 
 
 def _detail(text: str) -> str:

@@ -20,10 +20,8 @@ from runbook.system.host import files
 
 _KEY = "registry-runbook"  # where the metadata of a copy keeps the digest of the notebook that it was made from
 _LINKED = ("docs", "parameters")  # what notebooks refer to
-_BELOW: Mapping[words.Language, str] = {
-    "en": "",
-    "zh": "zh",
-}  # the folder of a language below that of the English notebooks
+# The folder of a language below that of the English notebooks.
+_BELOW: Mapping[words.Language, str] = {"en": "", "zh": "zh"}
 
 
 def folder(language: words.Language = "en") -> Path:

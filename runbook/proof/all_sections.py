@@ -224,11 +224,8 @@ def _check_around(claim: surroundings.Claim, parameters: Parameters) -> list[Res
 
 
 def _check_days(parameters: Parameters) -> list[Result]:
-    now, server, authority = (
-        datetime.datetime.now(datetime.UTC),
-        parameters.certificate_path,
-        parameters.ca_certificate_path,
-    )
+    now = datetime.datetime.now(datetime.UTC)
+    server, authority = parameters.certificate_path, parameters.ca_certificate_path
     anew = f"move {authority.parent} and {server} away, run `{COMMAND}`, hand a new kit to clients"
     places = (
         (f"the server certificate in {server}", server, f"run `{COMMAND} renew`"),

@@ -143,8 +143,13 @@ def _owners(parameters: Parameters) -> str:
     return f"user id {', '.join(sorted(found)) or _NONE}"
 
 
+def ask(parameters: Parameters) -> api.Answer:
+    """Return what the registry answers at its name, whoever it is: its certificate is not verified."""
+    return api.ask(f"https://{parameters.registry_host}/v2/", tls=tls.unverified_context())
+
+
 def _certificates(parameters: Parameters) -> State:
-    served = api.ask(f"https://{parameters.registry_host}/v2/", tls=tls.unverified_context()).server_certificate
+    served = ask(parameters).server_certificate
     authority = tls.require_certificate(parameters.ca_certificate_path)
     return {**certificate(served), "the authority": f"SHA-256 {tls.fingerprint(authority)}"}
 

@@ -81,7 +81,8 @@ def _require_here(client: engine.Client) -> None:
         raise NotVisibleError(f"the client asks {elsewhere}")
 
 
-def _process(client: engine.Client, parameters: Parameters) -> psutil.Process:
+def process_of(client: engine.Client, parameters: Parameters) -> psutil.Process:
+    """Return the first process of the registry's container; raises NotVisibleError if it does not run."""
     pid = int(_inspected(client, parameters)["State"]["Pid"])
     try:
         return psutil.Process(pid or -1)
@@ -91,7 +92,7 @@ def _process(client: engine.Client, parameters: Parameters) -> psutil.Process:
 
 def folder_of(client: engine.Client, parameters: Parameters) -> Path:
     """Return the registry's storage folder, through its process; raises NotVisibleError without the right to read."""
-    found = Path(f"/proc/{_process(client, parameters).pid}/root", storage.ROOT.relative_to("/"))
+    found = Path(f"/proc/{process_of(client, parameters).pid}/root", storage.ROOT.relative_to("/"))
     if not os.access(found, os.R_OK | os.X_OK):
         raise NotVisibleError("only root sees what the container sees")
     return found
@@ -216,7 +217,7 @@ def damage(client: engine.Client, parameters: Parameters) -> list[str]:
 
 def few_files(client: engine.Client, parameters: Parameters) -> list[str]:
     """Return the registry's limit of open files, if it is too low for it and its clients."""
-    process = _process(client, parameters)
+    process = process_of(client, parameters)
     try:
         limit, opened = process.rlimit(psutil.RLIMIT_NOFILE)[0], process.num_fds()
     except psutil.Error as error:
@@ -228,7 +229,7 @@ def few_files(client: engine.Client, parameters: Parameters) -> list[str]:
 
 def frozen(client: engine.Client, parameters: Parameters) -> list[str]:
     """Return the registry's process if it is stopped."""
-    process = _process(client, parameters)
+    process = process_of(client, parameters)
     return [f"process {process.pid} is stopped"] if process.status() == psutil.STATUS_STOPPED else []
 
 

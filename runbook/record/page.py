@@ -1,6 +1,6 @@
 """The record as one page of HTML that fetches nothing, for a screen and for paper."""
 
-from runbook.display import templates
+from runbook.display import tables, templates
 from runbook.record import timeline
 from runbook.record.model import NotebookRun, Record
 
@@ -23,6 +23,7 @@ def text(record: Record) -> str:
         record=record,
         heading=f"Registry runbook: {_verdict(record)}",
         marks=_MARKS,
+        say_cell=tables.say_cell,
         facts=_facts(record),
         notebooks=[_notebook(done) for done in runs],
         failed=[done for done in runs if done.error],
